@@ -1,0 +1,1 @@
+"""Sensitivities and inversion for advection-diffusion on FEniCSx, PETSc and SLEPc."""

@@ -1,0 +1,1 @@
+"""Engines for the action of exp(tA) on distributed vectors, with their adjoints."""

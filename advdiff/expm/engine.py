@@ -26,11 +26,10 @@ from typing import Any, NamedTuple, Protocol
 
 from petsc4py import PETSc
 
+from advdiff.errors import ConvergenceError
 from advdiff.expm.generator import Generator
 
-
-class ConvergenceError(RuntimeError):
-    """An iteration stopped short of its tolerance; the message says what was reached."""
+__all__ = ["ConvergenceError", "Cotangent", "Engine", "Pullback", "Solution"]
 
 
 @dataclass

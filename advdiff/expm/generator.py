@@ -116,6 +116,21 @@ class Generator:
         """A new zero vector with the row layout of K."""
         return self.stiffness.createVecLeft()
 
+    def norm_bound(self) -> float:
+        """max_i Σ_j |K_ij| / M_ii (collective): ‖A‖ in the maximum norm where M is diagonal.
+
+        For a consistent mass it is an estimate of the same size.
+        """
+        diagonal = self.mass.diagonal if self.mass.is_diagonal else self.mass.matrix.getDiagonal()
+        inverse = diagonal.copy()
+        inverse.reciprocal()
+        scaled = self.stiffness.copy()
+        scaled.diagonalScale(inverse, None)
+        value = scaled.norm(PETSc.NormType.NORM_INFINITY)
+        inverse.destroy()
+        scaled.destroy()
+        return value
+
     def mult(self, x: PETSc.Vec, y: PETSc.Vec) -> None:
         """y = A x (collective); x and y must differ."""
         if self.mass.is_diagonal:

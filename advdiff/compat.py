@@ -1,0 +1,28 @@
+"""Every difference between the DOLFINx versions we support (0.9 to 0.11), and nothing else."""
+
+from __future__ import annotations
+
+from mpi4py import MPI
+
+import numpy as np
+from dolfinx import fem, mesh
+
+
+def gmsh_to_mesh(model, comm: MPI.Comm, gdim: int) -> tuple[mesh.Mesh, mesh.MeshTags | None]:
+    """The mesh and its facet tags from a gmsh model that lives on rank 0 (collective)."""
+    try:
+        from dolfinx.io import gmsh as gmsh_reader  # 0.10 on
+
+        data = gmsh_reader.model_to_mesh(model, comm, 0, gdim=gdim)
+        return data.mesh, data.facet_tags
+    except ImportError:
+        from dolfinx.io import gmshio  # 0.9
+
+        domain, _, facets = gmshio.model_to_mesh(model, comm, 0, gdim=gdim)
+        return domain, facets
+
+
+def interpolation_points(space: fem.FunctionSpace) -> np.ndarray:
+    """Reference points at which ``space`` is interpolated; a method up to 0.9, a property since."""
+    points = space.element.interpolation_points
+    return points() if callable(points) else points

@@ -1,0 +1,80 @@
+"""Errors a user can act on, raised on every rank or on none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import TypeVar
+
+from mpi4py import MPI
+
+T = TypeVar("T")
+
+
+class InputError(ValueError):
+    """Something the user typed or supplied is wrong.
+
+    The message is one line that names the key (or file and row), the value and the remedy.
+    """
+
+
+class ConvergenceError(RuntimeError):
+    """An iteration stopped short of its tolerance; the message says what was reached."""
+
+
+def suggestion(name: str, known: list[str]) -> str:
+    """``"; did you mean 'x'?"`` where a known name is close, else the list of known names."""
+    close = get_close_matches(name, known, n=1)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return "known: " + ", ".join(sorted(known))
+
+
+def on_root(comm: MPI.Comm, function: Callable[[], T]) -> T:
+    """Run ``function`` on rank 0; its result, or its exception, becomes that of all ranks."""
+    result: T | None = None
+    error: Exception | None = None
+    if comm.rank == 0:
+        try:
+            result = function()
+        except Exception as caught:
+            error = caught
+    error = comm.bcast(error)
+    if error is not None:
+        raise error
+    return comm.bcast(result)
+
+
+@contextmanager
+def agreed(comm: MPI.Comm):
+    """Raise on all ranks if the block raised on one (the message of the lowest such rank).
+
+    The block itself must not communicate.  An exception on a single rank would otherwise leave
+    the others waiting in their next collective call.
+    """
+    error: Exception | None = None
+    try:
+        yield
+    except Exception as caught:
+        error = caught
+    first = comm.allreduce(comm.size if error is None else comm.rank, MPI.MIN)
+    if first < comm.size:
+        raise comm.bcast(error, root=first)
+
+
+def require_finite(comm: MPI.Comm, values, name: str) -> None:
+    """Raise :class:`InputError` on all ranks where ``values`` (local part) has a NaN or infinity."""
+    import numpy as np
+
+    bad = comm.allreduce(int(np.size(values) - np.count_nonzero(np.isfinite(values))))
+    if bad:
+        raise InputError(f"{name}: not finite at {bad} points; give values that are finite there")
+
+
+def is_number(value: object) -> bool:
+    """True for a finite int or float (and not a bool)."""
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    )

@@ -1,0 +1,258 @@
+"""Velocity fields: given ones, and stream functions ψ with u = (∂ψ/∂y, −∂ψ/∂x).
+
+A stream function of degree 2 gives an exactly divergence-free velocity, and no flow through any
+boundary part on which it is constant, on any mesh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from dolfinx.fem import petsc as fem_petsc
+from mpi4py import MPI
+from petsc4py import PETSc
+
+from advdiff import compat
+from advdiff.domain import Domain
+from advdiff.errors import InputError
+from advdiff.fields import interpolate
+
+DEGREE = 2
+
+Field = Callable[[np.ndarray], np.ndarray]
+
+
+def curl(stream: fem.Function) -> ufl.core.expr.Expr:
+    """The velocity (∂ψ/∂y, −∂ψ/∂x) of a stream function."""
+    return ufl.as_vector((stream.dx(1), -stream.dx(0)))
+
+
+@dataclass
+class Velocity:
+    """u = given + curl ψ; either part may be absent (both absent: no flow).
+
+    Attributes:
+        domain: where it lives.
+        given: a vector Lagrange function of degree 2, or None.
+        stream: a scalar Lagrange function ψ of degree 2, or None (two dimensions only).
+    """
+
+    domain: Domain
+    given: fem.Function | None = None
+    stream: fem.Function | None = None
+
+    @property
+    def expression(self) -> ufl.core.expr.Expr:
+        """u as UFL, linear in its functions."""
+        parts = [] if self.given is None else [self.given]
+        if self.stream is not None:
+            parts.append(curl(self.stream))
+        if not parts:
+            zero = fem.Constant(self.domain.mesh, np.zeros(self.domain.dim))
+            return zero
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+    def peclet_bound(self, diffusivity: fem.Function) -> Callable[[], float]:
+        """A collective function that returns P = max |u|²/κ for the present u and κ.
+
+        Sampled at the nodes of degree 2 of each cell: exact where u is linear there (a stream
+        function), an estimate otherwise.
+        """
+        space = fem.functionspace(self.domain.mesh, ("DG", DEGREE))
+        u = self.expression
+        ratio = fem.Expression(ufl.dot(u, u) / diffusivity, compat.interpolation_points(space))
+        sample = fem.Function(space)
+
+        def bound() -> float:
+            sample.interpolate(ratio)
+            return self.domain.comm.allreduce(float(sample.x.array.max(initial=0.0)), MPI.MAX)
+
+        return bound
+
+    def at_vertices(self) -> list[PETSc.Vec]:
+        """The components of u at the vertices in original order (collective).
+
+        A discontinuous u (of a stream function) is averaged over the cells around the vertex,
+        weighted by their size.
+        """
+        domain = self.domain
+        space = domain.vertices.space
+        test = ufl.TestFunction(space)
+        weight = fem_petsc.assemble_vector(fem.form(test * domain.dx))
+        weight.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
+        u, components = self.expression, []
+        for axis in range(domain.dim):
+            if self.stream is None and self.given is not None:
+                part = fem.Function(space)
+                part.interpolate(fem.Expression(u[axis], compat.interpolation_points(space)))
+            else:
+                part = fem.Function(space)
+                vec = fem_petsc.assemble_vector(fem.form(u[axis] * test * domain.dx))
+                vec.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
+                part.x.petsc_vec.pointwiseDivide(vec, weight)
+                vec.destroy()
+            part.x.scatter_forward()
+            components.append(domain.vertices.values(part))
+        weight.destroy()
+        return components
+
+    def norm(self) -> float:
+        """‖u‖ in L² (collective)."""
+        u = self.expression
+        return _norm(self.domain, u)
+
+    def relative_error(self, truth: Velocity) -> float:
+        """‖u − truth‖ / ‖truth‖ in L² (collective)."""
+        size = truth.norm()
+        error = _norm(self.domain, self.expression - truth.expression)
+        return error / size if size > 0 else error
+
+    def divergence(self) -> float:
+        """‖∇·u‖ in L² (collective)."""
+        return 0.0 if self.given is None else _norm(self.domain, ufl.div(self.given))
+
+    def flow_through(self, facets_measure: ufl.Measure) -> float:
+        """∫|u·n| over the measure (collective): how much passes a boundary."""
+        normal = ufl.FacetNormal(self.domain.mesh)
+        flux = abs(ufl.dot(self.expression, normal)) * facets_measure
+        return self.domain.comm.allreduce(fem.assemble_scalar(fem.form(flux)), MPI.SUM)
+
+
+def _norm(domain: Domain, expression) -> float:
+    square = fem.form(ufl.dot(expression, expression) * domain.dx)
+    return float(np.sqrt(domain.comm.allreduce(fem.assemble_scalar(square), MPI.SUM)))
+
+
+def vector_space(domain: Domain) -> fem.FunctionSpace:
+    """The space of given velocities."""
+    return fem.functionspace(domain.mesh, ("Lagrange", DEGREE, (domain.dim,)))
+
+
+def stream_space(domain: Domain) -> fem.FunctionSpace:
+    """The space of stream functions.
+
+    Raises:
+        InputError: where the domain is not two-dimensional.
+    """
+    if domain.dim != 2:
+        raise InputError(
+            f"velocity: a stream function needs two dimensions, the domain has {domain.dim}; "
+            "give the components of the velocity"
+        )
+    return fem.functionspace(domain.mesh, ("Lagrange", DEGREE))
+
+
+def given(domain: Domain, field: Field, key: str) -> fem.Function:
+    """Interpolate a vector field (collective)."""
+    return interpolate(field, vector_space(domain), key)
+
+
+def wall_dofs(domain: Domain, space: fem.FunctionSpace, open_parts: Sequence[str]) -> np.ndarray:
+    """Local stream-function unknowns on every boundary facet that is not in an open part."""
+    msh = domain.mesh
+    fdim = domain.dim - 1
+    msh.topology.create_connectivity(fdim, domain.dim)
+    from dolfinx.mesh import exterior_facet_indices
+
+    boundary = exterior_facet_indices(msh.topology)
+    walls = np.setdiff1d(boundary, domain.facets(open_parts, "domain.open"))
+    return fem.locate_dofs_topological(space, fdim, walls)
+
+
+def solve_stream(
+    domain: Domain,
+    vorticity: Field,
+    walls: Mapping[str, float | str],
+    key: str = "physics.velocity",
+) -> fem.Function:
+    """The stream function of −Δψ = ω with ψ constant on each named wall (collective).
+
+    Args:
+        vorticity: ω, a callable of coordinates.
+        walls: name of a boundary part → the value of ψ there, or ``"free"``: the value that leaves
+            no circulation around that wall (an island).  Parts not named are open: the flow
+            passes them at right angles.
+
+    Raises:
+        InputError: for an unknown name, or where no wall has a value.
+    """
+    space = stream_space(domain)
+    fixed = {name: float(v) for name, v in walls.items() if v != "free"}
+    free = [name for name, value in walls.items() if value == "free"]
+    if not fixed:
+        raise InputError(f"{key}.walls: no wall has a number; give at least one, e.g. 0.0")
+    dofs = {
+        name: fem.locate_dofs_topological(space, domain.dim - 1, domain.facets([name], key))
+        for name in walls
+    }
+    psi, phi = ufl.TrialFunction(space), ufl.TestFunction(space)
+    energy = ufl.inner(ufl.grad(psi), ufl.grad(phi)) * domain.dx
+    omega = interpolate(vorticity, space, f"{key}.vorticity")
+    zero = fem.Function(space)
+
+    def solve(load, values: Mapping[str, float]) -> fem.Function:
+        bcs = [
+            fem.dirichletbc(PETSc.ScalarType(values.get(name, 0.0)), dofs[name], space)
+            for name in walls
+        ]
+        matrix = fem_petsc.assemble_matrix(fem.form(energy), bcs=bcs)
+        matrix.assemble()
+        rhs = fem_petsc.assemble_vector(fem.form(load * phi * domain.dx))
+        fem_petsc.apply_lifting(rhs, [fem.form(energy)], [bcs])
+        rhs.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
+        fem_petsc.set_bc(rhs, bcs)
+        ksp = PETSc.KSP().create(domain.comm)
+        ksp.setOptionsPrefix("advdiff_stream_")
+        ksp.setOperators(matrix)
+        ksp.setType("preonly")
+        ksp.getPC().setType("cholesky")
+        if domain.comm.size > 1:
+            ksp.getPC().setFactorSolverType("mumps")
+        ksp.setErrorIfNotConverged(True)
+        ksp.setFromOptions()
+        solution = fem.Function(space)
+        ksp.solve(rhs, solution.x.petsc_vec)
+        solution.x.scatter_forward()
+        for thing in (ksp, matrix, rhs):
+            thing.destroy()
+        return solution
+
+    def circulation(left: fem.Function, right: fem.Function, load) -> float:
+        form = ufl.inner(ufl.grad(left), ufl.grad(right)) * domain.dx - load * left * domain.dx
+        return domain.comm.allreduce(fem.assemble_scalar(fem.form(form)), MPI.SUM)
+
+    stream = solve(omega, fixed)
+    if free:
+        unit = [solve(zero, {name: 1.0}) for name in free]
+        matrix = np.array([[circulation(a, b, zero) for b in unit] for a in unit])
+        excess = np.array([circulation(a, stream, omega) for a in unit])
+        for value, part in zip(np.linalg.solve(matrix, -excess), unit, strict=True):
+            stream.x.petsc_vec.axpy(value, part.x.petsc_vec)
+        stream.x.scatter_forward()
+    return stream
+
+
+def sine_modes(domain: Domain, counts: Sequence[int]) -> tuple[list[Field], np.ndarray]:
+    """Stream functions sin(πj x̃) sin(πk ỹ), 1 ≤ j ≤ counts[0], 1 ≤ k ≤ counts[1], on a rectangle.
+
+    x̃, ỹ run from 0 to 1 across the bounding box.  Each is scaled so that its velocity has root mean
+    square 1: a coefficient is the speed that its mode contributes.
+
+    Returns:
+        The fields (callables), and the wave numbers (j, k), shape (count, 2).
+    """
+    lower, upper = domain.bounds
+    size = upper - lower
+    waves = np.array(list(product(range(1, counts[0] + 1), range(1, counts[1] + 1))))
+
+    def mode(j: int, k: int) -> Field:
+        a, b = np.pi * j / size[0], np.pi * k / size[1]
+        scale = 2.0 / np.hypot(a, b)
+        return lambda x: scale * np.sin(a * (x[0] - lower[0])) * np.sin(b * (x[1] - lower[1]))
+
+    return [mode(j, k) for j, k in waves], waves

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from mpi4py import MPI
-
 import numpy as np
 from dolfinx import fem, mesh
+from mpi4py import MPI
 
 
 def gmsh_to_mesh(model, comm: MPI.Comm, gdim: int) -> tuple[mesh.Mesh, mesh.MeshTags | None]:

@@ -203,7 +203,8 @@ def gmsh_file(comm: MPI.Comm, path: Path, mesh_size: float | None, key: str) -> 
                     gmsh.option.setNumber("Mesh.MeshSizeMax", mesh_size)
                 gmsh.model.mesh.generate(gmsh.model.getDimension())
         except Exception as error:
-            raise InputError(f"{key}: gmsh cannot read {path}: {' '.join(str(error).split())}")
+            reason = " ".join(str(error).split())
+            raise InputError(f"{key}: gmsh cannot read {path}: {reason}") from None
         dim = gmsh.model.getDimension()
         groups = gmsh.model.getPhysicalGroups(dim)
         counts = gmsh.model.mesh.getElements(dim)[1] if dim > 0 else []

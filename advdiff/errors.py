@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TypeVar
 
+import numpy as np
 from mpi4py import MPI
 
 T = TypeVar("T")
@@ -65,16 +65,7 @@ def agreed(comm: MPI.Comm):
 
 
 def require_finite(comm: MPI.Comm, values, name: str) -> None:
-    """Raise :class:`InputError` on all ranks where ``values`` (local part) has a NaN or infinity."""
-    import numpy as np
-
+    """Raise :class:`InputError` on all ranks where a local part ``values`` is not finite."""
     bad = comm.allreduce(int(np.size(values) - np.count_nonzero(np.isfinite(values))))
     if bad:
         raise InputError(f"{name}: not finite at {bad} points; give values that are finite there")
-
-
-def is_number(value: object) -> bool:
-    """True for a finite int or float (and not a bool)."""
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    )

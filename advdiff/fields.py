@@ -1,7 +1,7 @@
 """Fields as a user writes them: numbers, expressions in x, y, z, or Python callables.
 
-An expression such as ``"exp(-((x-0.35)**2 + (y-0.5)**2)/0.01)"`` is parsed to a syntax tree of which
-every node must stand on a short list; nothing is ever handed to ``eval``.
+An expression such as ``"exp(-((x-0.35)**2 + (y-0.5)**2)/0.01)"`` is parsed to a syntax tree of
+which every node must stand on a short list; nothing is ever handed to ``eval``.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ FieldLike = float | int | str | Callable[[np.ndarray], np.ndarray]
 LONGEST = 4000
 COORDINATES = ("x", "y", "z")
 CONSTANTS = {"pi": np.pi, "e": np.e}
+ELEMENTARY = (
+    *("sin", "cos", "tan", "exp", "log", "sqrt", "sinh", "cosh", "tanh", "arctan"),
+    *("sign", "floor"),
+)
 FUNCTIONS: dict[str, tuple[Callable, int]] = {
-    **{
-        name: (getattr(np, name), 1)
-        for name in "sin cos tan exp log sqrt sinh cosh tanh arctan sign floor".split()
-    },
+    **{name: (getattr(np, name), 1) for name in ELEMENTARY},
     "abs": (np.abs, 1),
     "erf": (scipy.special.erf, 1),
     "erfc": (scipy.special.erfc, 1),

@@ -2,9 +2,9 @@
 
     k(θ, φ) = −∫κ∇θ·∇φ − ½∫(φ u·∇θ − θ u·∇φ) − ½∫_∂Ω (u·n) θφ
 
-The advection term is skew-symmetric whatever the quadrature; its boundary term is what remains where
-the flow passes the boundary.  K, its derivative dK and the gradient of any scalar of K come from
-this one form through UFL's derivative, so they cannot disagree.
+The advection term is skew-symmetric whatever the quadrature; its boundary term is what remains
+where the flow passes the boundary.  K, its derivative dK and the gradient of any scalar of K come
+from this one form through UFL's derivative, so they cannot disagree.
 
 Steady Dirichlet values are eliminated: a *state* is a vector over the free unknowns alone, and the
 constrained values enter through the constant load F = (f, φ) + k(g, φ).
@@ -69,9 +69,7 @@ class Operator:
         self._stiffness_form = fem.form(self.form(trial, test))
         self._directions = {n: fem.Function(c.function_space) for n, c in self.controls.items()}
         self._direction_forms = {
-            name: fem.form(
-                ufl.derivative(self.form(trial, test), control, self._directions[name])
-            )
+            name: fem.form(ufl.derivative(self.form(trial, test), control, self._directions[name]))
             for name, control in self.controls.items()
         }
         self._full = fem_petsc.assemble_matrix(self._stiffness_form)
@@ -272,14 +270,13 @@ class FormCotangent:
         self, left: Sequence[PETSc.Vec], right: Sequence[PETSc.Vec], weight: float = 1.0
     ) -> None:
         """Ḡ += weight · Σ_j left[j] right[j]ᵀ (collective)."""
-        with ASSEMBLY:
-            for lam, theta in zip(left, right, strict=True):
-                self._operator.extend(lam, self._left, boundary=False)
-                self._operator.extend(theta, self._right)
-                for name, form in self._forms.items():
-                    part = self._parts[name]
-                    with part.localForm() as local:
-                        local.set(0.0)
-                    fem_petsc.assemble_vector(part, form)
-                    part.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
-                    self.gradient[name].axpy(weight, part)
+        for lam, theta in zip(left, right, strict=True):
+            self._operator.extend(lam, self._left, boundary=False)
+            self._operator.extend(theta, self._right)
+            for name, form in self._forms.items():
+                part = self._parts[name]
+                with part.localForm() as local:
+                    local.set(0.0)
+                fem_petsc.assemble_vector(part, form)
+                part.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
+                self.gradient[name].axpy(weight, part)

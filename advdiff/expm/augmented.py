@@ -1,7 +1,7 @@
 """ρ by one action of a block matrix: exp(t [[A, J, f'], [0, A, f], [0, 0, 0]]) on [0; θ0; 1].
 
-With f = M⁻¹F the load, f' = M⁻¹dF its derivative and J = M⁻¹dK.  The first block is ρ, the second θ,
-the third the constant 1 that carries the loads (absent where there are none).
+With f = M⁻¹F the load, f' = M⁻¹dF its derivative and J = M⁻¹dK.  The first block is ρ, the second
+θ, the third the constant 1 that carries the loads (absent where there are none).
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ class _Block:
         self.carrier = int(self.has_loads and comm.rank == comm.size - 1)
         self.layout = PETSc.Vec().createMPI((2 * n + self.carrier, PETSc.DECIDE), comm=comm)
         start, _ = self.layout.getOwnershipRange()
-        self.rows = [
-            PETSc.IS().createStride(n, start + first, 1, comm=comm) for first in (0, n)
-        ]
+        self.rows = [PETSc.IS().createStride(n, start + first, 1, comm=comm) for first in (0, n)]
         self.one = PETSc.IS().createStride(self.carrier, start + 2 * n, 1, comm=comm)
         self._work = self.generator.vector()
 

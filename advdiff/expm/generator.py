@@ -3,7 +3,7 @@
 Finite elements give M θ' = K θ.  Two kinds of vectors occur, and it pays to keep them apart:
 
 * *states* θ (nodal values), with the inner product ⟨x, y⟩ = xᵀ M y of L²(Ω);
-* *loads* or *residuals* (dual vectors, such as ∂Φ/∂θ or an assembled source), with M⁻¹ between them.
+* *loads* or *residuals* (dual vectors: ∂Φ/∂θ, an assembled source), with M⁻¹ between the two.
 
 ``A = M⁻¹K`` acts on states, its plain transpose ``Aᵀ = KᵀM⁻¹`` on residuals; the adjoint in the
 M inner product is ``A* = M⁻¹Kᵀ = M⁻¹ Aᵀ M``.

@@ -1,7 +1,7 @@
 """Krylov actions of the exponential by SLEPc MFN: the reference engine.
 
-One call of MFN serves one interval of time, so the output times are marched through.  Its derivative
-is that of the variation-of-constants integral, by quadrature (``quadrature.py``).
+One call of MFN serves one interval of time, so the output times are marched through.  Its
+derivative is that of the variation-of-constants integral, by quadrature (``quadrature.py``).
 
 Options prefix ``advdiff_``: for instance ``-advdiff_mfn_type expokit -advdiff_mfn_ncv 40``.
 """
@@ -23,7 +23,6 @@ from advdiff.expm.generator import Generator
 
 PREFIX = "advdiff_"
 LARGEST = 40
-FORWARD = PETSc.Log.Event("advdiff.forward")
 
 
 @dataclass(frozen=True)
@@ -100,9 +99,7 @@ class Action:
             self._dimension = wanted
             self.mfn.setDimensions(wanted)
 
-    def __call__(
-        self, step: float, x: PETSc.Vec, y: PETSc.Vec, *, transpose: bool = False
-    ) -> None:
+    def __call__(self, step: float, x: PETSc.Vec, y: PETSc.Vec, *, transpose: bool = False) -> None:
         size = x.norm()
         if size == 0.0:
             y.set(0.0)
@@ -209,8 +206,7 @@ class MFNEngine:
             self._in.pointwiseDivide(x, self._root)
         else:
             self._in.pointwiseMult(x, self._root)
-        with FORWARD:
-            action(h, self._in, self._out, transpose=transpose)
+        action(h, self._in, self._out, transpose=transpose)
         if self._root is None:
             self._out.copy(y)
         elif transpose:

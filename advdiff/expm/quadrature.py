@@ -21,7 +21,6 @@ from advdiff.expm.engine import Cotangent, Pullback, Solution
 from advdiff.expm.generator import Generator
 
 FEWEST, MOST = 4, 256
-ADJOINT = PETSc.Log.Event("advdiff.adjoint")
 
 
 class Marching(Protocol):
@@ -145,20 +144,19 @@ def pull(
     adjoint, riesz = engine.generator.vector(), engine.generator.vector()
     load = None if tape.load is None else engine.generator.vector()
     now = times[-1]
-    with ADJOINT:
-        for k in reversed(range(len(times))):
-            adjoint.axpy(1.0, residuals[k])
-            points, weights = rule(times[k - 1] if k else 0.0, times[k], tape.nodes)
-            for i in reversed(range(tape.nodes)):
-                engine.step_transpose(now - points[i], adjoint, adjoint)
-                engine.generator.mass.solve(adjoint, riesz)
-                cotangent.add([riesz], [tape.states[k][i]], weights[i])
-                if load is not None:
-                    load.axpy(weights[i], riesz)
-                now = points[i]
-            previous = times[k - 1] if k else 0.0
-            engine.step_transpose(now - previous, adjoint, adjoint)
-            now = previous
+    for k in reversed(range(len(times))):
+        adjoint.axpy(1.0, residuals[k])
+        points, weights = rule(times[k - 1] if k else 0.0, times[k], tape.nodes)
+        for i in reversed(range(tape.nodes)):
+            engine.step_transpose(now - points[i], adjoint, adjoint)
+            engine.generator.mass.solve(adjoint, riesz)
+            cotangent.add([riesz], [tape.states[k][i]], weights[i])
+            if load is not None:
+                load.axpy(weights[i], riesz)
+            now = points[i]
+        previous = times[k - 1] if k else 0.0
+        engine.step_transpose(now - previous, adjoint, adjoint)
+        now = previous
     riesz.destroy()
     return Pullback(adjoint, load)
 

@@ -1,0 +1,5 @@
+"""``python -m advdiff``."""
+
+from advdiff.cli import main
+
+main()

@@ -1,0 +1,151 @@
+"""The command line: run, check, info, plot.
+
+Options with one dash go to PETSc (``-tao_monitor``, ``-advdiff_mfn_type expokit``, ``-log_view``).
+Exit codes: 0 done, 1 an iteration did not converge, 2 bad input; the same on all ranks.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from click import ClickException
+from click.exceptions import Exit
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Sensitivities and inversion for advection-diffusion. Options with one dash go to PETSc.",
+)
+
+ExperimentFile = Annotated[Path, typer.Argument(help="experiment file (TOML)")]
+ResultFile = Annotated[Path, typer.Argument(help="result file (HDF5)")]
+Set = Annotated[list[str], typer.Option("--set", help="override: key.sub=value")]
+
+
+def _say(line: str) -> None:
+    from mpi4py import MPI
+
+    if MPI.COMM_WORLD.rank == 0:
+        print(line, flush=True)
+
+
+def _problem(experiment: Path, settings: list[str], output: Path | None = None):
+    from advdiff import problem
+
+    settings = list(settings)
+    if output is not None:
+        settings.append(f"output.file={str(output.absolute())!r}")
+    return problem.load(experiment, settings)
+
+
+@app.command()
+def run(
+    experiment: ExperimentFile,
+    output: Annotated[Path | None, typer.Option(help="result file (HDF5)")] = None,
+    settings: Set = [],  # noqa: B006
+    resume: Annotated[bool, typer.Option("--resume", help="go on from a checkpoint")] = False,
+) -> None:
+    """Run the experiment and write its result."""
+    from advdiff import tasks
+
+    if not tasks.run(_problem(experiment, settings, output), _say, resume=resume):
+        raise Exit(1)
+
+
+@app.command()
+def check(experiment: ExperimentFile, settings: Set = []) -> None:  # noqa: B006
+    """Validate everything that is cheap, run nothing."""
+    from advdiff import tasks
+
+    for line in tasks.check(_problem(experiment, settings)):
+        _say(line)
+    _say("ok")
+
+
+@app.command()
+def info(result: ResultFile) -> None:
+    """Say what is in a result file."""
+    from advdiff import summary
+
+    for line in summary.lines(result):
+        _say(line)
+
+
+@app.command()
+def plot(
+    result: ResultFile,
+    output: Annotated[Path | None, typer.Option(help="folder for the pictures")] = None,
+) -> None:
+    """Draw every picture that the result allows, as PNG (on rank 0)."""
+    from mpi4py import MPI
+
+    from advdiff import plots
+    from advdiff.errors import on_root
+
+    comm = MPI.COMM_WORLD
+    for path in on_root(comm, lambda: plots.draw(result, output)):
+        _say(str(path))
+
+
+def split_options(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Our own arguments, and PETSc's: one dash and a word, with the value that may follow."""
+    ours, petsc, i = [], [], 0
+    while i < len(arguments):
+        word = arguments[i]
+        if len(word) > 2 and word[0] == "-" and word[1] != "-":
+            petsc.append(word)
+            following = arguments[i + 1 : i + 2]
+            if following and not _is_option(following[0]) and not following[0].endswith(".toml"):
+                petsc += following
+                i += 1
+        else:
+            ours.append(word)
+        i += 1
+    return ours, petsc
+
+
+def _is_option(word: str) -> bool:
+    """True for ``-name``, False for a value such as ``-1e-3``."""
+    return word.startswith("-") and not word[1:2].isdigit() and word[1:2] != "."
+
+
+def main() -> None:
+    """The console script."""
+    ours, petsc = split_options(sys.argv[1:])
+    import petsc4py
+
+    petsc4py.init([sys.argv[0], *petsc])
+    import slepc4py
+
+    slepc4py.init([sys.argv[0], *petsc])
+    from mpi4py import MPI
+
+    from advdiff.errors import ConvergenceError, InputError
+
+    comm = MPI.COMM_WORLD
+    try:
+        code = app(args=ours, prog_name="advdiff", standalone_mode=False) or 0
+    except Exit as stop:
+        code = stop.exit_code
+    except ClickException as error:
+        _say(f"advdiff: {error.format_message()}")
+        code = 2
+    except InputError as error:
+        _say(f"advdiff: {error}")
+        code = 2
+    except ConvergenceError as error:
+        _say(f"advdiff: {error}")
+        code = 1
+    except BaseException:
+        if comm.size == 1:
+            raise
+        traceback.print_exc()
+        sys.stderr.flush()
+        comm.Abort(3)
+    sys.stdout.flush()
+    sys.exit(code)

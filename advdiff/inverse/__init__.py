@@ -1,0 +1,1 @@
+"""Inference against a forward model: prior, misfit and the maximum a posteriori estimate."""

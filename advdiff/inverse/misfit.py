@@ -1,0 +1,66 @@
+"""½ Σ_r ((predicted − measured)/σ)² + ½‖L⁻¹(m − m₀)‖², and its gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from petsc4py import PETSc
+
+from advdiff.inverse.prior import Prior
+from advdiff.model import Linearisation, Model
+
+
+@dataclass
+class Evaluation:
+    """The negative log posterior at one m (up to a constant).
+
+    Attributes:
+        misfit: ½ Σ ((predicted − measured)/σ)².
+        regularization: ½‖L⁻¹(m − m₀)‖².
+        predicted: shape (reading,).
+        data_gradient: gradient of ``misfit`` with respect to m.
+        gradient: gradient of the sum.
+        linearisation: the model at m.
+    """
+
+    misfit: float
+    regularization: float
+    predicted: np.ndarray
+    data_gradient: PETSc.Vec
+    gradient: PETSc.Vec
+    linearisation: Linearisation
+
+    @property
+    def objective(self) -> float:
+        return self.misfit + self.regularization
+
+
+class Misfit:
+    """The function that the inversion minimises.
+
+    Args:
+        model: m ↦ predicted readings.
+        values, std: measured values and their standard deviations, shape (reading,).
+        prior: of m.
+    """
+
+    def __init__(self, model: Model, values: np.ndarray, std: np.ndarray, prior: Prior):
+        self.model, self.values, self.std, self.prior = model, values, std, prior
+
+    def value(self, m: PETSc.Vec) -> float:
+        """The objective alone (collective)."""
+        residual = (self.model.observe(m) - self.values) / self.std
+        regularization, gradient = self.prior.value_and_gradient(m)
+        gradient.destroy()
+        return 0.5 * float(residual @ residual) + regularization
+
+    def evaluate(self, m: PETSc.Vec) -> Evaluation:
+        """The objective and its gradient, from one forward and one adjoint pass (collective)."""
+        at = self.model.linearise(m)
+        residual = (at.predicted - self.values) / self.std
+        data_gradient = at.pull(residual / self.std)
+        regularization, gradient = self.prior.value_and_gradient(m)
+        gradient.axpy(1.0, data_gradient)
+        misfit = 0.5 * float(residual @ residual)
+        return Evaluation(misfit, regularization, at.predicted, data_gradient, gradient, at)

@@ -1,0 +1,177 @@
+"""Gaussian priors, m = m₀ + L ξ with ξ white: one part for each part of the unknowns.
+
+``Independent``: a standard deviation a coefficient.  ``Matern``: covariance A⁻¹ D A⁻¹ with
+A = γ(κ² − Δ) by finite elements and D the lumped mass, the discretisation of a Matérn field of
+smoothness ν = 2 − d/2 (Lindgren, Rue, Lindström 2011); L = A⁻¹D^{1/2} needs one sparse solve, its
+inverse none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from dolfinx.fem import petsc as fem_petsc
+from petsc4py import PETSc
+
+from advdiff.unknowns import Unknowns
+
+
+class PartPrior(Protocol):
+    """The factor L of the covariance LLᵀ of one part; all calls collective, x and y distinct."""
+
+    def color(self, x: PETSc.Vec, y: PETSc.Vec) -> None:
+        """y = L x."""
+
+    def color_transpose(self, x: PETSc.Vec, y: PETSc.Vec) -> None:
+        """y = Lᵀ x."""
+
+    def whiten(self, x: PETSc.Vec, y: PETSc.Vec) -> None:
+        """y = L⁻¹ x."""
+
+    def whiten_transpose(self, x: PETSc.Vec, y: PETSc.Vec) -> None:
+        """y = L⁻ᵀ x."""
+
+
+class Independent:
+    """Independent coefficients with standard deviations ``std`` (a vector like the part)."""
+
+    def __init__(self, std: PETSc.Vec):
+        self.std = std
+
+    def color(self, x, y):
+        y.pointwiseMult(self.std, x)
+
+    def whiten(self, x, y):
+        y.pointwiseDivide(x, self.std)
+
+    color_transpose = color
+    whiten_transpose = whiten
+
+
+class Matern:
+    """A Matérn field on a Lagrange space, restricted to the free unknowns ``rows``.
+
+    Args:
+        space: the space.
+        rows: global indices of the free unknowns; the field vanishes at the others.
+        std: pointwise standard deviation, away from the boundary.
+        correlation_length: where the correlation has fallen to about 0.1.
+    """
+
+    def __init__(
+        self, space: fem.FunctionSpace, rows: PETSc.IS, std: float, correlation_length: float
+    ):
+        dim = space.mesh.topology.dim
+        nu = 2.0 - dim / 2.0
+        rate = math.sqrt(8.0 * nu) / correlation_length
+        variance = math.gamma(nu) / (math.gamma(2.0) * (4.0 * math.pi) ** (dim / 2.0))
+        gamma = math.sqrt(variance / rate ** (2.0 * nu)) / std
+        trial, test = ufl.TrialFunction(space), ufl.TestFunction(space)
+        form = gamma * (rate**2 * trial * test + ufl.dot(ufl.grad(trial), ufl.grad(test))) * ufl.dx
+        full = fem_petsc.assemble_matrix(fem.form(form))
+        full.assemble()
+        self.matrix = full.createSubMatrix(rows, rows)
+        mass = fem_petsc.assemble_matrix(fem.form(trial * test * ufl.dx))
+        mass.assemble()
+        # Scaling the diagonal keeps it positive for every degree, which row sums do not.
+        diagonal = mass.getDiagonal()
+        volume = space.mesh.comm.allreduce(
+            fem.assemble_scalar(fem.form(fem.Constant(space.mesh, 1.0) * ufl.dx))
+        )
+        diagonal.scale(volume / diagonal.sum())
+        part = diagonal.getSubVector(rows)
+        self.root = self.matrix.createVecLeft()
+        part.copy(self.root)
+        diagonal.restoreSubVector(rows, part)
+        self.root.sqrtabs()
+        self._work = self.root.duplicate()
+        self.ksp = PETSc.KSP().create(space.mesh.comm)
+        self.ksp.setOptionsPrefix("advdiff_prior_")
+        self.ksp.setOperators(self.matrix)
+        self.ksp.setType("preonly")
+        self.ksp.getPC().setType("cholesky")
+        if space.mesh.comm.size > 1:
+            self.ksp.getPC().setFactorSolverType("mumps")
+        self.ksp.setErrorIfNotConverged(True)
+        self.ksp.setFromOptions()
+
+    def color(self, x, y):
+        self._work.pointwiseMult(self.root, x)
+        self.ksp.solve(self._work, y)
+
+    def color_transpose(self, x, y):
+        self.ksp.solve(x, y)
+        y.pointwiseMult(self.root, y)
+
+    def whiten(self, x, y):
+        self.matrix.mult(x, y)
+        y.pointwiseDivide(y, self.root)
+
+    def whiten_transpose(self, x, y):
+        self._work.pointwiseDivide(x, self.root)
+        self.matrix.mult(self._work, y)
+
+
+class Prior:
+    """The prior of the whole parameter vector.
+
+    Args:
+        unknowns: the parts of m.
+        mean: m₀.
+        parts: one factor for each part.
+    """
+
+    def __init__(self, unknowns: Unknowns, mean: PETSc.Vec, parts: Sequence[PartPrior]):
+        self.unknowns, self.mean, self.parts = unknowns, mean, list(parts)
+
+    def _by_part(self, verb: str, x: PETSc.Vec) -> PETSc.Vec:
+        result = self.unknowns.vector()
+        for i, part in enumerate(self.parts):
+            source = self.unknowns.extract(x, i)
+            target = source.duplicate()
+            getattr(part, verb)(source, target)
+            self.unknowns.insert(target, i, result)
+            source.destroy()
+            target.destroy()
+        return result
+
+    def color(self, xi: PETSc.Vec) -> PETSc.Vec:
+        """m = m₀ + L ξ (collective)."""
+        result = self._by_part("color", xi)
+        result.axpy(1.0, self.mean)
+        return result
+
+    def color_transpose(self, gradient: PETSc.Vec) -> PETSc.Vec:
+        """Lᵀ g: a gradient with respect to m becomes one with respect to ξ (collective)."""
+        return self._by_part("color_transpose", gradient)
+
+    def whiten(self, m: PETSc.Vec) -> PETSc.Vec:
+        """ξ = L⁻¹ (m − m₀) (collective)."""
+        difference = m.copy()
+        difference.axpy(-1.0, self.mean)
+        result = self._by_part("whiten", difference)
+        difference.destroy()
+        return result
+
+    def value_and_gradient(self, m: PETSc.Vec) -> tuple[float, PETSc.Vec]:
+        """½‖L⁻¹(m − m₀)‖² and its gradient (collective)."""
+        xi = self.whiten(m)
+        value = 0.5 * xi.dot(xi)
+        gradient = self._by_part("whiten_transpose", xi)
+        xi.destroy()
+        return value, gradient
+
+
+def decaying_std(template: PETSc.Vec, waves: np.ndarray, std: float, decay: float) -> PETSc.Vec:
+    """std · (|k|/min|k|)^−decay for the modes of wave numbers (count, 2), laid out like the part."""
+    size = np.linalg.norm(waves, axis=1)
+    values = std * (size / size.min()) ** (-decay)
+    result = template.duplicate()
+    start, stop = template.getOwnershipRange()
+    result.setArray(values[start:stop])
+    return result

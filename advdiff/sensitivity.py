@@ -1,0 +1,82 @@
+"""ρ(t) = the derivative of θ(t) along a direction: of the velocity, the diffusivity or the start.
+
+With ρ' = Aρ + Jθ, where J = dA/du[v] is minus the discrete v·∇:
+
+    ρ(t) = −∫₀ᵗ S(t−s) v·∇ S(s)θ0 ds          (a velocity direction v; mind the sign)
+
+``quadrature`` evaluates the integral by marched Gauss-Legendre rules, the order raised until two
+agree to the tolerance; ``augmented`` takes one action of the block matrix [[A, J], [0, A]].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from dolfinx import fem
+from petsc4py import PETSc
+
+from advdiff.expm import augmented, quadrature
+from advdiff.expm.engine import Solution
+from advdiff.expm.mfn import MFNEngine, MFNOptions
+from advdiff.operator import Operator
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A direction: functions by name of the operator's control, and a state for the start."""
+
+    controls: Mapping[str, fem.Function]
+    initial: PETSc.Vec | None = None
+
+
+@dataclass
+class Sensitivity:
+    """ρ at the output times, with θ.
+
+    Attributes:
+        solution: θ and the engine's report.
+        tangents: ρ(t_k), one vector a time.
+        error_estimate: relative, of the tangents.
+    """
+
+    solution: Solution
+    tangents: list[PETSc.Vec]
+    error_estimate: float
+
+
+def sensitivity(
+    operator: Operator,
+    direction: Direction,
+    initial: PETSc.Vec,
+    times: Sequence[float],
+    *,
+    method: Literal["quadrature", "augmented"] = "quadrature",
+    tolerance: float = 1e-6,
+    options: MFNOptions | None = None,
+) -> Sensitivity:
+    """ρ along one direction (collective); the operator must be assembled.
+
+    Args:
+        tolerance: relative to the largest ‖ρ(t_k)‖.
+        options: of the actions of the exponential; their tolerance is lowered to a tenth of
+            ``tolerance`` where it is larger.
+
+    Raises:
+        ConvergenceError: where the quadrature or an action does not reach its tolerance.
+    """
+    options = MFNOptions() if options is None else options
+    tight = min(options.tolerance, 0.1 * tolerance)
+    options = MFNOptions(**{**vars(options), "tolerance": tight})
+    stiffness, d_load = operator.push(direction.controls)
+    given = (initial, times, stiffness, direction.initial, operator.load, d_load)
+    if method == "augmented":
+        solution, tangents = augmented.push(operator.generator, options, *given)
+        return Sensitivity(solution, tangents, tight)
+    engine = MFNEngine(operator.generator, options)
+    return Sensitivity(
+        *quadrature.converged_push(
+            engine, tolerance, lambda nodes: quadrature.push(engine, *given, nodes=nodes)
+        )
+    )

@@ -1,0 +1,238 @@
+"""The result file: HDF5, written by all ranks, in an order that does not depend on them.
+
+Fields are written at the mesh vertices in their original order, each rank one contiguous slab.  The
+file is written under a temporary name and moved into place when it is whole; ``complete`` is the
+last attribute set.  Datasets carry dimension scales, so that xarray (h5netcdf) names their axes.
+Beside it stands an XDMF file, a few lines of XML by which ParaView reads the same HDF5.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from petsc4py import PETSc
+
+import advdiff
+from advdiff.domain import Domain
+from advdiff.errors import InputError, on_root
+
+FORMAT = 1
+VECTOR_AXES = ("x", "y", "z")
+
+
+class Store:
+    """An open result file; every method is collective.
+
+    Args:
+        file: the h5py file (parallel where there are several ranks).
+        domain: gives the vertex order.
+    """
+
+    def __init__(self, file: h5py.File, domain: Domain):
+        self.file, self.domain, self.comm = file, domain, domain.comm
+        self._scales: dict[str, h5py.Dataset] = {}
+
+    def attributes(self, values: Mapping[str, Any], path: str = "/") -> None:
+        """Set attributes of a group or dataset: numbers, strings, or (as JSON) anything else."""
+        for name, value in values.items():
+            if not isinstance(value, str | int | float | bool | np.generic | np.ndarray):
+                value = json.dumps(value)
+            self.file[path].attrs[name] = value
+
+    def scale(self, path: str, values: Iterable, units: str = "1", long_name: str = "") -> None:
+        """A dimension scale: coordinates along an axis, known on every rank."""
+        dataset = self.array(path, np.asarray(values), (), units=units, long_name=long_name)
+        name = path.rsplit("/", 1)[-1]
+        dataset.make_scale(name)
+        self._scales[name] = dataset
+
+    def axis(self, name: str, size: int) -> None:
+        """A dimension without coordinates: its scale is the index."""
+        dataset = self.file.create_dataset(name, shape=(size,), dtype="i8")
+        start, stop = self._share(size)
+        dataset[start:stop] = np.arange(start, stop)
+        dataset.attrs["long_name"] = f"index of {name}"
+        dataset.make_scale(name)
+        self._scales[name] = dataset
+
+    def _share(self, size: int) -> tuple[int, int]:
+        each, extra = divmod(size, self.comm.size)
+        start = self.comm.rank * each + min(self.comm.rank, extra)
+        return start, start + each + (self.comm.rank < extra)
+
+    def _describe(self, dataset, dims: Sequence[str], units: str, long_name: str) -> None:
+        for axis, name in enumerate(dims):
+            dataset.dims[axis].attach_scale(self._scales[name])
+            dataset.dims[axis].label = name
+        dataset.attrs["units"] = units
+        if long_name:
+            dataset.attrs["long_name"] = long_name
+
+    def array(
+        self, path: str, values, dims: Sequence[str], units: str = "1", long_name: str = ""
+    ) -> h5py.Dataset:
+        """A small array, known on every rank; rank 0 writes it."""
+        values = np.asarray(values)
+        dataset = self.file.create_dataset(path, shape=values.shape, dtype=values.dtype)
+        if self.comm.rank == 0 and values.size:
+            dataset[...] = values
+        self._describe(dataset, dims, units, long_name)
+        return dataset
+
+    def mesh(self) -> None:
+        """``/mesh/geometry`` (vertex, dim) and ``/mesh/topology`` (cell, corner)."""
+        msh, dim = self.domain.mesh, self.domain.dim
+        nodes = msh.geometry.input_global_indices[: msh.geometry.index_map().size_local]
+        self._scatter_rows(
+            "mesh/geometry",
+            self.domain.num_vertices,
+            nodes,
+            msh.geometry.x[: len(nodes), :dim],
+            ("vertex", "dim"),
+            "vertex coordinates",
+        )
+        indices, corners = self.domain.vertices.cells()
+        self._scatter_rows(
+            "mesh/topology",
+            msh.topology.index_map(dim).size_global,
+            indices,
+            corners.astype("i8"),
+            ("cell", "corner"),
+            "vertices of each cell",
+        )
+        self.attributes({"cell": msh.topology.cell_name()}, "mesh")
+
+    def _scatter_rows(self, path, count, rows, values, dims, long_name) -> None:
+        """Write rows that each rank owns in any order as contiguous slabs."""
+        for name, size in zip(dims, (count, values.shape[1]), strict=True):
+            if name not in self._scales:
+                self.axis(name, size)
+        dataset = self.file.create_dataset(path, shape=(count, values.shape[1]), dtype=values.dtype)
+        vec = PETSc.Vec().createMPI((PETSc.DECIDE, count), comm=self.comm)
+        for column in range(values.shape[1]):
+            vec.setValues(rows.astype(PETSc.IntType), values[:, column].astype(float))
+            vec.assemble()
+            start, stop = vec.getOwnershipRange()
+            dataset[start:stop, column] = vec.array_r.astype(values.dtype)
+        vec.destroy()
+        self._describe(dataset, dims, "1", long_name)
+
+    def fields(
+        self,
+        path: str,
+        values: Iterable[PETSc.Vec],
+        count: int,
+        long_name: str,
+        units: str = "1",
+    ) -> None:
+        """A scalar field at all output times, (time, vertex), from vertex-ordered vectors."""
+        shape = (count, self.domain.num_vertices)
+        dataset = self.file.create_dataset(path, shape=shape, dtype="f8")
+        for k, vector in enumerate(values):
+            start, stop = vector.getOwnershipRange()
+            dataset[k, start:stop] = vector.array_r
+        self._describe(dataset, ("time", "vertex"), units, long_name)
+
+    def field(self, path: str, components: Sequence[PETSc.Vec] | PETSc.Vec, long_name: str) -> None:
+        """A steady scalar field (vertex) or, from a list of components, a vector (vertex, dim)."""
+        scalar = not isinstance(components, list | tuple)
+        parts = [components] if scalar else list(components)
+        shape = (self.domain.num_vertices,) + (() if scalar else (len(parts),))
+        dataset = self.file.create_dataset(path, shape=shape, dtype="f8")
+        start, stop = parts[0].getOwnershipRange()
+        table = np.stack([part.array_r for part in parts], axis=1)
+        dataset[start:stop] = table[:, 0] if scalar else table
+        self._describe(dataset, ("vertex",) if scalar else ("vertex", "dim"), "1", long_name)
+
+
+@contextmanager
+def create(path: Path, domain: Domain, attributes: Mapping[str, Any]):
+    """Open a result file for writing (collective); it appears under ``path`` only when whole.
+
+    Raises:
+        InputError: where the folder cannot be written to.
+    """
+    comm = domain.comm
+    temporary = path.with_name(f".{path.name}.partial")
+
+    def prepare():
+        check_writable(path)
+        temporary.unlink(missing_ok=True)
+
+    on_root(comm, prepare)
+    if comm.size > 1:
+        if not h5py.get_config().mpi:
+            raise InputError(
+                f"output.file: this h5py cannot write {path} from {comm.size} ranks; install a "
+                "parallel h5py (Debian: python3-h5py-mpi)"
+            )
+        file = h5py.File(temporary, "w", driver="mpio", comm=comm)
+    else:
+        file = h5py.File(temporary, "w")
+    try:
+        store = Store(file, domain)
+        store.attributes(
+            {
+                "advdiff_version": advdiff.__version__,
+                "format": FORMAT,
+                "ranks": comm.size,
+                "created_at": comm.bcast(datetime.now(timezone.utc).isoformat(timespec="seconds")),
+                **attributes,
+                "complete": False,
+            }
+        )
+        yield store
+        file.attrs["complete"] = True
+        file.close()
+    except BaseException:
+        # Closing a parallel file is collective, which the other ranks may never reach.
+        if comm.size == 1:
+            file.close()
+            temporary.unlink(missing_ok=True)
+        raise
+    on_root(comm, lambda: os.replace(temporary, path))
+
+
+def check_writable(path: Path) -> None:
+    """Raise :class:`InputError` where a file cannot be written at ``path`` (local)."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise InputError(f"output.file: the folder {folder} does not exist; create it")
+    if path.is_dir():
+        raise InputError(f"output.file: {path} is a folder; give the name of a file")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"output.file: the folder {folder} cannot be written to")
+
+
+def open_result(path: Path) -> h5py.File:
+    """Open a finished result file for reading (each rank by itself).
+
+    Raises:
+        InputError: if it is missing, truncated, not one of ours or not complete.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give a file written by 'advdiff run'")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: not readable HDF5 ({reason}); run the experiment again"
+        ) from None
+    if "advdiff_version" not in file.attrs:
+        raise InputError(f"{path}: not written by advdiff; give a file written by 'advdiff run'")
+    if not file.attrs.get("complete", False):
+        raise InputError(f"{path}: not complete; run the experiment again")
+    if file.attrs["format"] > FORMAT:
+        raise InputError(
+            f"{path}: format {file.attrs['format']}, this advdiff reads up to {FORMAT}; upgrade it"
+        )
+    return file

@@ -1,0 +1,57 @@
+"""What is in a result file, in ten lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+
+from advdiff.store import open_result
+
+
+def lines(path: Path) -> list[str]:
+    """The summary of a result file, line by line.
+
+    Raises:
+        InputError: if it is not a finished result file.
+    """
+    with open_result(path) as file:
+        found = [
+            f"{path}: {file.attrs['task']}, advdiff {file.attrs['advdiff_version']}, "
+            f"{file.attrs['created_at']}, {file.attrs['ranks']} rank(s)",
+            f"mesh        {file['mesh/geometry'].shape[0]} vertices, "
+            f"{file['mesh/topology'].shape[0]} {file['mesh'].attrs['cell']} cells",
+            f"time        {len(file['time'])} outputs up to {file['time'][-1]:g}",
+        ]
+        theta = file["theta"]
+        found.append(f"theta       {theta[-1].min():.4g} … {theta[-1].max():.4g} at the end")
+        for name in file.get("rho", {}):
+            rho = file[f"rho/{name}"]
+            found.append(
+                f"rho         {name}: {rho[-1].min():.4g} … {rho[-1].max():.4g} at the end, "
+                f"error estimate {rho.attrs['error_estimate']:.1e}"
+            )
+        if "estimate" in file:
+            found += _estimate(file)
+        solver = dict(file["solver"].attrs)
+        found.append("solver      " + ", ".join(f"{k} {_short(v)}" for k, v in solver.items()))
+    return found
+
+
+def _estimate(file: h5py.File) -> list[str]:
+    estimate, observations = file["estimate"], file["observations"]
+    residual = (observations["predicted"][:] - observations["values"][:]) / observations["std"][:]
+    found = [
+        f"readings    {len(residual)} from {len(observations['points'])} sensors; residual "
+        f"{(residual**2).mean() ** 0.5:.3f} standard deviations",
+        f"optimiser   {estimate.attrs['message']}",
+    ]
+    for name in ("velocity", "diffusivity"):
+        key = f"{name}_relative_error"
+        if key in estimate.attrs:
+            found.append(f"error       {name} {100 * estimate.attrs[key]:.2f} %")
+    return found
+
+
+def _short(value) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

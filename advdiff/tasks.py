@@ -1,0 +1,318 @@
+"""What ``advdiff run`` does: a task computes, and its results go to disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+from petsc4py import PETSc
+
+from advdiff import paraview, store
+from advdiff.errors import InputError, on_root
+from advdiff.inverse.map import Estimate, Iteration
+from advdiff.problem import Problem
+from advdiff.store import Store
+
+Say = Callable[[str], None]
+
+
+def check(problem: Problem) -> list[str]:
+    """Everything that can be validated without solving (collective): what was found, line by line.
+
+    Raises:
+        InputError: for the first thing that is wrong.
+    """
+    experiment, domain = problem.experiment, problem.domain
+    on_root(problem.comm, lambda: store.check_writable(experiment.output_path))
+    operator = problem.operator
+    lines = [
+        f"task        {experiment.task}",
+        f"mesh        {domain.num_vertices} vertices, dimension {domain.dim}, "
+        f"boundary parts {', '.join(domain.tags)}",
+        f"unknowns    {operator.generator.size} in the state, degree {operator.degree}",
+        f"times       {len(experiment.time.times)} up to {experiment.time.final:g}",
+    ]
+    _ = problem.initial
+    if experiment.task == "sensitivity":
+        for name in experiment.sensitivity.directions:
+            problem.direction(name)
+        lines.append(f"directions  {', '.join(experiment.sensitivity.directions)}")
+    if experiment.task == "invert":
+        readings = problem.readings
+        _ = problem.model
+        lines += [
+            f"readings    {len(readings)} from {len(readings.points)} sensors at "
+            f"{len(readings.times)} times",
+            f"parameters  {problem.unknowns.size}: "
+            + ", ".join(f"{p.name} {p.template.getSize()}" for p in problem.unknowns.parts),
+        ]
+    truth = experiment.truth
+    if truth.velocity is not None:
+        problem.velocity(truth.velocity, "truth.velocity")
+    return lines
+
+
+def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
+    """Run the experiment's task and write its result (collective).
+
+    Returns:
+        False where an optimisation stopped short of its tolerance (its result is written, and says
+        so).
+    """
+    PETSc.Log.begin()
+    began = time.perf_counter()
+    for line in check(problem):
+        say(line)
+    path = problem.experiment.output_path
+    task = {"solve": _solve, "sensitivity": _sensitivity, "invert": _invert}[
+        problem.experiment.task
+    ]
+    converged = task(problem, say, path, resume)
+    on_root(problem.comm, lambda: str(paraview.write(path)))
+    say(f"written     {path} ({time.perf_counter() - began:.1f} s)")
+    return converged
+
+
+def _attributes(problem: Problem) -> dict:
+    experiment = problem.experiment
+    return {
+        "task": experiment.task,
+        "experiment": experiment.text,
+        "options": experiment.model_dump_json(),
+    }
+
+
+def _begin(file: Store, problem: Problem) -> None:
+    times = problem.experiment.time.times
+    file.scale("time", times, long_name="output time")
+    file.axis("vertex", problem.domain.num_vertices)
+    file.axis("dim", problem.domain.dim)
+    file.mesh()
+
+
+def _states(file: Store, path: str, problem: Problem, states, *, boundary: bool, name: str):
+    operator, vertices = problem.operator, problem.domain.vertices
+    function = None
+
+    def ordered() -> Iterable[PETSc.Vec]:
+        nonlocal function
+        for state in states:
+            function = operator.extend(state, function, boundary=boundary)
+            yield vertices.values(function)
+
+    file.fields(path, ordered(), len(states), name)
+
+
+def _solver(file: Store, report: dict) -> None:
+    file.file.require_group("solver")
+    file.attributes(report, "solver")
+
+
+def _solve(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
+    solution = problem.semigroup().solve(problem.experiment.time.times)
+    with store.create(path, problem.domain, _attributes(problem)) as file:
+        _begin(file, problem)
+        _states(file, "theta", problem, solution.states, boundary=True, name="tracer")
+        file.field("velocity", problem.operator.velocity.at_vertices(), "velocity")
+        _solver(file, solution.report)
+    return True
+
+
+def _sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
+    names = list(problem.experiment.sensitivity.directions)
+    results = {}
+    for name in names:
+        began = time.perf_counter()
+        results[name] = problem.sensitivity(name)
+        mass = problem.operator.mass
+        size = mass.norm(results[name].tangents[-1])
+        say(
+            f"rho         {name}: norm {size:.6g} at the end, error estimate "
+            f"{results[name].error_estimate:.1e} ({time.perf_counter() - began:.1f} s)"
+        )
+    solution = results[names[0]].solution
+    with store.create(path, problem.domain, _attributes(problem)) as file:
+        _begin(file, problem)
+        _states(file, "theta", problem, solution.states, boundary=True, name="tracer")
+        file.field("velocity", problem.operator.velocity.at_vertices(), "velocity")
+        for name in names:
+            title = f"derivative of the tracer along {name}"
+            tangents = results[name].tangents
+            _states(file, f"rho/{name}", problem, tangents, boundary=False, name=title)
+            file.attributes({"error_estimate": results[name].error_estimate}, f"rho/{name}")
+        _solver(file, solution.report)
+    return True
+
+
+# -- inversion ------------------------------------------------------------------------------------
+
+
+class Checkpoint:
+    """The optimiser's iterate on disk beside the result, so that a killed run can go on."""
+
+    def __init__(self, problem: Problem, path: Path):
+        self.problem = problem
+        self.path = path.with_name(f".{path.name}.checkpoint")
+
+    def save(self, entry: Iteration, m: PETSc.Vec, reference: float) -> None:
+        """Write m and where the run is (collective), by a temporary name."""
+        temporary = self.path.with_suffix(".partial")
+        viewer = PETSc.Viewer().createBinary(str(temporary), "w", comm=self.problem.comm)
+        scalars = m.duplicate()
+        scalars.set(reference)
+        m.view(viewer)
+        scalars.view(viewer)
+        viewer.destroy()
+        scalars.destroy()
+        on_root(self.problem.comm, lambda: temporary.replace(self.path))
+
+    def load(self) -> tuple[PETSc.Vec, float]:
+        """The saved m, and the gradient norm at the first guess (collective).
+
+        Raises:
+            InputError: where there is none, or it is of another problem.
+        """
+        if not self.problem.comm.bcast(self.path.is_file()):
+            raise InputError(f"--resume: no checkpoint {self.path}; run without --resume")
+        viewer = PETSc.Viewer().createBinary(str(self.path), "r", comm=self.problem.comm)
+        m = self.problem.unknowns.vector()
+        scalars = m.duplicate()
+        try:
+            m.load(viewer)
+            scalars.load(viewer)
+        except PETSc.Error:
+            raise InputError(
+                f"--resume: {self.path} is of another experiment; run without --resume"
+            ) from None
+        viewer.destroy()
+        return m, scalars.max()[1]
+
+    def remove(self) -> None:
+        """Forget it (collective)."""
+        on_root(self.problem.comm, lambda: self.path.unlink(missing_ok=True))
+
+
+def _invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
+    checkpoint = Checkpoint(problem, path)
+    start, reference = checkpoint.load() if resume else (None, None)
+    difference = problem.calibrate()
+    say(
+        f"gradient    {problem.nodes} Gauss nodes an interval; last two orders differ by "
+        f"{difference:.1e}"
+    )
+    first = reference
+
+    def watch(entry: Iteration, m: PETSc.Vec) -> None:
+        nonlocal first
+        first = entry.gradient_norm if first is None else first
+        checkpoint.save(entry, m, first)
+        say(
+            f"iteration   {entry.iteration:4d}  objective {entry.objective:12.6g}  misfit "
+            f"{entry.misfit:12.6g}  gradient {entry.gradient_norm:9.3e}  {entry.seconds:7.1f} s"
+        )
+
+    estimate = problem.invert(watch, start, reference)
+    say(f"optimiser   {estimate.message}")
+    _write_estimate(problem, say, path, estimate)
+    checkpoint.remove()
+    return estimate.converged
+
+
+def _write_estimate(problem: Problem, say: Say, path: Path, estimate: Estimate) -> None:
+    experiment, operator, unknowns = problem.experiment, problem.operator, problem.unknowns
+    solution = problem.semigroup().solve(experiment.time.times)
+    truth = experiment.truth
+    flow = None
+    if truth.velocity is not None:
+        flow = problem.velocity(truth.velocity, "truth.velocity")
+    errors = recovery(problem, flow)
+    with store.create(path, problem.domain, _attributes(problem)) as file:
+        _begin(file, problem)
+        _states(file, "theta", problem, solution.states, boundary=True, name="tracer")
+        file.field("estimate/velocity", operator.velocity.at_vertices(), "estimated velocity")
+        kappa = problem.domain.vertices.values(operator.diffusivity)
+        file.field("estimate/diffusivity", kappa, "estimated diffusivity")
+        initial = problem.domain.vertices.values(operator.extend(problem.initial))
+        file.field("estimate/initial", initial, "initial tracer")
+        if unknowns.is_small:
+            coefficients = unknowns.to_numpy(estimate.m)
+            file.axis("coefficient", len(coefficients))
+            file.array("estimate/coefficients", coefficients, ("coefficient",))
+        if flow is not None:
+            file.field("truth/velocity", flow.at_vertices(), "true velocity")
+        if truth.diffusivity is not None:
+            file.file.require_group("truth")
+            file.attributes({"diffusivity": truth.diffusivity}, "truth")
+        _observations(file, problem, estimate.evaluation.predicted)
+        _history(file, estimate.history)
+        file.attributes(
+            {
+                "converged": estimate.converged,
+                "message": estimate.message,
+                **errors,
+            },
+            "estimate",
+        )
+        _solver(
+            file,
+            {
+                **estimate.evaluation.linearisation.report,
+                "evaluations": problem.model.evaluations,
+                **{f"seconds_{k}": v for k, v in time_split().items()},
+            },
+        )
+    split = ", ".join(f"{k} {v:.1f} s" for k, v in time_split().items())
+    say(f"time        {split}")
+    if experiment.unknowns.diffusivity:
+        kappa = operator.diffusivity.x.petsc_vec.max()[1]
+        say(f"estimate    diffusivity {kappa:.5g}")
+    for name, value in errors.items():
+        say(f"error       {name.replace('_', ' ')} {100 * value:.2f} %")
+
+
+def recovery(problem: Problem, flow) -> dict[str, float]:
+    """Relative errors of what was estimated, where the truth is known (collective)."""
+    truth, errors = problem.experiment.truth, {}
+    if flow is not None:
+        errors["velocity_relative_error"] = problem.operator.velocity.relative_error(flow)
+    if truth.diffusivity is not None:
+        kappa = problem.operator.diffusivity.x.petsc_vec.max()[1]
+        errors["diffusivity_relative_error"] = abs(kappa - truth.diffusivity) / truth.diffusivity
+    return errors
+
+
+def time_split() -> dict[str, float]:
+    """Seconds on this rank in assembly, forward and adjoint, and in the optimiser around them."""
+    seconds = {
+        name: PETSc.Log.Event(f"advdiff.{name}").getPerfInfo()["time"]
+        for name in ("assembly", "forward", "adjoint", "optimiser")
+    }
+    seconds["optimiser"] -= sum(seconds[name] for name in ("assembly", "forward", "adjoint"))
+    return seconds
+
+
+def _observations(file: Store, problem: Problem, predicted: np.ndarray) -> None:
+    readings = problem.readings
+    file.axis("sensor", len(readings.points))
+    file.axis("reading", len(readings))
+    file.axis("observation_time", len(readings.times))
+    file.array("observations/points", readings.points, ("sensor", "dim"), long_name="sensors")
+    file.array("observations/times", readings.times, ("observation_time",), long_name="times read")
+    for name, values, title in (
+        ("sensor", readings.sensor, "index of the sensor"),
+        ("time_index", readings.time, "index of the time"),
+        ("values", readings.values, "measured"),
+        ("std", readings.std, "standard deviation of the noise"),
+        ("predicted", predicted, "predicted by the estimate"),
+    ):
+        file.array(f"observations/{name}", values, ("reading",), long_name=title)
+
+
+def _history(file: Store, history: list[Iteration]) -> None:
+    names = Iteration.__dataclass_fields__
+    file.scale("iteration", [entry.iteration for entry in history], long_name="iteration")
+    for name in names:
+        values = [getattr(entry, name) for entry in history]
+        file.array(f"history/{name}", values, ("iteration",))

@@ -53,19 +53,19 @@ def main():
         return 1
     trouble = trouble_with_solver(missing)
     if trouble:
-        say("%s has DOLFINx, but %s" % (sys.executable, trouble))
+        say(f"{sys.executable} has DOLFINx, but {trouble}")
         return 1
     if not missing:
         return 0
     if os.path.exists(os.path.join(sys.prefix, "conda-meta")):
-        line = "conda env update --prefix %s --file %s/environment.yml" % (sys.prefix, SCRIPTS)
+        line = f"conda env update --prefix {sys.prefix} --file {SCRIPTS}/environment.yml"
     elif sys.prefix == sys.base_prefix and os.path.exists(
         os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")
     ):
         line = "apt-get install " + " ".join(packages[name] for name in missing)
     else:
-        line = "%s -m pip install %s" % (sys.executable, " ".join(missing))
-    say("%s has DOLFINx, but no %s; type\n    %s" % (sys.executable, ", ".join(missing), line))
+        line = sys.executable + " -m pip install " + " ".join(missing)
+    say(f"{sys.executable} has DOLFINx, but no {', '.join(missing)}; type\n    {line}")
     return 3
 
 

@@ -39,7 +39,7 @@ def pytest_configure(config):
     global real_stderr  # the one that pytest does not capture
     real_stderr = os.fdopen(os.dup(2), "w")
     if rank > 0:
-        sys.stdout = open(os.devnull, "w")
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
 def pytest_collection_modifyitems(items):

@@ -10,6 +10,7 @@ import pytest
 pytestmark = pytest.mark.serial
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
+TOOLS = ("awk", "bash", "cut", "dirname", "env", "readlink", "sed", "sha256sum", "uname")
 
 
 def run(*command, **environment):
@@ -21,7 +22,7 @@ def run(*command, **environment):
 @pytest.fixture
 def nothing(tmp_path):
     """An environment whose PATH has neither Python nor the tools that build a root."""
-    for tool in "awk bash cat cut dirname env grep ls readlink sed sha256sum uname".split():
+    for tool in TOOLS:
         (tmp_path / tool).symlink_to(f"/usr/bin/{tool}")
     return {"PATH": str(tmp_path), "HOME": str(tmp_path)}
 
@@ -34,8 +35,12 @@ def test_arguments_and_exit_code_pass_through(tmp_path):
 
 
 def test_repository_is_importable_and_the_console_script_on_path(tmp_path):
-    done = run("sh", "-c", f"cd '{tmp_path}' && python3 -c 'import advdiff' && command -v advdiff",
-               **os.environ)
+    done = run(
+        "sh",
+        "-c",
+        f"cd '{tmp_path}' && python3 -c 'import advdiff' && command -v advdiff",
+        **os.environ,
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -58,7 +63,9 @@ def test_missing_module_is_named_with_the_line_to_type(tmp_path):
     environment = {**os.environ, "H5PY_ALWAYS_USE_MPI": "1"}
     done = subprocess.run(
         [sys.executable, tmp_path / "check_python.py"],
-        env=environment, capture_output=True, text=True,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 3
     assert "no no_such_thing; type" in done.stderr
@@ -66,6 +73,7 @@ def test_missing_module_is_named_with_the_line_to_type(tmp_path):
 
 def test_environment_has_what_the_package_list_has():
     conda = (SCRIPTS / "environment.yml").read_text()
-    lines = [line.split("#")[0].split() for line in open(SCRIPTS / "packages.txt")]
+    text = (SCRIPTS / "packages.txt").read_text()
+    lines = [line.split("#")[0].split() for line in text.splitlines()]
     modules = {line[1] for line in lines if len(line) == 2}
     assert not [name for name in modules if name not in conda]

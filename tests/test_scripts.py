@@ -75,5 +75,5 @@ def test_environment_has_what_the_package_list_has():
     conda = (SCRIPTS / "environment.yml").read_text()
     text = (SCRIPTS / "packages.txt").read_text()
     lines = [line.split("#")[0].split() for line in text.splitlines()]
-    modules = {line[1] for line in lines if len(line) == 2}
-    assert not [name for name in modules if name not in conda]
+    names = {line[1].replace("_", "-") for line in lines if len(line) == 2}
+    assert not [name for name in names if name not in conda]

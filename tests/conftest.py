@@ -17,6 +17,7 @@ from hypothesis import settings
 
 RANKS = int(os.environ.get("OMPI_COMM_WORLD_SIZE") or os.environ.get("PMI_SIZE") or 1)
 PATIENCE = float(os.environ.get("ADVDIFF_TEST_PATIENCE", 30))  # seconds
+troubles = []  # in collecting
 SEVERITY = ("passed", "skipped", "failed")
 
 # compilation takes what it takes; and all ranks must draw the same examples
@@ -51,9 +52,10 @@ def pytest_collection_modifyitems(items):
 
 def pytest_collection_finish(session):
     if RANKS > 1:
-        found = comm.allgather([session.testsfailed] + [item.nodeid for item in session.items])
-        if any(other != found[0] for other in found):
-            pytest.exit("the ranks have not collected the same tests", returncode=3)
+        found = comm.allgather((troubles, [item.nodeid for item in session.items]))
+        if any(nodeids != found[0][1] for _, nodeids in found):
+            texts = {text for theirs, _ in found for text in theirs}
+            pytest.exit("\n".join(["the ranks differ in the tests they found", *texts]), 3)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -62,6 +64,15 @@ def pytest_runtest_makereport(item, call):
     if RANKS > 1:
         agree(report)
     return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure():
+    """Wait for rank 0 to have said everything: at the first bad exit code mpirun kills the rest."""
+    if RANKS > 1:
+        request, start = comm.Ibarrier(), time.monotonic()
+        while not request.Test() and time.monotonic() - start < PATIENCE:
+            time.sleep(1e-3)
 
 
 def agree(report):
@@ -106,3 +117,4 @@ def pytest_runtest_logreport(report):
 def pytest_collectreport(report):
     if report.failed:
         record("failed", report.nodeid)
+        troubles.append(report.longreprtext)

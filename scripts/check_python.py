@@ -1,0 +1,73 @@
+"""Does this Python have what advdiff needs? Imports nothing but h5py, and that without MPI_Init.
+
+Exit code 0: yes.  1: not the solver itself (DOLFINx, …): use a root.  3: the solver, but not the
+rest; the one line to type has been printed.
+"""
+
+import importlib.util
+import os
+import re
+import sys
+import sysconfig
+
+SCRIPTS = os.path.dirname(os.path.abspath(__file__))
+SOLVER = ("dolfinx", "petsc4py", "slepc4py", "mpi4py", "h5py")
+
+
+def say(text):
+    print("scripts/run: " + text, file=sys.stderr)
+
+
+def needed():
+    """Map each module to its Debian package, from packages.txt."""
+    with open(os.path.join(SCRIPTS, "packages.txt")) as lines:
+        words = [line.split("#")[0].split() for line in lines]
+    return {pair[1]: pair[0] for pair in words if len(pair) == 2}
+
+
+def trouble_with_solver(missing):
+    """Return why the solver here cannot be used, or None."""
+    from importlib import metadata
+
+    absent = [name for name in SOLVER if name in missing]
+    if absent:
+        return "no " + ", ".join(absent)
+    try:
+        version = metadata.version("fenics-dolfinx")
+    except metadata.PackageNotFoundError:
+        version = "0.0 (unknown)"
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < (0, 9):
+        return "DOLFINx " + version + " is older than 0.9"
+    import mpi4py
+
+    mpi4py.rc.initialize = False
+    import h5py
+
+    return None if h5py.get_config().mpi else "h5py is not a parallel build"
+
+
+def main():
+    packages = needed()
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if "dolfinx" in missing:
+        return 1
+    trouble = trouble_with_solver(missing)
+    if trouble:
+        say(f"{sys.executable} has DOLFINx, but {trouble}")
+        return 1
+    if not missing:
+        return 0
+    if os.path.exists(os.path.join(sys.prefix, "conda-meta")):
+        line = f"conda env update --prefix {sys.prefix} --file {SCRIPTS}/environment.yml"
+    elif sys.prefix == sys.base_prefix and os.path.exists(
+        os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")
+    ):
+        line = "apt-get install " + " ".join(packages[name] for name in missing)
+    else:
+        line = sys.executable + " -m pip install " + " ".join(missing)
+    say(f"{sys.executable} has DOLFINx, but no {', '.join(missing)}; type\n    {line}")
+    return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,6 +8,7 @@ All of it reads the HDF5 file alone, and uses matplotlib's objects without pyplo
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -33,26 +34,27 @@ def draw(result: Path, output: Path | None = None) -> list[Path]:
     Raises:
         InputError: if it is not a finished result file, or the folder cannot be written to.
     """
-    with open_result(result) as file:
-        folder = result.with_name(f"{result.stem}_pictures") if output is None else output
-        try:
+    folder = result.with_name(f"{result.stem}_pictures") if output is None else output
+    paths = []
+    with open_result(result) as file, canvas.style():
+        with _writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            return [
-                canvas.save(figure, folder / f"{canvas.file_name(name)}.png")
-                for name, figure in _drawn(file)
-            ]
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise InputError(
-                f"--output: cannot write pictures to {folder} ({reason}); give another folder"
-            ) from None
+        for name, picture in contents(file).items():
+            figure = picture()
+            with _writing(folder):
+                paths.append(canvas.save(figure, folder / f"{canvas.file_name(name)}.png"))
+    return paths
 
 
-def _drawn(file: h5py.File):
-    """Name and figure of each picture, one at a time."""
-    for name, picture in contents(file).items():
-        with canvas.style():
-            yield name, picture()
+@contextmanager
+def _writing(folder: Path):
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"--output: cannot write pictures to {folder} ({reason}); give another folder"
+        ) from None
 
 
 def contents(file: h5py.File) -> dict[str, Picture]:

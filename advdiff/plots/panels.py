@@ -168,6 +168,8 @@ def _series(axes: Axes, history: h5py.Group, names: tuple[str, ...]) -> None:
             label=name.replace("_", " "),
         )
     axes.set_yscale("log")
+    if len(iteration) == 1:
+        axes.set_xlim(iteration[0] - 1, iteration[0] + 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("iteration")
     axes.grid(True, color=canvas.LAND, linewidth=0.7)

@@ -11,6 +11,9 @@ from mpi4py import MPI
 
 T = TypeVar("T")
 
+SIZES = "mind the sizes of velocity, diffusivity, source, initial state, time, or tighten the prior"
+"""The remedy where numbers overflow."""
+
 
 class InputError(ValueError):
     """Something the user typed or supplied is wrong.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -85,6 +85,8 @@ Scalar = Annotated[float | str, PlainValidator(_scalar)]
 """A number, or an expression in x, y, z."""
 WallValue = Annotated[float | str, PlainValidator(_wall)]
 Outputs = Annotated[int | list[float], PlainValidator(_outputs)]
+TaoType = Literal["lmvm", "cg", "blmvm", "bncg", "bqnls", "bqnktr", "bqnktl"]
+"""Optimisers that need a gradient and no Hessian."""
 OptionValue = Annotated[Any, PlainValidator(_option)]
 
 

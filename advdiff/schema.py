@@ -28,6 +28,7 @@ from advdiff.keytypes import (
     Scalar,
     StreamVelocity,
     Table,
+    TaoType,
     VelocityField,
     VorticityVelocity,
     walk,
@@ -220,9 +221,7 @@ class PriorTable(Table):
 class OptimizerTable(Table):
     """TAO; every -tao_ option overrides these."""
 
-    type: Literal["lmvm", "cg", "blmvm", "bncg", "bqnls", "bqnktr", "bqnktl"] = Field(
-        "lmvm", description="a TAO type that needs no Hessian"
-    )
+    type: TaoType = Field("lmvm", description="a TAO type that needs no Hessian")
     gradient_tolerance: Annotated[float, Field(gt=0, lt=1)] = Field(
         1e-4, description="of the gradient norm, relative to its first value"
     )
@@ -288,6 +287,18 @@ class Experiment(Table):
                 "sensitivity.directions|missing; e.g. "
                 "[sensitivity.directions.shear] velocity = ['y', '0']"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _result_apart(self):
+        inputs = {"the experiment file": self.path.name}
+        if self.domain.file is not None:
+            inputs["domain.file"] = self.domain.file
+        if self.observations is not None:
+            inputs["observations.file"] = self.observations.file
+        for what, name in inputs.items():
+            if self.output_path == self.resolve(name):
+                raise InputError(f"output.file: {self.output_path} is {what}; give another name")
         return self
 
     @model_validator(mode="after")

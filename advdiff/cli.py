@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import traceback
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -178,7 +179,7 @@ def _check_options(petsc: list[str]) -> None:
     """What PETSc would take and ignore, or stumble over before it can raise anything."""
     from advdiff.errors import InputError
 
-    for word, following in zip(petsc, [*petsc[1:], ""], strict=True):
+    for word, following in pairwise([*petsc, ""]):
         name = word[1:].partition("=")[0]
         if word[0] == "-" and name in ("output", "set", "resume"):
             raise InputError(f"{word}: an option of advdiff takes two dashes; write -{word}")

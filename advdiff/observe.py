@@ -121,6 +121,11 @@ def _read(path: Path, dim: int, final: float, std: float | None) -> Readings:
     refuse(t < 0, "is before time 0", "t", "times run from 0 to time.final")
     refuse(t > final * (1 + 1e-12), f"is beyond time.final = {final:g}", "t", "raise time.final")
     refuse(columns["std"] <= 0, "is not positive", "std", "give a positive standard deviation")
+    if not t.any():
+        raise InputError(
+            f"observations.file: {path}: t = 0 in every row, where nothing has moved; add readings "
+            "at later times"
+        )
     points = np.stack([columns[a] for a in AXES[:dim]], axis=1)
     return Readings.from_rows(points, t, columns["value"], columns["std"], rows)
 

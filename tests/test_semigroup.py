@@ -1,0 +1,51 @@
+"""S(t) is a semigroup of contractions in L², and S*(t) its adjoint there."""
+
+import dense
+import flows
+import numpy as np
+import pytest
+
+
+@pytest.mark.parametrize("degree", [1, 2])
+def test_semigroup_property_and_contraction(degree):
+    problem = flows.problem(8, degree)
+    semigroup, mass = problem.semigroup(), problem.operator.mass
+    theta = dense.random(problem.initial, 1)
+    half = semigroup.apply(0.15, theta)
+    whole, twice = semigroup.apply(0.3, theta), semigroup.apply(0.15, half)
+    assert mass.norm(theta) > mass.norm(half) > mass.norm(whole)
+    twice.axpy(-1.0, whole)
+    assert mass.norm(twice) < 1e-8 * mass.norm(theta)
+
+
+@pytest.mark.parametrize("degree", [1, 2])
+def test_adjoint_in_l2(degree):
+    problem = flows.problem(8, degree)
+    semigroup, mass = problem.semigroup(), problem.operator.mass
+    theta, lam = (dense.random(problem.initial, seed) for seed in (1, 2))
+
+    def inner(a, b):
+        work = a.duplicate()
+        mass.mult(a, work)
+        return work.dot(b)
+
+    left = inner(semigroup.apply(0.3, theta), lam)
+    right = inner(theta, semigroup.adjoint(0.3, lam))
+    assert left == pytest.approx(right, rel=1e-8)
+    assert inner(semigroup.apply(0.3, lam), theta) != pytest.approx(left, rel=1e-3)
+
+
+def test_total_mass_is_kept():
+    problem = flows.problem(10)
+    mass = problem.operator.mass
+    before = mass.diagonal.dot(problem.initial)
+    for state in problem.semigroup().trajectory([0.5, 1.0]):
+        assert mass.diagonal.dot(state) == pytest.approx(before, rel=1e-9)
+
+
+def test_trajectory_of_a_source_is_linear_growth():
+    """u = 0, a constant source, nothing else: θ = t f."""
+    physics = {"velocity": None, "initial": 0.0, "source": 2.0}
+    problem = flows.problem(4, physics=physics)
+    for time, state in zip((0.2, 0.7), problem.semigroup().trajectory([0.2, 0.7]), strict=True):
+        assert np.allclose(state.array, 2.0 * time, atol=1e-9)

@@ -6,8 +6,12 @@ Exit codes: 0 done, 1 an iteration did not converge, 2 bad input; the same on al
 
 from __future__ import annotations
 
+import json
+import os
 import sys
+import time
 import traceback
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -27,11 +31,25 @@ ResultFile = Annotated[Path, typer.Argument(help="result file (HDF5)")]
 Set = Annotated[list[str], typer.Option("--set", help="override: key.sub=value")]
 
 
-def _say(line: str) -> None:
+PATIENCE = 10.0
+"""Seconds to wait for ranks that do not come to an error all others have met."""
+
+
+def _say(line: str, file=None) -> None:
     from mpi4py import MPI
 
     if MPI.COMM_WORLD.rank == 0:
-        print(line, flush=True)
+        print(line, flush=True, file=file)
+
+
+def _complain(error: str) -> None:
+    """One line on stderr; then wait for all ranks, for mpirun kills the rest at the first exit."""
+    from mpi4py import MPI
+
+    _say(f"advdiff: {' '.join(error.split())}", sys.stderr)
+    arrived, start = MPI.COMM_WORLD.Ibarrier(), time.monotonic()
+    while not arrived.Test() and time.monotonic() - start < PATIENCE:
+        time.sleep(1e-3)
 
 
 def _problem(experiment: Path, settings: list[str], output: Path | None = None):
@@ -39,7 +57,7 @@ def _problem(experiment: Path, settings: list[str], output: Path | None = None):
 
     settings = list(settings)
     if output is not None:
-        settings.append(f"output.file={str(output.absolute())!r}")
+        settings.append(f"output.file={json.dumps(str(output.absolute()), ensure_ascii=False)}")
     return problem.load(experiment, settings)
 
 
@@ -84,8 +102,11 @@ def plot(
     """Draw every picture that the result allows, as PNG (on rank 0)."""
     from mpi4py import MPI
 
-    from advdiff import plots
+    from advdiff import store
     from advdiff.errors import on_root
+
+    store.open_result(result).close()
+    from advdiff import plots
 
     comm = MPI.COMM_WORLD
     for path in on_root(comm, lambda: plots.draw(result, output)):
@@ -116,30 +137,33 @@ def _is_option(word: str) -> bool:
 
 def main() -> None:
     """The console script."""
-    ours, petsc = split_options(sys.argv[1:])
-    import petsc4py
-
-    petsc4py.init([sys.argv[0], *petsc])
-    import slepc4py
-
-    slepc4py.init([sys.argv[0], *petsc])
     from mpi4py import MPI
 
     from advdiff.errors import ConvergenceError, InputError
 
     comm = MPI.COMM_WORLD
+    if comm.rank:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
+        ours, petsc = split_options(sys.argv[1:])
+        _check_options(petsc)
+        import petsc4py
+
+        petsc4py.init([sys.argv[0], *petsc])
+        import slepc4py
+
+        slepc4py.init([sys.argv[0], *petsc])
         code = app(args=ours, prog_name="advdiff", standalone_mode=False) or 0
     except Exit as stop:
         code = stop.exit_code
     except ClickException as error:
-        _say(f"advdiff: {error.format_message()}")
+        _complain(error.format_message())
         code = 2
     except InputError as error:
-        _say(f"advdiff: {error}")
+        _complain(str(error))
         code = 2
     except ConvergenceError as error:
-        _say(f"advdiff: {error}")
+        _complain(str(error))
         code = 1
     except BaseException:
         if comm.size == 1:
@@ -149,3 +173,15 @@ def main() -> None:
         comm.Abort(3)
     sys.stdout.flush()
     sys.exit(code)
+
+
+def _check_options(petsc: list[str]) -> None:
+    """What PETSc would take and ignore, or stumble over before it can raise anything."""
+    from advdiff.errors import InputError
+
+    for word, following in pairwise([*petsc, ""]):
+        name = word[1:].partition("=")[0]
+        if word[0] == "-" and name in ("output", "set", "resume"):
+            raise InputError(f"{word}: an option of advdiff takes two dashes; write -{word}")
+        if word == "-options_file" and not Path(following).is_file():
+            raise InputError(f"-options_file {following}: no such file; give PETSc's options file")

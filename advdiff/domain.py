@@ -7,6 +7,7 @@ how the mesh was distributed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from dolfinx import fem, mesh
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import compat
+from advdiff import compat, memory
 from advdiff.errors import InputError, on_root, suggestion
 
 SIDES = ("left", "right", "bottom", "top", "front", "back")
@@ -192,21 +193,31 @@ def gmsh_file(comm: MPI.Comm, path: Path, mesh_size: float | None, key: str) -> 
     """
 
     def load():
-        import gmsh
+        if not path.is_file():
+            raise InputError(f"{key}: {path} does not exist; give a .geo or .msh file")
+        try:
+            import gmsh
+        except ImportError:
+            raise InputError(
+                f"{key}: {path} needs the Python module gmsh; install it (Debian: python3-gmsh)"
+            ) from None
 
         gmsh.initialize(interruptible=False)
         gmsh.option.setNumber("General.Terminal", 0)
         try:
             gmsh.open(str(path))
             if path.suffix == ".geo":
+                limit_cells(gmsh.model)
                 if mesh_size is not None:
                     gmsh.option.setNumber("Mesh.MeshSizeMax", mesh_size)
                 gmsh.model.mesh.generate(gmsh.model.getDimension())
+        except InputError:
+            raise
         except Exception as error:
             reason = " ".join(str(error).split())
-            raise InputError(f"{key}: gmsh cannot read {path}: {reason}") from None
+            raise InputError(f"{key}: gmsh cannot read {path}: {reason}; mend it") from None
         dim = gmsh.model.getDimension()
-        groups = gmsh.model.getPhysicalGroups(dim)
+        groups = gmsh.model.getPhysicalGroups(dim) if dim > 0 else []
         counts = gmsh.model.mesh.getElements(dim)[1] if dim > 0 else []
         if not groups or sum(len(c) for c in counts) == 0:
             raise InputError(
@@ -217,11 +228,25 @@ def gmsh_file(comm: MPI.Comm, path: Path, mesh_size: float | None, key: str) -> 
         orders = {gmsh.model.mesh.getElementProperties(kind)[2] for kind in kinds}
         if orders != {1} or len(kinds) != 1:
             raise InputError(f"{key}: {path} needs cells of one kind and order 1; mesh it so")
+        flat = gmsh.model.mesh.getNodes()[1].reshape(-1, 3)[:, dim:]
+        if flat.size and np.ptp(flat, axis=0).max(initial=0.0) > 0:
+            raise InputError(
+                f"{key}: {path} is curved, cells of dimension {dim} in space; a domain must be "
+                f"flat, in {', '.join('xyz'[:dim])}"
+            )
         names = {
             gmsh.model.getPhysicalName(dim - 1, tag) or str(tag): tag
             for _, tag in gmsh.model.getPhysicalGroups(dim - 1)
         }
         return dim, names
+
+    def limit_cells(model):
+        dim, box = model.getDimension(), model.getBoundingBox(-1, -1)
+        if mesh_size is not None and dim > 0:
+            sides = [b - a for a, b in zip(box[:dim], box[3 : 3 + dim], strict=True)]
+            cells = float(np.prod([max(s / mesh_size, 1.0) for s in sides])) * (1, 1, 2, 6)[dim]
+            what = f"domain.mesh_size = {mesh_size:g}"
+            memory.require(MPI.COMM_SELF, memory.estimate(cells, dim, 1, 1), what, "raise it")
 
     try:
         dim, names = on_root(comm, load)
@@ -234,10 +259,11 @@ def gmsh_file(comm: MPI.Comm, path: Path, mesh_size: float | None, key: str) -> 
         msh, tags = compat.gmsh_to_mesh(model, comm, dim)
     finally:
         if comm.rank == 0:
-            import gmsh
+            with suppress(ImportError):
+                import gmsh
 
-            if gmsh.isInitialized():
-                gmsh.finalize()
+                if gmsh.isInitialized():
+                    gmsh.finalize()
     msh.topology.create_connectivity(dim - 1, dim)
     if tags is None:
         empty = np.empty(0, dtype=np.int32)

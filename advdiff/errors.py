@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TypeVar
 
-import numpy as np
 from mpi4py import MPI
 
 T = TypeVar("T")
+
+SIZES = "mind the sizes of velocity, diffusivity, source, initial state, time, or tighten the prior"
+"""The remedy where numbers overflow."""
 
 
 class InputError(ValueError):
@@ -30,6 +32,13 @@ def suggestion(name: str, known: list[str]) -> str:
     if close:
         return f"did you mean '{close[0]}'?"
     return "known: " + ", ".join(sorted(known))
+
+
+def shortened(value: object, longest: int = 60) -> str:
+    """``repr(value)`` for a message: one line, cut in the middle where it is long."""
+    text = repr(value)
+    half = longest // 2 - 2
+    return text if len(text) <= longest else f"{text[:half]}...{text[-half:]}"
 
 
 def on_root(comm: MPI.Comm, function: Callable[[], T]) -> T:
@@ -62,10 +71,3 @@ def agreed(comm: MPI.Comm):
     first = comm.allreduce(comm.size if error is None else comm.rank, MPI.MIN)
     if first < comm.size:
         raise comm.bcast(error, root=first)
-
-
-def require_finite(comm: MPI.Comm, values, name: str) -> None:
-    """Raise :class:`InputError` on all ranks where a local part ``values`` is not finite."""
-    bad = comm.allreduce(int(np.size(values) - np.count_nonzero(np.isfinite(values))))
-    if bad:
-        raise InputError(f"{name}: not finite at {bad} points; give values that are finite there")

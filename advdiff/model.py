@@ -63,7 +63,7 @@ class TransportModel:
     ):
         self.operator, self.unknowns, self.readings = operator, unknowns, readings
         self.initial, self.make_engine = initial, make_engine
-        self.sensors = Sensors(operator, readings.points)
+        self.sensors = Sensors(operator, readings.points, readings.rows)
         self.cotangent = operator.cotangent(unknowns.controls)
         self.reads_initial = bool(readings.times[0] == 0.0)
         self.times = readings.times[1:] if self.reads_initial else readings.times

@@ -18,7 +18,7 @@ from dolfinx import geometry
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff.errors import InputError, on_root, suggestion
+from advdiff.errors import InputError, on_root, shortened, suggestion
 from advdiff.operator import Operator
 
 AXES = ("x", "y", "z")
@@ -33,6 +33,7 @@ class Readings:
         times: distinct times, increasing, shape (time,).
         sensor, time: index of the sensor and the time of each reading, shape (reading,).
         values, std: value and standard deviation of each reading, shape (reading,).
+        rows: where in its file each sensor first occurs, shape (sensor,), for messages.
     """
 
     points: np.ndarray
@@ -41,16 +42,18 @@ class Readings:
     time: np.ndarray
     values: np.ndarray
     std: np.ndarray
+    rows: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
     @classmethod
-    def from_rows(cls, points, times, values, std) -> Readings:
-        """From one row a reading: points (n, dim), times, values and std (n)."""
-        sensors, sensor = np.unique(points, axis=0, return_inverse=True)
+    def from_rows(cls, points, times, values, std, rows=None) -> Readings:
+        """From one row a reading: points (n, dim), times, values, std and rows (n)."""
+        sensors, first, sensor = np.unique(points, axis=0, return_index=True, return_inverse=True)
         distinct, time = np.unique(times, return_inverse=True)
-        return cls(sensors, distinct, sensor.ravel(), time.ravel(), values, std)
+        rows = first if rows is None else np.asarray(rows)[first]
+        return cls(sensors, distinct, sensor.ravel(), time.ravel(), values, std, rows)
 
     @classmethod
     def on_grid(cls, points, times, values, std) -> Readings:
@@ -84,18 +87,19 @@ def read(
 
 def _read(path: Path, dim: int, final: float, std: float | None) -> Readings:
     if not path.is_file():
-        raise InputError(f"observations.file: {path} does not exist; give a .csv or .h5 file")
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"observations.file: {path} {what}; give a .csv or .h5 file")
     known = [*AXES[:dim], "t", "value", "std"]
-    columns, first = (_hdf5 if path.suffix in (".h5", ".hdf5") else _csv)(path, known)
+    columns, rows = (_hdf5 if path.suffix in (".h5", ".hdf5") else _csv)(path, known)
     for name in (*AXES[:dim], "t", "value"):
         if name not in columns:
             raise InputError(
-                f"observations.file: {path} has no column '{name}'; "
-                f"it needs {', '.join(known[:-1])} and may have std"
+                f"observations.file: {path} has no column '{name}'; give columns "
+                f"{', '.join(known[:-1])} (and std)"
             )
     n = len(columns["value"])
     if n == 0:
-        raise InputError(f"observations.file: {path} has no readings")
+        raise InputError(f"observations.file: {path} has no readings; add rows")
     if "std" not in columns:
         if std is None:
             raise InputError(
@@ -107,7 +111,7 @@ def _read(path: Path, dim: int, final: float, std: float | None) -> Readings:
         if bad.any():
             i = int(np.argmax(bad))
             raise InputError(
-                f"observations.file: {path}, row {i + first}: {name} = {columns[name][i]:g} "
+                f"observations.file: {path}, row {rows[i]}: {name} = {columns[name][i]:g} "
                 f"{what}; {remedy}"
             )
 
@@ -117,54 +121,82 @@ def _read(path: Path, dim: int, final: float, std: float | None) -> Readings:
     refuse(t < 0, "is before time 0", "t", "times run from 0 to time.final")
     refuse(t > final * (1 + 1e-12), f"is beyond time.final = {final:g}", "t", "raise time.final")
     refuse(columns["std"] <= 0, "is not positive", "std", "give a positive standard deviation")
+    if not t.any():
+        raise InputError(
+            f"observations.file: {path}: t = 0 in every row, where nothing has moved; add readings "
+            "at later times"
+        )
     points = np.stack([columns[a] for a in AXES[:dim]], axis=1)
-    return Readings.from_rows(points, t, columns["value"], columns["std"])
+    return Readings.from_rows(points, t, columns["value"], columns["std"], rows)
 
 
-def _csv(path: Path, known: Sequence[str]) -> tuple[dict[str, np.ndarray], int]:
+def _csv(path: Path, known: Sequence[str]) -> tuple[dict[str, np.ndarray], Sequence[int]]:
+    """Columns by name, and the line of each row."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        reader = csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig")), strict=True)
+        rows = [(reader.line_num, row) for row in reader]
+    except OSError as error:
+        raise InputError(
+            f"observations.file: {path}: {error.strerror}; give a .csv or .h5 file"
+        ) from None
     except UnicodeDecodeError:
-        raise InputError(f"observations.file: {path} is not UTF-8 text") from None
-    rows = list(csv.reader(io.StringIO(text)))
-    rows = [(i + 1, r) for i, r in enumerate(rows) if r and not r[0].lstrip().startswith("#")]
+        raise InputError(
+            f"observations.file: {path} is not UTF-8 text; give a .csv or .h5 file"
+        ) from None
+    except csv.Error as error:
+        raise InputError(
+            f"observations.file: {path}, row {reader.line_num}: {error}; mend the row"
+        ) from None
+    rows = [(i, r) for i, r in rows if any(map(str.strip, r)) and not r[0].strip().startswith("#")]
     if not rows:
-        raise InputError(f"observations.file: {path} is empty; its first row names the columns")
+        raise InputError(
+            f"observations.file: {path} is empty; give columns {', '.join(known)} and readings"
+        )
     names = [name.strip().lower() for name in rows[0][1]]
+    for separator, word in ((";", "semicolons"), ("\t", "tabs")):
+        if len(names) == 1 and separator in names[0]:
+            raise InputError(
+                f"observations.file: {path}: columns separated by {word}; separate them by commas"
+            )
     for name in names:
         if name not in known:
             raise InputError(
-                f"observations.file: {path}: unknown column '{name}'; "
+                f"observations.file: {path}: unknown column {shortened(name)}; "
                 + suggestion(name, list(known))
             )
     if len(set(names)) != len(names):
-        raise InputError(f"observations.file: {path}: a column occurs twice in {names}")
+        raise InputError(f"observations.file: {path}: a column occurs twice in {names}; remove one")
     table = np.empty((len(rows) - 1, len(names)))
     for k, (line, row) in enumerate(rows[1:]):
         if len(row) != len(names):
             raise InputError(
                 f"observations.file: {path}, row {line}: {len(row)} entries under "
-                f"{len(names)} columns"
+                f"{len(names)} columns; mend the row"
             )
         for j, entry in enumerate(row):
             try:
                 table[k, j] = float(entry)
             except ValueError:
                 raise InputError(
-                    f"observations.file: {path}, row {line}: {names[j]} = {entry!r} is no number"
+                    f"observations.file: {path}, row {line}: {names[j]} = {shortened(entry)} is no "
+                    "number; mend the row"
                 ) from None
-    return dict(zip(names, table.T.copy(), strict=True)), rows[0][0] + 1
+    return dict(zip(names, table.T.copy(), strict=True)), [line for line, _ in rows[1:]]
 
 
-def _hdf5(path: Path, known: Sequence[str]) -> tuple[dict[str, np.ndarray], int]:
+def _hdf5(path: Path, known: Sequence[str]) -> tuple[dict[str, np.ndarray], Sequence[int]]:
+    """Columns by name, and the index of each row."""
     try:
         with h5py.File(path, "r") as file:
             group = file.get("observations", file)
+            if not isinstance(group, h5py.Group):
+                raise ValueError("'observations' is a dataset, not a group of them")
             found = {k: np.asarray(group[k], dtype=float) for k in known if k in group}
-    except (OSError, TypeError, ValueError, KeyError) as error:
+    except (OSError, TypeError, ValueError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"observations.file: {path} is not a readable HDF5 file: {reason}"
+            f"observations.file: {path} is not a readable HDF5 file of numbers: {reason}; make it "
+            "again"
         ) from None
     shapes = {k: v.shape for k, v in found.items()}
     if any(len(s) != 1 for s in shapes.values()) or len(set(shapes.values())) > 1:
@@ -172,7 +204,7 @@ def _hdf5(path: Path, known: Sequence[str]) -> tuple[dict[str, np.ndarray], int]
             f"observations.file: {path}: datasets of shapes {shapes}; "
             "each must have one dimension, all the same length"
         )
-    return found, 0
+    return found, range(max((len(v) for v in found.values()), default=0))
 
 
 class Sensors:
@@ -185,12 +217,13 @@ class Sensors:
     Args:
         operator: gives the space and the Dirichlet values.
         points: shape (sensor, dim).
+        rows: where in the data file each came from, for messages.
 
     Raises:
         InputError: on every rank, for a point outside the domain.
     """
 
-    def __init__(self, operator: Operator, points: np.ndarray):
+    def __init__(self, operator: Operator, points: np.ndarray, rows: Sequence[int] | None = None):
         self.operator = operator
         self._comm = operator.domain.comm
         space, msh = operator.space, operator.domain.mesh
@@ -214,9 +247,11 @@ class Sensors:
         self._comm.Allreduce(holder, lowest, MPI.MIN)
         outside = np.flatnonzero(lowest == nowhere)
         if len(outside):
-            where = ", ".join(f"{v:g}" for v in points[outside[0]])
+            first = outside[0] if rows is None else outside[np.argmin(np.asarray(rows)[outside])]
+            name = f"sensor {first}" if rows is None else f"row {rows[first]}: the sensor"
+            where = ", ".join(f"{v:g}" for v in points[first])
             raise InputError(
-                f"observations.file: sensor {outside[0]} at ({where}) lies outside the domain"
+                f"observations.file: {name} at ({where}) lies outside the domain"
                 + (f", and {len(outside) - 1} more" if len(outside) > 1 else "")
                 + "; remove it or enlarge the domain"
             )

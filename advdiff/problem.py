@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff import domain as domains
-from advdiff import velocity
+from advdiff import memory, velocity
 from advdiff.config import Experiment, StreamVelocity, VelocityField
 from advdiff.config import load as load_experiment
 from advdiff.domain import Domain
@@ -72,9 +73,8 @@ class Problem:
         table = self.experiment.domain
         if table.shape == "gmsh":
             path = self.experiment.resolve(table.file)
-            if self.comm.bcast(path.is_file()) is False:
-                raise InputError(f"domain.file: {path} does not exist; give a .geo or .msh file")
             return domains.gmsh_file(self.comm, path, table.mesh_size, "domain.file")
+        memory.require_box(self.comm, table.cells, table.degree, len(self.experiment.time.times))
         return domains.box(self.comm, *table.corners, table.cells)
 
     def _scalar(self, value, key: str) -> Callable:
@@ -90,7 +90,7 @@ class Problem:
                 domain, given=velocity.given(domain, vector_field(field, key, domain.dim), key)
             )
         if isinstance(field, StreamVelocity):
-            space = velocity.stream_space(domain)
+            space = velocity.stream_space(domain, key)
             psi = self._scalar(field.stream, f"{key}.stream")
             return Velocity(domain, stream=interpolate(psi, space, f"{key}.stream"))
         vorticity = self._scalar(field.vorticity, f"{key}.vorticity")
@@ -111,7 +111,8 @@ class Problem:
         physics = self.experiment.physics
         flow = self.velocity(physics.velocity, "physics.velocity")
         if flow.stream is None and self._estimates_velocity:
-            flow.stream = fem.Function(velocity.stream_space(self.domain))
+            space = velocity.stream_space(self.domain, "unknowns.velocity")
+            flow.stream = fem.Function(space)
         source = None
         if physics.source is not None:
             space = fem.functionspace(self.domain.mesh, ("Lagrange", 2))
@@ -216,11 +217,10 @@ class Problem:
         table, operator, parts = self.experiment.unknowns, self.operator, []
         if table.velocity is not None:
             if table.velocity.family == "sine":
-                if self.experiment.domain.shape != "rectangle" or len(table.velocity.modes) != 2:
-                    raise InputError(
-                        "unknowns.velocity.family = 'sine': needs a rectangle and two entries in "
-                        "modes; on other domains use family = 'stream'"
-                    )
+                count = math.prod(table.velocity.modes)
+                size = 8.0 * operator.controls["stream"].x.petsc_vec.getSize() * count
+                what = f"unknowns.velocity.modes = {table.velocity.modes}"
+                memory.require(self.comm, size, what, "take fewer modes")
                 modes, self._waves = velocity.sine_modes(self.domain, table.velocity.modes)
                 parts.append(StreamModes(operator, modes))
             else:

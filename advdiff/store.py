@@ -25,6 +25,7 @@ from advdiff.domain import Domain
 from advdiff.errors import InputError, on_root
 
 FORMAT = 1
+REQUIRED = ("mesh/geometry", "mesh/topology", "time", "theta", "solver")
 VECTOR_AXES = ("x", "y", "z")
 
 
@@ -202,14 +203,39 @@ def create(path: Path, domain: Domain, attributes: Mapping[str, Any]):
 
 
 def check_writable(path: Path) -> None:
-    """Raise :class:`InputError` where a file cannot be written at ``path`` (local)."""
+    """Raise :class:`InputError` where a result cannot or should not be written (local).
+
+    An earlier result may be replaced, any other file may not.
+    """
     folder = path.parent
     if not folder.is_dir():
         raise InputError(f"output.file: the folder {folder} does not exist; create it")
     if path.is_dir():
         raise InputError(f"output.file: {path} is a folder; give the name of a file")
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"output.file: the folder {folder} cannot be written to")
+    if path.suffix == ".xdmf":
+        raise InputError(
+            f"output.file: {path} is the name for ParaView's file beside the result; end it in .h5"
+        )
+    if path.exists() and not _is_ours(path):
+        raise InputError(
+            f"output.file: {path} exists and is no result of advdiff; give another name"
+        )
+    probe = path.with_name(f".{path.name}.writable")
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"output.file: {path} cannot be written ({error.strerror}); give another folder"
+        ) from None
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with h5py.File(path, "r") as file:
+            return "advdiff_version" in file.attrs
+    except OSError:
+        return False
 
 
 def open_result(path: Path) -> h5py.File:
@@ -219,7 +245,8 @@ def open_result(path: Path) -> h5py.File:
         InputError: if it is missing, truncated, not one of ours or not complete.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file; give a file written by 'advdiff run'")
+        what = "a folder" if path.is_dir() else "no such file"
+        raise InputError(f"{path}: {what}; give a file written by 'advdiff run'")
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -229,10 +256,12 @@ def open_result(path: Path) -> h5py.File:
         ) from None
     if "advdiff_version" not in file.attrs:
         raise InputError(f"{path}: not written by advdiff; give a file written by 'advdiff run'")
-    if not file.attrs.get("complete", False):
-        raise InputError(f"{path}: not complete; run the experiment again")
-    if file.attrs["format"] > FORMAT:
+    found = file.attrs.get("format", 0)
+    if not isinstance(found, int | np.integer) or found > FORMAT:
         raise InputError(
-            f"{path}: format {file.attrs['format']}, this advdiff reads up to {FORMAT}; upgrade it"
+            f"{path}: format {found}, this advdiff reads up to {FORMAT}; upgrade advdiff"
         )
+    missing = [name for name in REQUIRED if name not in file]
+    if not file.attrs.get("complete", False) or missing:
+        raise InputError(f"{path}: not complete; run the experiment again")
     return file

@@ -10,8 +10,10 @@ import numpy as np
 from petsc4py import PETSc
 
 from advdiff import paraview, store
+from advdiff.checkpoint import Checkpoint
 from advdiff.errors import InputError, on_root
-from advdiff.inverse.map import Estimate, Iteration
+from advdiff.inverse.map import Estimate, Iteration, make_tao
+from advdiff.petsc_errors import finite_numbers, good_options
 from advdiff.problem import Problem
 from advdiff.store import Store
 
@@ -24,9 +26,18 @@ def check(problem: Problem) -> list[str]:
     Raises:
         InputError: for the first thing that is wrong.
     """
-    experiment, domain = problem.experiment, problem.domain
+    with good_options():
+        return _check(problem)
+
+
+def _check(problem: Problem) -> list[str]:
+    experiment = problem.experiment
     on_root(problem.comm, lambda: store.check_writable(experiment.output_path))
+    domain = problem.domain
     operator = problem.operator
+    for name in experiment.domain.open:
+        domain.tag(name, "domain.open")
+    problem.make_engine(operator.generator)
     lines = [
         f"task        {experiment.task}",
         f"mesh        {domain.num_vertices} vertices, dimension {domain.dim}, "
@@ -41,7 +52,8 @@ def check(problem: Problem) -> list[str]:
         lines.append(f"directions  {', '.join(experiment.sensitivity.directions)}")
     if experiment.task == "invert":
         readings = problem.readings
-        _ = problem.model
+        _ = problem.model, problem.prior
+        make_tao(problem.comm, experiment.optimizer.type).destroy()
         lines += [
             f"readings    {len(readings)} from {len(readings.points)} sensors at "
             f"{len(readings.times)} times",
@@ -61,6 +73,8 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
         False where an optimisation stopped short of its tolerance (its result is written, and says
         so).
     """
+    if resume and problem.experiment.task != "invert":
+        raise InputError("--resume: only task = 'invert' has checkpoints; run without --resume")
     PETSc.Log.begin()
     began = time.perf_counter()
     for line in check(problem):
@@ -69,7 +83,8 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
     task = {"solve": _solve, "sensitivity": _sensitivity, "invert": _invert}[
         problem.experiment.task
     ]
-    converged = task(problem, say, path, resume)
+    with finite_numbers():
+        converged = task(problem, say, path, resume)
     on_root(problem.comm, lambda: str(paraview.write(path)))
     say(f"written     {path} ({time.perf_counter() - began:.1f} s)")
     return converged
@@ -149,51 +164,6 @@ def _sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
 # -- inversion ------------------------------------------------------------------------------------
 
 
-class Checkpoint:
-    """The optimiser's iterate on disk beside the result, so that a killed run can go on."""
-
-    def __init__(self, problem: Problem, path: Path):
-        self.problem = problem
-        self.path = path.with_name(f".{path.name}.checkpoint")
-
-    def save(self, entry: Iteration, m: PETSc.Vec, reference: float) -> None:
-        """Write m and where the run is (collective), by a temporary name."""
-        temporary = self.path.with_suffix(".partial")
-        viewer = PETSc.Viewer().createBinary(str(temporary), "w", comm=self.problem.comm)
-        scalars = m.duplicate()
-        scalars.set(reference)
-        m.view(viewer)
-        scalars.view(viewer)
-        viewer.destroy()
-        scalars.destroy()
-        on_root(self.problem.comm, lambda: temporary.replace(self.path))
-
-    def load(self) -> tuple[PETSc.Vec, float]:
-        """The saved m, and the gradient norm at the first guess (collective).
-
-        Raises:
-            InputError: where there is none, or it is of another problem.
-        """
-        if not self.problem.comm.bcast(self.path.is_file()):
-            raise InputError(f"--resume: no checkpoint {self.path}; run without --resume")
-        viewer = PETSc.Viewer().createBinary(str(self.path), "r", comm=self.problem.comm)
-        m = self.problem.unknowns.vector()
-        scalars = m.duplicate()
-        try:
-            m.load(viewer)
-            scalars.load(viewer)
-        except PETSc.Error:
-            raise InputError(
-                f"--resume: {self.path} is of another experiment; run without --resume"
-            ) from None
-        viewer.destroy()
-        return m, scalars.max()[1]
-
-    def remove(self) -> None:
-        """Forget it (collective)."""
-        on_root(self.problem.comm, lambda: self.path.unlink(missing_ok=True))
-
-
 def _invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
     checkpoint = Checkpoint(problem, path)
     start, reference = checkpoint.load() if resume else (None, None)
@@ -207,7 +177,7 @@ def _invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
     def watch(entry: Iteration, m: PETSc.Vec) -> None:
         nonlocal first
         first = entry.gradient_norm if first is None else first
-        checkpoint.save(entry, m, first)
+        checkpoint.save(m, first)
         say(
             f"iteration   {entry.iteration:4d}  objective {entry.objective:12.6g}  misfit "
             f"{entry.misfit:12.6g}  gradient {entry.gradient_norm:9.3e}  {entry.seconds:7.1f} s"

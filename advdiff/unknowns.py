@@ -15,6 +15,7 @@ from dolfinx import fem
 from petsc4py import PETSc
 
 from advdiff import velocity
+from advdiff.errors import ConvergenceError
 from advdiff.fields import interpolate
 from advdiff.operator import Operator
 
@@ -129,6 +130,9 @@ class StreamField:
         gradient.restoreSubVector(self.rows, part)
 
 
+LARGEST_LOGARITHM = 700.0
+
+
 class LogDiffusivity:
     """κ = eᵐ, one number."""
 
@@ -141,7 +145,13 @@ class LogDiffusivity:
         self._direction = fem.Function(self.function.function_space)
 
     def assign(self, m):
-        self.function.x.petsc_vec.set(np.exp(m.sum()))
+        logarithm = m.sum()
+        if not abs(logarithm) < LARGEST_LOGARITHM:
+            raise ConvergenceError(
+                f"diffusivity = exp({logarithm:g}) was tried, which is no double; tighten "
+                "prior.diffusivity.std or mend the observations"
+            )
+        self.function.x.petsc_vec.set(np.exp(logarithm))
         self.function.x.scatter_forward()
 
     def push(self, dm):

@@ -133,7 +133,7 @@ def vector_space(domain: Domain) -> fem.FunctionSpace:
     return fem.functionspace(domain.mesh, ("Lagrange", DEGREE, (domain.dim,)))
 
 
-def stream_space(domain: Domain) -> fem.FunctionSpace:
+def stream_space(domain: Domain, key: str = "velocity") -> fem.FunctionSpace:
     """The space of stream functions.
 
     Raises:
@@ -141,7 +141,7 @@ def stream_space(domain: Domain) -> fem.FunctionSpace:
     """
     if domain.dim != 2:
         raise InputError(
-            f"velocity: a stream function needs two dimensions, the domain has {domain.dim}; "
+            f"{key}: a stream function needs two dimensions, the domain has {domain.dim}; "
             "give the components of the velocity"
         )
     return fem.functionspace(domain.mesh, ("Lagrange", DEGREE))
@@ -181,13 +181,15 @@ def solve_stream(
     Raises:
         InputError: for an unknown name, or where no wall has a value.
     """
-    space = stream_space(domain)
+    space = stream_space(domain, key)
     fixed = {name: float(v) for name, v in walls.items() if v != "free"}
     free = [name for name, value in walls.items() if value == "free"]
     if not fixed:
         raise InputError(f"{key}.walls: no wall has a number; give at least one, e.g. 0.0")
     dofs = {
-        name: fem.locate_dofs_topological(space, domain.dim - 1, domain.facets([name], key))
+        name: fem.locate_dofs_topological(
+            space, domain.dim - 1, domain.facets([name], f"{key}.walls")
+        )
         for name in walls
     }
     psi, phi = ufl.TrialFunction(space), ufl.TestFunction(space)

@@ -10,11 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import get_args
 
 from petsc4py import PETSc
 
 from advdiff.errors import InputError
 from advdiff.inverse.misfit import Evaluation, Misfit
+from advdiff.keytypes import TaoType
+from advdiff.petsc_errors import good_options
 
 OPTIMISER = PETSc.Log.Event("advdiff.optimiser")
 
@@ -49,6 +52,25 @@ class Estimate:
     converged: bool = False
     message: str = ""
     evaluation: Evaluation | None = None
+
+
+def make_tao(comm, type: str) -> PETSc.TAO:
+    """An optimiser of a type, which ``-tao_type`` overrides (collective).
+
+    Raises:
+        InputError: for a type or an option that TAO does not know, or that needs a Hessian.
+    """
+    tao = PETSc.TAO().create(comm)
+    with good_options():
+        tao.setType(type)
+        tao.setFromOptions()
+    known = get_args(TaoType)
+    if tao.getType() not in known:
+        raise InputError(
+            f"-tao_type {tao.getType()}: needs more than a gradient; take one of "
+            + ", ".join(known)
+        )
+    return tao
 
 
 def minimise(
@@ -122,13 +144,7 @@ def minimise(
             watch(entry, m)
             m.destroy()
 
-    tao = PETSc.TAO().create(start.comm)
-    try:
-        tao.setType(type)
-    except PETSc.Error:
-        raise InputError(
-            f"optimizer.type = '{type}': not a TAO type; try lmvm, cg, nls or bqnls"
-        ) from None
+    tao = make_tao(start.comm, type)
     tao.setObjectiveGradient(evaluate, xi.duplicate())
     tao.setMonitor(monitor)
     tao.setMaximumIterations(max_iterations)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from petsc4py import PETSc
 
+from advdiff.errors import SIZES, ConvergenceError
 from advdiff.inverse.prior import Prior
 from advdiff.model import Linearisation, Model
 
@@ -59,6 +60,8 @@ class Misfit:
         """The objective and its gradient, from one forward and one adjoint pass (collective)."""
         at = self.model.linearise(m)
         residual = (at.predicted - self.values) / self.std
+        if not np.isfinite(residual @ residual):
+            raise ConvergenceError(f"the misfit is not finite; mind the sizes of readings and std, or {SIZES}")
         data_gradient = at.pull(residual / self.std)
         regularization, gradient = self.prior.value_and_gradient(m)
         gradient.axpy(1.0, data_gradient)

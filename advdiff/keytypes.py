@@ -1,0 +1,152 @@
+"""What the value of a key may be: strict types, each of which says what it wants."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+)
+
+MOST_OUTPUTS = 100_000
+
+
+class Formula(str):
+    """The text of an expression in x, y, z."""
+
+
+def _scalar(value: Any) -> float | Formula:
+    if isinstance(value, str):
+        return Formula(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number, or an expression in x, y, z as a string")
+    return _finite(value)
+
+
+def _finite(value: int | float) -> float:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError("must be a finite number")
+    return number
+
+
+def _wall(value: Any) -> float | str:
+    if value == "free":
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number, the value of ψ there, or 'free'")
+    return _finite(value)
+
+
+def _outputs(value: Any) -> int | list[float]:
+    if isinstance(value, list) and value:
+        if any(isinstance(t, bool) or not isinstance(t, int | float) for t in value):
+            raise ValueError("must be times, that is, numbers")
+        return [_finite(t) for t in value]
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MOST_OUTPUTS:
+        raise ValueError(f"must be a list of times, or their number, 1 to {MOST_OUTPUTS}")
+    return value
+
+
+def _option(value: Any) -> str | int | float | bool:
+    if not isinstance(value, str | int | float | bool):
+        raise ValueError("must be a string, number or truth value")
+    return value
+
+
+def _file_name(value: str) -> str:
+    if not value or "\0" in value:
+        raise ValueError("must be the name of a file")
+    return value
+
+
+def _result_name(value: str) -> str:
+    if value in ("", ".", "..") or "/" in value or "\0" in value:
+        raise ValueError("cannot name a result; give a name of letters and digits")
+    return value
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(gt=0, lt=2**31)]
+FileName = Annotated[str, AfterValidator(_file_name)]
+ResultName = Annotated[str, AfterValidator(_result_name)]
+Scalar = Annotated[float | str, PlainValidator(_scalar)]
+"""A number, or an expression in x, y, z."""
+WallValue = Annotated[float | str, PlainValidator(_wall)]
+Outputs = Annotated[int | list[float], PlainValidator(_outputs)]
+TaoType = Literal["lmvm", "cg", "blmvm", "bncg", "bqnls", "bqnktr", "bqnktl"]
+"""Optimisers that need a gradient and no Hessian."""
+OptionValue = Annotated[Any, PlainValidator(_option)]
+
+
+class Table(BaseModel):
+    """A table of the experiment file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class StreamVelocity(Table):
+    """u = (∂ψ/∂y, −∂ψ/∂x) of a stream function."""
+
+    stream: Scalar = Field(description="ψ")
+
+
+class VorticityVelocity(Table):
+    """The flow of a vorticity between walls on which the stream function is constant."""
+
+    vorticity: Scalar = Field(0.0, description="ω in −Δψ = ω")
+    walls: dict[str, WallValue] = Field(
+        description="boundary part → ψ there, or 'free': an island without circulation"
+    )
+
+
+def _velocity_kind(value: Any) -> str | None:
+    if isinstance(value, list):
+        return "(components)"
+    if isinstance(value, StreamVelocity) or (isinstance(value, dict) and "stream" in value):
+        return "(stream)"
+    if isinstance(value, VorticityVelocity) or (
+        isinstance(value, dict) and ("walls" in value or "vorticity" in value)
+    ):
+        return "(vorticity)"
+    return None
+
+
+VelocityField = Annotated[
+    Annotated[list[Scalar], Tag("(components)")]
+    | Annotated[StreamVelocity, Tag("(stream)")]
+    | Annotated[VorticityVelocity, Tag("(vorticity)")],
+    Discriminator(
+        _velocity_kind,
+        custom_error_type="velocity",
+        custom_error_message="must be a list of components, { stream = … } or { walls = … }",
+    ),
+]
+
+
+def walk(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value below a table, with its dotted key."""
+    yield key, value
+    if isinstance(value, Table):
+        inner = [(name, getattr(value, name)) for name in type(value).model_fields]
+    elif isinstance(value, dict):
+        inner = list(value.items())
+    elif isinstance(value, list):
+        for i, entry in enumerate(value):
+            yield from walk(entry, f"{key}[{i}]")
+        return
+    else:
+        return
+    for name, entry in inner:
+        yield from walk(entry, f"{key}.{name}" if key else name)

@@ -3,7 +3,7 @@
 Fields are written at the mesh vertices in their original order, each rank one contiguous slab.  The
 file is written under a temporary name and moved into place when it is whole; ``complete`` is the
 last attribute set.  Datasets carry dimension scales, so that xarray (h5netcdf) names their axes.
-Beside it stands an XDMF file, a few lines of XML by which ParaView reads the same HDF5.
+Beside it stands a VTKHDF file by which ParaView reads the same data (``paraview.py``).
 """
 
 from __future__ import annotations

@@ -70,4 +70,4 @@ if __name__ == "__main__":
     make("velocity_inversion.toml", {"cells": [128, 128]}, grid, "velocity_inversion.csv", seed=1)
 
     rows = np.array([(x, y) for x in np.arange(0.1, 2, 0.15) for y in np.arange(0.1, 1, 0.15)])
-    make("harbour.toml", {"mesh_size": 0.02}, rows, "harbour.csv", seed=2)
+    make("harbour.toml", {"mesh_size": 0.015}, rows, "harbour.csv", seed=2)

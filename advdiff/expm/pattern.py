@@ -15,7 +15,7 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 _WIDTH = 16
-_TILE = 256
+_TILE = 64
 
 
 class PatternCotangent:
@@ -106,26 +106,31 @@ def _arrays(vectors: Sequence[PETSc.Vec]) -> tuple[np.ndarray, ...]:
 
 @numba.njit(cache=True)
 def _pack(arrays, count, rows):
-    """rows[i, j] = arrays[j][i], zero for j ≥ count; tile by tile, to stay in the cache."""
+    """rows[i, j] = arrays[j][i], zero for j ≥ count; four columns and one tile at a time, so that
+    a line of the cache is written once."""
     size = rows.shape[0]
     for start in range(0, size, _TILE):
         stop = min(start + _TILE, size)
-        for j in range(_WIDTH):
-            if j < count:
-                column = arrays[j]
-                for i in range(start, stop):
-                    rows[i, j] = column[i]
-            else:
-                for i in range(start, stop):
-                    rows[i, j] = 0.0
+        for j in range(0, _WIDTH, 4):
+            a, b, c, d = arrays[j], arrays[j + 1], arrays[j + 2], arrays[j + 3]
+            for i in range(start, stop):
+                rows[i, j] = a[i]
+                rows[i, j + 1] = b[i]
+                rows[i, j + 2] = c[i]
+                rows[i, j + 3] = d[i]
+        for j in range(count, _WIDTH):
+            for i in range(start, stop):
+                rows[i, j] = 0.0
 
 
 @numba.njit(cache=True, fastmath={"reassoc", "contract"})
 def _sampled_product(indptr, columns, left, right, weight, values):
+    width = left.shape[1]  # a constant would be unrolled, and then not vectorised
     for i in range(indptr.size - 1):
+        mine = left[i]
         for p in range(indptr[i], indptr[i + 1]):
-            b = columns[p]
+            other = right[columns[p]]
             entry = 0.0
-            for j in range(_WIDTH):
-                entry += left[i, j] * right[b, j]
+            for j in range(width):
+                entry += mine[j] * other[j]
             values[p] += weight * entry

@@ -22,8 +22,7 @@ import numpy as np
 
 from advdiff.expm.numerical_range import NumericalRange
 
-# Rounding in the sums is about e^{δT} · 2e-16; the factor 30 leaves room for long recurrences.
-_ROUNDING = 30 * 2.0e-16
+_EPS = 2.2e-16
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,24 @@ class Ellipse:
     def s(self) -> float:
         return (self.a - self.b) / (self.a + self.b)
 
-    def exponent(self, w: np.ndarray) -> np.ndarray:
-        """z(w)."""
-        return self.centre + 0.5 * ((self.a + self.b) * w + (self.a - self.b) / w)
+    @property
+    def right(self) -> float:
+        """Right end; exact, the two terms nearly cancel."""
+        return self.centre + self.a
+
+    def boundary(self, angle: np.ndarray) -> np.ndarray:
+        """z(e^{iφ}), accurate near the right end, where the exponential is large."""
+        real = self.right - 2.0 * self.a * np.sin(0.5 * angle) ** 2
+        return real + 1j * self.b * np.sin(angle)
+
+    def rounding(self, final: float) -> float:
+        """Rough size of the rounding errors at time ``final``, relative as the tolerance is:
+        phases of size bT, multiplied by e^{δT}."""
+        return _rounding(self.b * final) * math.exp((self.right - self.growth) * final)
+
+
+def _rounding(phase: float) -> float:
+    return _EPS * (16.0 + phase)
 
 
 @dataclass(frozen=True)
@@ -88,10 +102,11 @@ class Expansion:
 def search(region: NumericalRange, final: float, tolerance: float) -> Ellipse:
     """The ellipse around ``region`` with the fewest terms at time ``final``: a grid, refined.
 
-    Its right end may stand out by δ with e^{δT} · rounding ≤ tolerance, its left end freely.
+    Its right end may stand out by δ with e^{δT} · rounding ≤ tolerance (δT ≤ 1 is always allowed,
+    see :meth:`Ellipse.rounding`), its left end freely.
     """
     scale = max(region.real, region.imag, 1e-8 / final)
-    widest = math.log(tolerance / _ROUNDING) / final
+    widest = max(math.log(tolerance / _rounding(region.imag * final)), 1.0) / final
     right = np.log([1e-6 * widest, widest])
     left = np.log([1e-6 * scale, 4.0 * scale])
     low, high = np.array([right[0], left[0]]), np.array([right[1], left[1]])
@@ -150,8 +165,7 @@ def expand(
     beyond = np.exp(max(final * z, t[0] * z) - reach * log) / np.expm1(log)
 
     length = 1 << (2 * reach + 16).bit_length()
-    w = np.exp(2j * np.pi * np.arange(length // 2 + 1) / length)
-    path = ellipse.exponent(w)
+    path = ellipse.boundary(2.0 * np.pi * np.arange(length // 2 + 1) / length)
     weights = _laurent(np.exp(np.outer(t, path)), length, reach)
     rest = 2.0 * (_rest(weights) + beyond)
     enough = rest <= room

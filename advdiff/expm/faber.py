@@ -150,7 +150,8 @@ class FaberEngine:
         """y_k for all times (collective).
 
         The report holds ``bound``, the a priori error bound 2 Σ_{j>m} |g_j| relative to the norms
-        named in :class:`FaberOptions`, and ``notes``, empty unless a bound had to be enlarged.
+        named in :class:`FaberOptions`; ``rounding``, a rough size of what comes on top; and
+        ``notes``, empty unless a bound of the numerical range had to be enlarged.
 
         Raises:
             ValueError: bad times, or a vector that is not finite (on every rank).
@@ -497,6 +498,7 @@ class FaberEngine:
             "engine": self.name,
             "tolerance": self.options.tolerance,
             "bound": expansion.bound,
+            "rounding": ellipse.rounding(expansion.times[-1]),
             "products": products,
             "terms": expansion.last,
             "ellipse_centre": ellipse.centre,

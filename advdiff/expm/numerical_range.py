@@ -46,12 +46,11 @@ class NumericalRange:
     def corners(self) -> list[tuple[float, float]]:
         """Points (distance left of σ, height) whose inclusion in an ellipse with centre left of σ
         includes the region: where parabola and box meet, and the left end."""
-        if self.imag == 0.0:
-            return [(0.0, 0.0), (self.real, 0.0)]
-        knee = min(self.imag**2 / self.flow, self.real) if self.flow > 0.0 else self.real
-        height = math.sqrt(self.flow * knee) if knee == self.real else self.imag
-        height = min(height, self.imag)
-        return [(knee, height), (self.real, height)]
+        knee = self.imag**2 / self.flow if self.flow > 0.0 else math.inf
+        if knee <= self.real:
+            return [(knee, self.imag), (self.real, self.imag)]
+        height = min(self.imag, math.sqrt(self.flow * self.real))
+        return [(self.real, height)] * 2
 
 
 def bounds(generator: Generator, method: str = "gershgorin") -> NumericalRange:

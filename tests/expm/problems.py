@@ -6,7 +6,6 @@ are compared across ranks in the order of their coordinates, never in that of th
 
 from __future__ import annotations
 
-import basix.ufl  # noqa: F401  (ufl elements of dolfinx)
 import numpy as np
 import ufl
 from dolfinx import fem, mesh
@@ -79,6 +78,11 @@ def unit_square(
     return assemble(domain, kappa, cellular(domain) if flow else None)
 
 
+def quadrilaterals(n: int, kappa: float, comm=MPI.COMM_WORLD) -> Generator:
+    """No flow, bilinear elements on squares: sums of products of one-dimensional matrices."""
+    return assemble(mesh.create_unit_square(comm, n, n, mesh.CellType.quadrilateral), kappa)
+
+
 def irregular(
     n: int, kappa: float = 1e-2, comm=MPI.COMM_WORLD, *, flow_bound: float | None = None
 ) -> Generator:
@@ -107,7 +111,7 @@ def holes(size: float, kappa: float = 1e-2, comm=MPI.COMM_WORLD) -> Generator:
         occ.synchronize()
         gmsh.model.addPhysicalGroup(2, [tag for _, tag in gmsh.model.getEntities(2)], 1)
         gmsh.option.setNumber("Mesh.MeshSizeMax", size)
-        gmsh.option.setNumber("Mesh.MeshSizeFromCurvature", 20)
+        gmsh.option.setNumber("Mesh.MeshSizeFromCurvature", 10)
         gmsh.model.mesh.generate(2)
     domain, _, _ = gmshio.model_to_mesh(gmsh.model, comm, 0, gdim=2)
     gmsh.finalize()
@@ -138,6 +142,12 @@ def open_inflow(n: int, kappa: float = 1e-2, comm=MPI.COMM_WORLD) -> Generator:
     return assemble(domain, kappa, _shear(domain), boundary=True, flow_bound=float("inf"))
 
 
+def share(generator: Generator, other: Generator) -> None:
+    """``other`` has the unknowns of ``generator``."""
+    _, space, free = _SPACES[id(generator)]
+    _SPACES[id(other)] = (other, space, free)
+
+
 def field(generator: Generator, function) -> PETSc.Vec:
     """A state from nodal values ``function(x)``, x of shape (3, nodes)."""
     vector = generator.vector()
@@ -156,16 +166,19 @@ def bump(generator: Generator) -> PETSc.Vec:
 
 
 def direction(generator: Generator, seed: int = 0) -> PETSc.Mat:
-    """A random matrix on the pattern of K, the same for any number of ranks."""
+    """A random matrix on the pattern of K, M^{-1/2} dK M^{-1/2} with entries up to 1, the same for
+    any number of ranks."""
     a = np.random.default_rng(seed).uniform(5.0, 50.0, (2, 3))
     matrix = generator.stiffness.copy()
-    everywhere = np.concatenate(generator.comm.allgather(_coordinates(generator)))
+    points = _coordinates(generator)
+    everywhere = np.concatenate(generator.comm.allgather(points))
     start, columns, _ = matrix.getValuesCSR()
-    rows = np.repeat(_coordinates(generator), np.diff(start), axis=0)
-    size = matrix.norm(PETSc.NormType.NORM_INFINITY)
-    values = size * np.sin(rows @ a[0] + everywhere[columns] @ a[1] + 1.0)
+    values = np.sin(np.repeat(points, np.diff(start), axis=0) @ a[0] + everywhere[columns] @ a[1])
     matrix.setValuesCSR(start, columns, values)
     matrix.assemble()
+    root = generator.mass.diagonal.copy()
+    root.sqrtabs()
+    matrix.diagonalScale(root, root)
     return matrix
 
 

@@ -168,7 +168,7 @@ def bump(generator: Generator) -> PETSc.Vec:
 def direction(generator: Generator, seed: int = 0) -> PETSc.Mat:
     """A random matrix on the pattern of K, M^{-1/2} dK M^{-1/2} with entries up to 1, the same for
     any number of ranks."""
-    a = np.random.default_rng(seed).uniform(5.0, 50.0, (2, 3))
+    a = np.random.default_rng(seed).uniform(1.0, 8.0, (2, 3))
     matrix = generator.stiffness.copy()
     points = _coordinates(generator)
     everywhere = np.concatenate(generator.comm.allgather(points))

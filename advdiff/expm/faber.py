@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -27,8 +27,9 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff.expm.checkpoints import CHUNK, Recurrence, checkpoint_stride
-from advdiff.expm.ellipse import Ellipse, Expansion, expand, search
+from advdiff.expm.ellipse import Ellipse, Expansion, expand
 from advdiff.expm.engine import ConvergenceError, Cotangent, Pullback, Solution
+from advdiff.expm.faber_options import EllipseChoice, FaberOptions
 from advdiff.expm.faber_recurrence import (
     FaberRecurrence,
     Growth,
@@ -37,46 +38,6 @@ from advdiff.expm.faber_recurrence import (
     destroy,
 )
 from advdiff.expm.generator import Generator
-from advdiff.expm.numerical_range import NumericalRange, bounds
-
-_RESTARTS = 6
-
-
-@dataclass(frozen=True)
-class FaberOptions:
-    """How the recurrence is run.
-
-    Attributes:
-        tolerance: of every y_k in the L² norm, relative to ‖θ0‖ (+ t_k ‖M⁻¹F‖ with a load; times
-            e^{σ t_k} where the numerical range reaches σ > 0).
-        memory: bytes a rank may spend on a tape that keeps every vector; above it, checkpoints.
-        range: "gershgorin" or "lanczos", see ``numerical_range.bounds``.
-        check: steps between two checks of ‖x_j‖ ≤ 2‖θ0‖.
-    """
-
-    tolerance: float = 1e-9
-    memory: float = 2.0**30
-    range: str = "gershgorin"
-    check: int = 16
-
-    def __post_init__(self):
-        if not 1e-13 <= self.tolerance < 1.0:
-            raise ValueError(f"tolerance must be in [1e-13, 1), got {self.tolerance}")
-        if not self.memory >= 0.0:
-            raise ValueError(f"memory must not be negative, got {self.memory}")
-        if self.check < 1:
-            raise ValueError(f"check must be at least 1, got {self.check}")
-
-    def from_petsc(self, prefix: str) -> FaberOptions:
-        """These options, overridden by what the PETSc options database holds under ``prefix``."""
-        given = PETSc.Options(prefix)
-        return replace(
-            self,
-            tolerance=given.getReal("tolerance", self.tolerance),
-            memory=given.getReal("memory", self.memory),
-            range=given.getString("range", self.range),
-            check=given.getInt("check", self.check),
-        )
 
 
 @dataclass(frozen=True)
@@ -100,7 +61,8 @@ class FaberEngine:
         ellipse: the one used last, None before the first call.
 
     Raises:
-        ValueError: the mass is not diagonal; options out of range; K is not finite.
+        ValueError: the mass is not diagonal; options out of range. (A K that is not finite is
+            noticed by the first call.)
     """
 
     name = "faber"
@@ -121,10 +83,7 @@ class FaberEngine:
         self.generator = generator
         self.options = (options or FaberOptions()).from_petsc(prefix)
         self.ellipse = ellipse
-        self._given = ellipse
-        self._region: NumericalRange | None = None
-        self._region_state = -1
-        self._notes: list[str] = []
+        self._choice = EllipseChoice(generator, self.options, ellipse)
         self._recurrence: FaberRecurrence | None = None
         self._spent = self._wasted = 0  # products before this call, and in vain during it
         self._work: list[PETSc.Vec] = []
@@ -298,9 +257,7 @@ class FaberEngine:
         """run(recurrence, expansion), again with a larger region as long as x_j grows."""
         self._wasted = 0
         while True:
-            ellipse = self._given
-            if ellipse is None:
-                ellipse = search(self._bounds(), times[-1], self.options.tolerance)
+            ellipse = self._choice.ellipse(times[-1])
             recurrence = self._prepared(ellipse)
             expansion = expand(ellipse, times, self.options.tolerance, load=load)
             self._spent = recurrence.products - self._wasted
@@ -308,11 +265,8 @@ class FaberEngine:
             try:
                 return run(recurrence, expansion)
             except Growth as growth:
-                if len(self._notes) == _RESTARTS:
-                    notes = "; ".join(self._notes)
-                    raise ConvergenceError(f"{growth}, after: {notes}") from None
                 self._wasted = recurrence.products - self._spent
-                self._enlarge(str(growth))
+                self._choice.enlarge(str(growth))
 
     def _prepared(self, ellipse: Ellipse) -> FaberRecurrence:
         """The recurrence for this ellipse, the last one again if nothing has changed."""
@@ -333,35 +287,6 @@ class FaberEngine:
         fits = 8.0 * rows * count * sequences <= self.options.memory
         stride = count if fits else checkpoint_stride(count)
         return Recurrence(recurrence.step, count, stride, template, keep=True)
-
-    def _enlarge(self, why: str) -> None:
-        """The next larger region: own bounds, proven bounds, no parabola, twice the box."""
-        if self._given is not None:
-            self._given = None
-            self._notes.append(f"{why}: gave up the given ellipse")
-            return
-        region = self._bounds()
-        if region.method.startswith("lanczos"):
-            self._region = bounds(self.generator, "gershgorin")
-            self._notes.append(f"{why}: Gershgorin's bounds instead of Lanczos'")
-        elif math.isfinite(region.flow):
-            self._region = bounds(replace(self.generator, flow_bound=math.inf), "gershgorin")
-            self._notes.append(f"{why}: dropped the flow bound {region.flow:g}")
-        else:
-            growth = 2.0 * region.growth
-            self._region = replace(
-                region, real=2.0 * region.real, imag=2.0 * region.imag, growth=growth
-            )
-            self._notes.append(f"{why}: doubled the box")
-
-    def _bounds(self) -> NumericalRange:
-        state = self.generator.stiffness.stateGet()
-        if self._region is None or state != self._region_state:
-            if self._region is not None:
-                self._notes = []
-            self._region = bounds(self.generator, self.options.range)
-            self._region_state = state
-        return self._region
 
     def _storage(self, count: int) -> list[PETSc.Vec]:
         missing = count - len(self._work)
@@ -407,7 +332,7 @@ class FaberEngine:
         return riesz
 
     def _report(self, expansion: Expansion, growth: float) -> dict[str, Any]:
-        ellipse, region = expansion.ellipse, self._region
+        ellipse, region = expansion.ellipse, self._choice.region
         report = {
             "engine": self.name,
             "tolerance": self.options.tolerance,
@@ -421,7 +346,7 @@ class FaberEngine:
             "growth": ellipse.growth,
             "largest_norm_ratio": growth,
             "storage": "none",
-            "notes": "; ".join(self._notes),
+            "notes": "; ".join(self._choice.notes),
         }
         if region is not None:
             report |= {

@@ -9,10 +9,11 @@ from mpi4py import MPI
 from petsc4py import PETSc
 from scipy.linalg import expm, expm_frechet
 
-from advdiff.expm.ellipse import expand, search
+from advdiff.expm.ellipse import expand
 from advdiff.expm.engine import ConvergenceError
-from advdiff.expm.faber import FaberEngine, FaberOptions
-from advdiff.expm.faber_recurrence import FaberRecurrence
+from advdiff.expm.faber import FaberEngine
+from advdiff.expm.faber_options import FaberOptions
+from advdiff.expm.faber_recurrence import FaberRecurrence, Growth
 from advdiff.expm.generator import Generator, Mass
 from advdiff.expm.pattern import PatternCotangent
 from tests.expm import problems
@@ -227,7 +228,7 @@ def test_wrong_flow_bound_is_noticed_and_mended():
 def test_wrong_ellipse_is_noticed_in_every_verb():
     generator = problems.irregular(18)
     thin = engine(problems.irregular(18, flow_bound=1e-8))
-    ellipse = search(thin._bounds(), 1.0, 1e-9)
+    ellipse = thin._choice.ellipse(1.0)
     initial, duals = problems.rough(generator), residuals(generator, 3)
     for verb in ("forward", "push", "transpose"):
         solver = engine(generator, ellipse=ellipse)
@@ -246,21 +247,31 @@ def test_wrong_ellipse_is_noticed_in_every_verb():
             assert a.norm() <= 1e-12 * b.norm()
 
 
-def test_growth_without_end_is_an_error():
-    """An unstable generator that claims to be dissipative, and large enough to outgrow doubling."""
+def test_growth_that_the_flow_bound_denies():
+    """An unstable generator that claims to be dissipative: σ is found once the claim is dropped."""
     generator = problems.unit_square(6)
     generator.stiffness.zeroEntries()
     generator.stiffness.setDiagonal(generator.mass.diagonal)
     generator.stiffness.scale(1e4)
     generator.stiffness.assemble()
     initial = problems.rough(generator)
-    solver = engine(generator)
-    report = solver.forward(initial, [1e-3]).report  # σ is found once the claim is dropped
-    assert "dropped the flow bound" in report["notes"]
-    assert report["growth"] == pytest.approx(1e4, rel=1e-2)
-    assert solver.forward(initial, [1e-3]).states[0].norm() == pytest.approx(
-        math.exp(10.0) * initial.norm(), rel=1e-8
+    solution = engine(generator).forward(initial, [1e-3])
+    assert "dropped the flow bound" in solution.report["notes"]
+    assert solution.report["growth"] == pytest.approx(1e4, rel=1e-2)
+    solution.states[0].axpy(-math.exp(10.0), initial)
+    assert generator.mass.norm(solution.states[0]) <= 1e-9 * math.exp(10.0) * generator.mass.norm(
+        initial
     )
+
+
+def test_growth_without_end_is_an_error(monkeypatch):
+    def guard(*arguments):
+        raise Growth("always")
+
+    monkeypatch.setattr(FaberRecurrence, "guard", guard)
+    generator = problems.unit_square(6)
+    with pytest.raises(ConvergenceError, match=r"dropped the flow bound.*doubled the box"):
+        engine(generator).forward(problems.rough(generator), [1.0])
 
 
 # ---- refusals ----------------------------------------------------------------------------------
@@ -293,7 +304,13 @@ def test_bad_input_is_refused():
     consistent = Mass(PETSc.Mat().createConstantDiagonal(generator.stiffness.getSizes(), 1.0))
     with pytest.raises(ValueError, match="diagonal mass"):
         FaberEngine(Generator(generator.stiffness, consistent))
-    for wrong in ({"tolerance": 0.0}, {"tolerance": 1e-15}, {"memory": -1.0}, {"check": 0}):
+    for wrong in (
+        {"tolerance": 0.0},
+        {"tolerance": 1e-15},
+        {"memory": -1.0},
+        {"check": 0},
+        {"range": "guess"},
+    ):
         with pytest.raises(ValueError):
             FaberOptions(**wrong)
 

@@ -162,7 +162,7 @@ def expand(
     axes = np.float64(ellipse.centre), np.float64(ellipse.a), np.float64(ellipse.b)
     log, z, j = _cauchy(*axes, final, math.log(1e-4 * tolerance))
     reach = int(j) + 4
-    beyond = np.exp(max(final * z, t[0] * z) - reach * log) / np.expm1(log)
+    beyond = np.exp(max(final * z, 0.0) - reach * log) / np.expm1(log)  # for every s ≤ T
 
     length = 1 << (2 * reach + 16).bit_length()
     path = ellipse.boundary(2.0 * np.pi * np.arange(length // 2 + 1) / length)

@@ -29,7 +29,7 @@ from petsc4py import PETSc
 from advdiff.expm.checkpoints import CHUNK, Recurrence, checkpoint_stride
 from advdiff.expm.ellipse import Ellipse, Expansion, expand
 from advdiff.expm.engine import ConvergenceError, Cotangent, Pullback, Solution
-from advdiff.expm.faber_options import EllipseChoice, FaberOptions
+from advdiff.expm.faber_options import EllipseChoice, FaberOptions, unchanged
 from advdiff.expm.faber_recurrence import (
     FaberRecurrence,
     Growth,
@@ -234,7 +234,7 @@ class FaberEngine:
         if not isinstance(tape, _Tape):
             raise ValueError("the solution has no tape: call forward(..., record=True)")
         recurrence, expansion = tape.recurrence, tape.expansion
-        if recurrence.state != self.generator.stiffness.stateGet():
+        if not unchanged(self.generator, recurrence.state):
             raise ValueError("the stiffness matrix has changed since the forward run")
         riesz = self._riesz(residuals, solution.times)
         gradients = []
@@ -270,8 +270,8 @@ class FaberEngine:
 
     def _prepared(self, ellipse: Ellipse) -> FaberRecurrence:
         """The recurrence for this ellipse, the last one again if nothing has changed."""
-        last, state = self._recurrence, self.generator.stiffness.stateGet()
-        if last is None or last.ellipse != ellipse or last.state != state:
+        last = self._recurrence
+        if last is None or last.ellipse != ellipse or not unchanged(self.generator, last.state):
             self._recurrence = FaberRecurrence(self.generator, ellipse, self.options.check)
         return self._recurrence
 

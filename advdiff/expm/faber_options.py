@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff.expm.ellipse import Ellipse, search
@@ -54,6 +55,11 @@ class FaberOptions:
         )
 
 
+def unchanged(generator: Generator, state: int) -> bool:
+    """Whether K is what it was at that object state, the same answer on all ranks (collective)."""
+    return generator.comm.allreduce(generator.stiffness.stateGet() == state, MPI.LAND)
+
+
 class EllipseChoice:
     """The ellipse of one generator: given, or found around bounds of the numerical range, and made
     larger when the recurrence proves it wrong.
@@ -77,12 +83,11 @@ class EllipseChoice:
 
     def bounded(self) -> NumericalRange:
         """The region, computed anew when K has changed (collective)."""
-        state = self._generator.stiffness.stateGet()
-        if self.region is None or state != self._state:
+        if self.region is None or not unchanged(self._generator, self._state):
             if self.region is not None:
                 self.notes = []
             self.region = bounds(self._generator, self._options.range)
-            self._state = state
+            self._state = self._generator.stiffness.stateGet()
         return self.region
 
     def enlarge(self, why: str) -> None:

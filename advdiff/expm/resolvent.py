@@ -74,10 +74,9 @@ class Resolvent:
         self.generator.mass.mult(x, self._load)
         self.solve(self._load, y)
 
-    def apply_adjoint(self, x: PETSc.Vec, y: PETSc.Vec) -> None:
-        """y = L* x = Rᵀ M x, the adjoint of L in the M inner product (collective)."""
-        self.generator.mass.mult(x, self._load)
-        self.ksp.solveTranspose(self._load, y)
+    def solve_transpose(self, load: PETSc.Vec, state: PETSc.Vec) -> None:
+        """state = (M − γKᵀ)⁻¹ load, with the same factors (collective)."""
+        self.ksp.solveTranspose(load, state)
         self.solves += 1
 
     def destroy(self) -> None:

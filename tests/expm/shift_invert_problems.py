@@ -1,4 +1,4 @@
-"""Generators for the shift-invert tests: cellular flow on the unit square, P1 lumped or P2 consistent.
+"""Generators for the shift-invert tests: cellular flow, P1 with lumped or P2 with consistent mass.
 
 The skew form of the flow makes every one of them a contraction; nothing here knows an engine.
 """

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from petsc4py import PETSc
 
-from advdiff.expm.engine import ConvergenceError, Cotangent, Pullback
+from advdiff.errors import ConvergenceError
+from advdiff.expm.engine import Cotangent, Pullback
 from advdiff.expm.rational_filter import CROUZEIX, RationalFilter
 from advdiff.expm.resolvent import Resolvent
 

@@ -28,7 +28,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from advdiff.expm.engine import ConvergenceError
+from advdiff.errors import ConvergenceError
 
 CROUZEIX = 1.0 + np.sqrt(2.0)
 _SLACK = 10.0
@@ -44,8 +44,8 @@ class RationalFilter:
         times: t_1 < … < t_K.
         hessenberg: h_ij, m × (m − 1).
         coefficients: c_j(t_k), m × K.
-        peaks: max_Ω |p_j|, m.
-        error: max over Ω and the times of |ψ_t − Σ_j c_j(t) p_j|.
+        peaks: max_Ω |p_j|, m; infinite where Ω is not known.
+        error: max over Ω and the times of |ψ_t − Σ_j c_j(t) p_j|, or an estimate.
     """
 
     pole: float
@@ -59,6 +59,11 @@ class RationalFilter:
     def dimension(self) -> int:
         """m, the number of vectors; a forward sweep takes m solves."""
         return len(self.peaks)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the error and the peaks are those of a known numerical range."""
+        return bool(np.isfinite(self.peaks[-1]))
 
 
 def design_filter(
@@ -85,14 +90,8 @@ def design_filter(
         max_dimension: give up there.
 
     Raises:
-        ValueError: if P is infinite.
         ConvergenceError: if max_dimension vectors do not do.
     """
-    if not np.isfinite(flow_bound):
-        raise ValueError(
-            "derivatives and transposes by shift-invert need the generator's flow_bound "
-            "P = max |u|²/κ, which is infinite"
-        )
     final = float(times[-1])
     strength = flow_bound * final
     if strength > 0.0:

@@ -6,9 +6,10 @@ and where thousands of products would be needed.
 * Values alone (``forward``) come from a Krylov space of the resolvent, which adapts to the data and
   so needs the fewest solves (van den Eshof & Hochbruck 2006; Moret & Novati 2004).
 * What is to be differentiated or transposed (``forward(record=True)``, ``push``, ``pull``,
-  ``transpose``) comes from a rational filter fixed by the numerical range: linear in θ0 and F,
+  ``transpose``) comes from a rational filter, a recurrence of fixed numbers: linear in θ0 and F,
   exactly differentiable, and as accurate in its derivative as asked
-  (:mod:`advdiff.expm.rational_filter` says why the Krylov process is not differentiated).
+  (:mod:`advdiff.expm.rational_filter` says why the Krylov process is not differentiated).  It is
+  designed from the generator's flow bound or, where that is unknown, learned from noise.
 
 Both approximate the same states within the tolerance.
 """
@@ -21,10 +22,12 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from petsc4py import PETSc
 
-from advdiff.expm.engine import ConvergenceError, Cotangent, Pullback, Solution
-from advdiff.expm.filter_flow import FilterFlow, sweep_back
+from advdiff.errors import ConvergenceError
+from advdiff.expm.engine import Cotangent, Pullback, Solution
+from advdiff.expm.filter_flow import FilterFlow, lift, sweep_back
 from advdiff.expm.generator import Generator
-from advdiff.expm.krylov_flow import KrylovFlow
+from advdiff.expm.krylov_increments import KrylovIncrements
+from advdiff.expm.learned_filter import learn_filter
 from advdiff.expm.rational_filter import CROUZEIX, RationalFilter, design_filter
 from advdiff.expm.resolvent import Resolvent
 
@@ -36,8 +39,10 @@ class ShiftInvertOptions:
     """What can be asked of the engine; PETSc options ``-advdiff_shift_invert_<name>`` win.
 
     Attributes:
-        tolerance: error of the states and of their derivatives relative to ‖θ0‖; derivatives are
-            relative to their own size.
+        tolerance: error of the states relative to ‖θ0‖ or to the largest increment,
+            whichever is larger.  Recorded states and derivatives are made for the derivative:
+            its error relative to its own size was measured within the tolerance, unless the states
+            have all but vanished; states are then better by one to two digits.
         pole: γ; by default chosen from the times, the tolerance and the generator's flow bound,
             for values and for filters apart (so that an engine asked for both factorises twice).
         dimension: exactly this many vectors instead of what the tolerance asks for.
@@ -82,6 +87,7 @@ class ShiftInvert:
         self.generator = generator
         self.options = (options or ShiftInvertOptions()).overridden()
         self._resolvents: dict[float, Resolvent] = {}
+        self._learned: dict[tuple[float, ...], RationalFilter] = {}
 
     def forward(
         self,
@@ -96,44 +102,15 @@ class ShiftInvert:
         The tape of a recorded solution holds m vectors until ``solution.tape.destroy()``.
 
         Raises:
-            ValueError: for times that are not positive, finite and increasing, or, recording, for
-                a generator with infinite flow_bound.
+            ValueError: for times that are not positive, finite and increasing.
             ConvergenceError: if max_dimension vectors do not reach the tolerance.
         """
         times = _checked(times)
         if record:
             flow, report = self._filtered(initial, times, load)
             return Solution(times, flow.states, report, flow)
-        options = self.options
-        resolvent = self._resolvent(options.pole or self._krylov_pole(times[-1]))
-        before = resolvent.solves
-        flow = KrylovFlow(
-            resolvent,
-            initial,
-            load,
-            times,
-            options.tolerance,
-            options.max_dimension,
-            options.dimension,
-        )
-        if options.dimension is None and not flow.converged:
-            for state in flow.states:
-                state.destroy()
-            raise ConvergenceError(
-                f"shift-invert Krylov: estimated error {flow.estimate:.1e} where "
-                f"{options.tolerance:.1e} is asked, after {flow.dimension} solves with "
-                f"γ = {resolvent.pole:.3g}; raise max_dimension or shorten the time span"
-            )
-        report = {
-            "engine": self.name,
-            "approximation": "krylov",
-            "tolerance": options.tolerance,
-            "pole": resolvent.pole,
-            "dimension": flow.dimension,
-            "solves": resolvent.solves - before,
-            "error_estimate": flow.estimate,
-        }
-        return Solution(times, flow.states, report)
+        states, report = self._krylov(initial, times, load)
+        return Solution(times, states, report)
 
     def transpose(self, residuals: Sequence[PETSc.Vec], times: Sequence[float]) -> PETSc.Vec:
         """Σ_k e^{t_k Aᵀ} r_k for all times in one sweep, a new dual vector (collective)."""
@@ -182,6 +159,47 @@ class ShiftInvert:
             resolvent.destroy()
         self._resolvents.clear()
 
+    def _krylov(
+        self, initial: PETSc.Vec, times: tuple[float, ...], load: PETSc.Vec | None
+    ) -> tuple[list[PETSc.Vec], dict]:
+        options = self.options
+        resolvent = self._resolvent(options.pole or self._krylov_pole(times[-1]))
+        before = resolvent.solves
+        lifted, start = lift(resolvent, initial, load)
+        increments = KrylovIncrements(
+            resolvent,
+            start,
+            times,
+            tolerance=options.tolerance,
+            scale=self.generator.mass.norm(initial),
+            max_dimension=options.dimension or options.max_dimension,
+            fixed=options.dimension is not None,
+        )
+        lifted.destroy()
+        start.destroy()
+        states = []
+        if options.dimension is not None or increments.estimate <= options.tolerance:
+            for k in range(len(times)):
+                states.append(initial.copy())
+                increments.add(k, states[-1])
+        report = {
+            "method": self.name,
+            "approximation": "krylov",
+            "tolerance": options.tolerance,
+            "pole": resolvent.pole,
+            "dimension": increments.arnoldi.dimension,
+            "solves": resolvent.solves - before,
+            "error_estimate": increments.estimate,
+        }
+        increments.destroy()
+        if not states:
+            raise ConvergenceError(
+                f"shift-invert: estimated error {report['error_estimate']:.1e} where "
+                f"{options.tolerance:.1e} is asked, after {report['solves']} solves with "
+                f"γ = {resolvent.pole:.3g}; raise max_dimension or shorten the time span"
+            )
+        return states, report
+
     def _filtered(
         self, initial: PETSc.Vec, times: tuple[float, ...], load: PETSc.Vec | None
     ) -> tuple[FilterFlow, dict]:
@@ -189,28 +207,42 @@ class ShiftInvert:
         resolvent = self._resolvent(rational.pole)
         before = resolvent.solves
         flow = FilterFlow(resolvent, rational, initial, load)
-        size = max(self.generator.mass.norm(initial), np.finfo(float).tiny)
-        return flow, {
-            "engine": self.name,
+        report = {
+            "method": self.name,
             "approximation": "rational filter",
             "tolerance": self.options.tolerance,
             "pole": rational.pole,
             "dimension": rational.dimension,
             "solves": resolvent.solves - before,
-            "error_on_range": rational.error,
-            "error_bound": CROUZEIX * rational.error * flow.increment / size,
         }
+        size = max(self.generator.mass.norm(initial), np.finfo(float).tiny)
+        if rational.bounded:
+            report["error_bound"] = CROUZEIX * rational.error * flow.increment / size
+        else:
+            report["error_estimate"] = rational.error * flow.increment / size
+        return flow, report
 
     def _filter(self, times: tuple[float, ...]) -> RationalFilter:
+        """By design where the flow bound is known, otherwise learned, once for these times."""
         options = self.options
-        return design_filter(
-            self.generator.flow_bound,
-            times,
-            options.tolerance,
-            pole=options.pole,
-            dimension=options.dimension,
-            max_dimension=options.max_dimension,
-        )
+        if np.isfinite(self.generator.flow_bound):
+            return design_filter(
+                self.generator.flow_bound,
+                times,
+                options.tolerance,
+                pole=options.pole,
+                dimension=options.dimension,
+                max_dimension=options.max_dimension,
+            )
+        if times not in self._learned:
+            self._learned[times] = learn_filter(
+                self._resolvent(options.pole or self._krylov_pole(times[-1])),
+                times,
+                options.tolerance,
+                dimension=options.dimension,
+                max_dimension=options.max_dimension,
+            )
+        return self._learned[times]
 
     def _krylov_pole(self, final: float) -> float:
         """A fit to the best pole for smooth and rough states, P·T = 0 … 5000."""

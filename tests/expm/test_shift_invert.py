@@ -81,24 +81,23 @@ def test_push_is_the_true_derivative(small, known, tolerance):
     ours = engine(generator, tolerance)
     load = problem.load(problem.rough(3))
     zero, no_load = np.zeros(generator.size), np.zeros((generator.size, generator.size))
-    for start in (problem.rough(1), problem.blob()):
-        for direction in (
-            {"stiffness": problem.direction(5)},
-            {"stiffness": problem.faster()},
-            {"d_initial": problem.rough(7)},
-            {"d_load": problem.load(problem.rough(9))},
-        ):
-            _, derivatives = ours.push(start, TIMES, load=load, **direction)
-            expected = reference.derivatives(
-                gathered(start),
-                gathered(load),
-                TIMES,
-                dense(direction["stiffness"]) if "stiffness" in direction else no_load,
-                gathered(direction["d_initial"]) if "d_initial" in direction else zero,
-                gathered(direction["d_load"]) if "d_load" in direction else zero,
-            )
-            size = max(map(reference.norm, expected))
-            assert largest_error(reference, derivatives, expected) <= tolerance * size
+    for start, direction in (
+        (problem.rough(1), {"stiffness": problem.direction(5)}),
+        (problem.blob(), {"stiffness": problem.direction(5)}),
+        (problem.blob(), {"stiffness": problem.faster()}),
+        (problem.blob(), {"d_initial": problem.rough(7), "d_load": problem.load(problem.rough(9))}),
+    ):
+        _, derivatives = ours.push(start, TIMES, load=load, **direction)
+        expected = reference.derivatives(
+            gathered(start),
+            gathered(load),
+            TIMES,
+            dense(direction["stiffness"]) if "stiffness" in direction else no_load,
+            gathered(direction["d_initial"]) if "d_initial" in direction else zero,
+            gathered(direction["d_load"]) if "d_load" in direction else zero,
+        )
+        size = max(map(reference.norm, expected))
+        assert largest_error(reference, derivatives, expected) <= tolerance * size
     ours.destroy()
 
 
@@ -125,13 +124,14 @@ def test_pull_is_the_adjoint_of_push(small, known):
     ours.destroy()
 
 
-@TOLERANCES
 @MASSES
-@pytest.mark.parametrize("dimension", [None, 17])
+@pytest.mark.parametrize(
+    ("tolerance", "dimension"), [(1e-4, None), (1e-6, None), (1e-9, None), (1e-6, 17)]
+)
 @pytest.mark.parametrize("what", ["stiffness", "initial", "load"])
 def test_taylor(degree, tolerance, dimension, what):
     """Second order down to 1e-9 and less of Φ, far below the tolerance of the states."""
-    problem = Cellular(8, 1e-2, degree)
+    problem = Cellular(8 // degree, 1e-2, degree)
     initial, load = problem.blob(), problem.load(problem.rough(3))
     residuals = [problem.load(problem.rough(20 + k)) for k in range(len(TIMES))]
     direction = {
@@ -166,14 +166,12 @@ def test_taylor(degree, tolerance, dimension, what):
         slope = along.value
     else:
         slope = (initial_bar if what == "initial" else load_bar).dot(direction)
-    steps = 0.1 * 4.0 ** -np.arange(9)
-    remainders = np.array([abs(value_and_engine(h)[0] - value - h * slope) for h in steps]) / abs(
-        value
-    )
-    clear = remainders > 1e-11
-    assert remainders.min() < 1e-9 and clear.sum() >= 4
-    rates = np.log(remainders[:-1] / remainders[1:])[clear[1:]] / np.log(4.0)
-    assert rates[-3:] == pytest.approx(2.0, abs=0.1)
+    steps = 0.05 * 8.0 ** -np.arange(5)
+    remainders = [abs(value_and_engine(h)[0] - value - h * slope) / abs(value) for h in steps]
+    clear = [r for r in remainders if r > 1e-11]
+    assert remainders[-1] < 1e-9 and len(clear) >= 3
+    rates = np.log(np.array(clear[:-1]) / clear[1:]) / np.log(8.0)
+    assert rates[-2:] == pytest.approx(2.0, abs=0.1)
 
 
 def test_a_gradient_in_every_entry_of_the_pattern(small):
@@ -240,7 +238,7 @@ def test_cosine_modes_decay_as_they_should(degree):
     for t, y, z, dy in zip(TIMES, krylov.states, filtered.states, derivatives, strict=True):
         for state, factor in ((y, 1.0), (z, 1.0), (dy, rate * t / diffusivity)):
             state.axpy(-factor * np.exp(rate * t), mode)
-            assert state.norm() <= 1e-9 * mode.norm()
+            assert state.norm() <= 1e-9 * max(1.0, abs(factor)) * mode.norm()
     ours.destroy()
 
 

@@ -1,6 +1,6 @@
 """Generators for the shift-invert tests: cellular flow, P1 with lumped or P2 with consistent mass.
 
-The skew form of the flow makes every one of them a contraction; nothing here knows an engine.
+The skew form of the flow makes every one of them a contraction.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from petsc4py import PETSc
 from scipy.linalg import expm, expm_frechet
 
 from advdiff.expm.generator import Generator, Mass
+from advdiff.expm.shift_invert import ShiftInvert, ShiftInvertOptions
 
 
 class Cellular:
@@ -132,6 +133,10 @@ class Dense:
     def norm(self, state: np.ndarray) -> float:
         return float(np.sqrt(state @ self.mass @ state))
 
+    def largest_error(self, vectors: Sequence[PETSc.Vec], expected: Sequence[np.ndarray]) -> float:
+        """The largest M norm of the differences."""
+        return max(self.norm(gathered(v) - e) for v, e in zip(vectors, expected, strict=True))
+
     def affine(self, matrix: np.ndarray, load: np.ndarray) -> np.ndarray:
         """[[M⁻¹ matrix, M⁻¹ load], [0, 0]]: its exponential carries a state and a load."""
         n = len(load)
@@ -175,3 +180,27 @@ def dense(matrix: PETSc.Mat) -> np.ndarray:
     rows = np.zeros((len(starts) - 1, matrix.getSize()[1]))
     rows[np.repeat(np.arange(len(rows)), np.diff(starts)), columns] = values
     return np.concatenate(matrix.comm.tompi4py().allgather(rows))
+
+
+class Along:
+    """The cotangent that answers ⟨Ḡ, dK⟩ for one dK."""
+
+    def __init__(self, direction: PETSc.Mat):
+        self.direction, self.value = direction, 0.0
+        self._work = direction.createVecLeft()
+
+    def add(
+        self, left: Sequence[PETSc.Vec], right: Sequence[PETSc.Vec], weight: float = 1.0
+    ) -> None:
+        for p, q in zip(left, right, strict=True):
+            self.direction.mult(q, self._work)
+            self.value += weight * p.dot(self._work)
+
+
+def engine(generator: Generator, tolerance: float = 1e-9, **options) -> ShiftInvert:
+    return ShiftInvert(generator, ShiftInvertOptions(tolerance=tolerance, **options))
+
+
+def without_bound(generator: Generator) -> Generator:
+    """The same operator, nothing known of its flow."""
+    return Generator(generator.stiffness, generator.mass)

@@ -9,7 +9,8 @@ and where thousands of products would be needed.
   ``transpose``) comes from a rational filter, a recurrence of fixed numbers: linear in θ0 and F,
   exactly differentiable, and as accurate in its derivative as asked
   (:mod:`advdiff.expm.rational_filter` says why the Krylov process is not differentiated).  It is
-  designed from the generator's flow bound or, where that is unknown, learned from noise.
+  designed from the generator's flow bound or, where that is unknown, learned from noise; the
+  report says which.
 
 Both approximate the same states within the tolerance.
 """
@@ -17,7 +18,7 @@ Both approximate the same states within the tolerance.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from petsc4py import PETSc
@@ -47,12 +48,15 @@ class ShiftInvertOptions:
             for values and for filters apart (so that an engine asked for both factorises twice).
         dimension: exactly this many vectors instead of what the tolerance asks for.
         max_dimension: give up there.
+        learn: learn the filter from noise even where the flow bound would give it for nothing;
+            it is shorter where P·T exceeds some thousands.
     """
 
     tolerance: float = 1e-8
     pole: float | None = None
     dimension: int | None = None
     max_dimension: int = 250
+    learn: bool = False
 
     def __post_init__(self):
         if not 0.0 < self.tolerance < 1.0:
@@ -67,12 +71,14 @@ class ShiftInvertOptions:
     def overridden(self) -> ShiftInvertOptions:
         """These options with what the PETSc options database says."""
         database = PETSc.Options(PREFIX)
-        found = {}
-        for field in fields(self):
-            if database.hasName(field.name):
-                get = database.getInt if "dimension" in field.name else database.getReal
-                found[field.name] = get(field.name)
-        return replace(self, **found)
+        getters = {
+            "tolerance": database.getReal,
+            "pole": database.getReal,
+            "dimension": database.getInt,
+            "max_dimension": database.getInt,
+            "learn": database.getBool,
+        }
+        return replace(self, **{n: get(n) for n, get in getters.items() if database.hasName(n)})
 
 
 class ShiftInvert:
@@ -209,7 +215,7 @@ class ShiftInvert:
         flow = FilterFlow(resolvent, rational, initial, load)
         report = {
             "method": self.name,
-            "approximation": "rational filter",
+            "approximation": "designed filter" if rational.bounded else "learned filter",
             "tolerance": self.options.tolerance,
             "pole": rational.pole,
             "dimension": rational.dimension,
@@ -225,7 +231,7 @@ class ShiftInvert:
     def _filter(self, times: tuple[float, ...]) -> RationalFilter:
         """By design where the flow bound is known, otherwise learned, once for these times."""
         options = self.options
-        if np.isfinite(self.generator.flow_bound):
+        if np.isfinite(self.generator.flow_bound) and not options.learn:
             return design_filter(
                 self.generator.flow_bound,
                 times,

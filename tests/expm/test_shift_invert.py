@@ -169,6 +169,20 @@ def test_what_does_not_fit_is_refused():
     ours.destroy()
 
 
+def test_the_report_says_how():
+    problem = Cellular(8, 1e-2)
+    for generator, learn, how in (
+        (problem.generator, False, "designed filter"),
+        (problem.generator, True, "learned filter"),
+        (without_bound(problem.generator), False, "learned filter"),
+    ):
+        ours = engine(generator, 1e-4, learn=learn)
+        report = ours.forward(problem.blob(), TIMES, record=True).report
+        assert report["method"] == "shift-invert" and report["approximation"] == how
+        assert ("error_bound" in report) == (how == "designed filter")
+        ours.destroy()
+
+
 def test_petsc_options_win():
     database = PETSc.Options("advdiff_shift_invert_")
     database["dimension"], database["pole"], database["tolerance"] = 9, 0.07, 1e-3

@@ -135,8 +135,9 @@ def bilinear_hessian_product(
         d = len(Q)
         zeros = np.zeros_like(terms.left)
         doubled = Terms(
-            np.hstack([terms.left, zeros]), np.hstack([np.zeros_like(terms.right), terms.right]),
-            terms.t
+            np.hstack([terms.left, zeros]),
+            np.hstack([np.zeros_like(terms.right), terms.right]),
+            terms.t,
         )
         G = _gradient_by_times(block_triangular(Q, D), doubled)
         value = G[:d, :d] + G[d:, d:]  # Q stands in both diagonal blocks
@@ -144,9 +145,7 @@ def bilinear_hessian_product(
     return Result(value, method, reason, condition) if full_output else value
 
 
-def _route(
-    Q: Array, method: str, known: tuple[str, ...]
-) -> tuple[str, str, Eigenbasis | None]:
+def _route(Q: Array, method: str, known: tuple[str, ...]) -> tuple[str, str, Eigenbasis | None]:
     if method == "frechet":
         return method, "asked for", None
     if method in known:
@@ -204,7 +203,7 @@ def _exact_core(basis: Eigenbasis, terms: Terms) -> Array:
 
 
 def _second_core(basis: Eigenbasis, terms: Terms, D: Array) -> Array:
-    """H̃ with c_ijk = Σ_b α_bi f_b[λ_i, λ_j, λ_k] β_bk:  H̃_jk = Σ_i D_ij c_ijk,  H̃_ij += Σ_k c_ijk D_jk."""
+    """H̃_jk = Σ_i D_ij c_ijk + Σ_i c_jki D_ki with c_ijk = Σ_b α_bi f_b[λ_i, λ_j, λ_k] β_bk."""
     short = np.abs(terms.t) * np.abs(basis.values).max() <= TAYLOR_SPREAD
     c = _triple_sums(basis, Terms(*(part[~short] for part in terms)))
     c = c + _short_triple_sums(basis, Terms(*(part[short] for part in terms)))
@@ -244,7 +243,7 @@ def _triple_sums(basis: Eigenbasis, terms: Terms) -> Array:
 
 
 def _short_triple_sums(basis: Eigenbasis, terms: Terms) -> Array:
-    """The same for |t_b λ| ≤ `TAYLOR_SPREAD`: Σ_n h_n(λ_i, λ_j, λ_k) Σ_b α_bi t_b^{n+2}/(n+2)! β_bk.
+    """The same for |t_b λ| ≤ `TAYLOR_SPREAD`: Σ_n h_n(λ) Σ_b α_bi t_b^{n+2}/(n+2)! β_bk.
 
     Differences would lose digits like 1/(t·gap). h_n: complete homogeneous symmetric polynomials.
     """
@@ -271,4 +270,3 @@ def _checked(value: Array, Q: Array, *others: Array) -> Array:
     if not np.isfinite(value).all():
         raise OverflowError("the gradient is not representable in double precision")
     return real_if(value, Q, *others)
-

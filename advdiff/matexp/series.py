@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice, pairwise
+from math import factorial
 
 import numpy as np
 from scipy.linalg import expm
@@ -19,10 +20,38 @@ from .operands import EPS, TINY, Array, DomainError, Result, norm1
 MAX_TERMS = 2000
 #: relative error (round-off by cancellation) that a converged series may have
 SERIES_TOLERANCE = 1e-10
+#: size of the step whose exponential integral is a Taylor polynomial of degree 15: error 1e-18
+TAYLOR_STEP = 0.5
 #: the product formula starts with at least this many factors ...
 MIN_FACTORS = 16
 #: ... and is extrapolated over so many doublings
 RICHARDSON_LEVELS = 8
+
+
+def exponential_and_integral(Q: Array, t: Array) -> tuple[Array, Array]:
+    """e^{tQ} and S = ∫₀ᵗ e^{sQ} ds = tφ₁(tQ), singular Q included, nothing subtracted.
+
+    Taylor for a small step (Paterson & Stockmeyer), then S(2h) = S(h) + e^{hQ}S(h): 7 products and
+    two for every doubling.
+    """
+    size = float(np.max(norm1(t * Q), initial=0.0))
+    doublings = max(0, int(np.ceil(np.log2(size / TAYLOR_STEP)))) if size > 0 else 0
+    h = t / 2.0**doublings
+    A, eye = h * Q, np.eye(Q.shape[-1])
+    powers = [eye, A, A @ A]
+    powers.append(powers[2] @ A)
+    fourth = powers[2] @ powers[2]
+    S = np.zeros(())
+    for start in (12, 8, 4, 0):
+        S = sum(P / factorial(start + k + 1) for k, P in enumerate(powers)) + (
+            fourth @ S if start < 12 else 0.0
+        )
+    S = h * S
+    X = eye + Q @ S
+    for _ in range(doublings):
+        S = S + X @ S
+        X = X @ X
+    return X, S
 
 
 def commutator_terms(Q: Array, J: Array, t: Array) -> Iterator[Array]:

@@ -15,7 +15,7 @@ from scipy.linalg import expm
 from .exact import block_triangular
 from .group import group_inverse, kernel_projector
 from .operands import Array, Result, commutator
-from .series import commutator_terms
+from .series import commutator_terms, exponential_and_integral
 
 
 def first_order(Q: Array, J: Array, t: Array) -> Result:
@@ -69,10 +69,9 @@ def kernel_exact(Q: Array, J: Array, t: Array, order: int = 0) -> Result:
     if int(order) != order or order < -1:
         raise ValueError(f"order must be an integer >= -1, got {order}")
     Pi = kernel_projector(Q)
-    G = group_inverse(Q, Pi)
     outside = np.eye(Q.shape[-1]) - Pi
-    X = expm(t * Q)
-    flow = G @ (X - np.eye(Q.shape[-1]))
+    X, S = exponential_and_integral(Q, t)
+    flow = outside @ S  # Q^#(e^{tQ} − I), without the inverse
     value = t * (Pi @ J @ Pi) + Pi @ J @ flow + flow @ J @ Pi
     terms = commutator_terms(Q, outside @ J @ outside, t)
     for _ in range(order + 1):

@@ -96,7 +96,8 @@ def bilinear_gradient(
     if basis is not None:
         condition = guard(basis, max_condition)
         core = _first_order_core if method == "first-order" else _exact_core
-        value = basis.inverse.T @ core(basis, _in_eigenbasis(basis, terms)) @ basis.vectors.T
+        with np.errstate(over="ignore", invalid="ignore"):  # reported by _checked
+            value = basis.inverse.T @ core(basis, _in_eigenbasis(basis, terms)) @ basis.vectors.T
     else:
         value = _gradient_by_times(Q, terms)
     value = _checked(value, Q, terms.left, terms.right)
@@ -129,8 +130,10 @@ def bilinear_hessian_product(
     condition = None
     if basis is not None:
         condition = guard(basis, max_condition)
-        core = _second_core(basis, _in_eigenbasis(basis, terms), basis.inverse @ D @ basis.vectors)
-        value = basis.inverse.T @ core @ basis.vectors.T
+        inner = basis.inverse @ D @ basis.vectors
+        with np.errstate(over="ignore", invalid="ignore"):  # reported by _checked
+            core = _second_core(basis, _in_eigenbasis(basis, terms), inner)
+            value = basis.inverse.T @ core @ basis.vectors.T
     else:
         d = len(Q)
         zeros = np.zeros_like(terms.left)
@@ -188,8 +191,7 @@ def _exact_core(basis: Eigenbasis, terms: Terms) -> Array:
     if small.any():
         F = np.where(small[:, None], np.expm1(exponent), E)
     gap = values[:, None] - values[None, :]
-    close = np.abs(gap) < CLOSE * np.abs(values).max(initial=0.0)
-    np.fill_diagonal(close, True)
+    close = np.abs(gap) <= CLOSE * np.abs(values).max()
     G = ((alpha * F).T @ beta - alpha.T @ (F * beta)) / np.where(close, 1.0, gap)
     np.fill_diagonal(G, np.einsum("bi,bi,bi->i", alpha, T * E, beta))
     rows, columns = np.nonzero(np.triu(close, 1))
@@ -230,8 +232,7 @@ def _triple_sums(basis: Eigenbasis, terms: Terms) -> Array:
     ik, jk, ij = np.broadcast_arrays(li - lk, lj - lk, li - lj)
     widest = np.abs(np.stack([ik, jk, ij])).argmax(axis=0)
     gap = np.choose(widest, [ik, jk, ij])
-    close = np.abs(gap) < CLOSE * np.abs(values).max(initial=0.0)
-    close |= gap == 0
+    close = np.abs(gap) <= CLOSE * np.abs(values).max()
     c = np.choose(widest, [A - B, A - C, C - B]) / np.where(close, 1.0, gap)
     i, j, k = np.nonzero(close)
     step = max(1, CHUNK // len(t)) if len(t) else 1

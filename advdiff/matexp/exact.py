@@ -9,6 +9,7 @@ import numpy as np
 from scipy.linalg import expm, expm_frechet
 
 from .operands import EPS, Array, DomainError, Result, adjoint, norm1, real_if
+from .series import exponential_and_integral
 from .spectral import MAX_CONDITION, Eigenbasis, divided_difference, eigenbasis, guard
 
 #: Gauss nodes a panel: with ‖hQ‖₁ ≤ 1 their quadrature error is below 1e-17 relative
@@ -111,12 +112,17 @@ def quadrature(Q: Array, J: Array, t: Array, nodes: int = QUADRATURE_NODES) -> R
 
 
 def complex_step(Q: Array, J: Array, t: Array) -> Result:
-    """Im exp(t(Q + ihJ))/h for real Q and J (Al-Mohy & Higham, Numer. Algorithms 53, 2010)."""
+    """Im exp(t(Q + ihJ))/h for real Q and J (Al-Mohy & Higham, Numer. Algorithms 53, 2010).
+
+    The exponential is a Taylor polynomial scaled by ‖tQ‖₁. `scipy.linalg.expm` would not do: where
+    powers of Q are small (nilpotent Q) its degree is right for e^{tQ}, too low for the derivative.
+    """
     if np.iscomplexobj(Q) or np.iscomplexobj(J):
         raise DomainError("complex-step needs real Q and J; use method='block'")
     size_Q, size_J = norm1(Q), norm1(J)
     h = COMPLEX_STEP * np.where(size_Q > 0, size_Q, 1.0) / np.where(size_J > 0, size_J, 1.0)
-    return Result(expm(t * (Q + 1j * h * J)).imag / h)
+    X, _ = exponential_and_integral(Q + 1j * h * J, t)
+    return Result(X.imag / h)
 
 
 def _count(name: str, value: int) -> int:

@@ -1,0 +1,304 @@
+"""Every method of `derivative` against 50-digit references, Taylor tests and each other."""
+
+import mpmath
+import numpy as np
+import pytest
+from conftest import exact_derivative, long_derivative, relative
+
+from advdiff.matexp import METHODS, DomainError, derivative, random_rate_matrix
+from advdiff.matexp.spectral import divided_difference, second_divided_difference
+
+pytestmark = pytest.mark.serial
+
+WELL = 1e-12
+EXACT = [name for name, method in METHODS.items() if method.exact]
+ANY_Q = [name for name in EXACT if name not in ("eigenpair",)]
+SURROGATES = ["first-order", "midpoint", "truncated", "asymptotic", "kernel-exact"]
+
+
+def hermitian(rng, d):
+    A = rng.normal(size=(d, d))
+    return (A + A.T) / np.sqrt(d)
+
+
+def close_pair(rng, gap):
+    V = rng.normal(size=(4, 4)) + 3 * np.eye(4)
+    return V @ np.diag([-1.0, -1.0 + gap, -0.3, -2.0]) @ np.linalg.inv(V)
+
+
+@pytest.mark.parametrize("method", ANY_Q)
+@pytest.mark.parametrize("d", [1, 2, 3, 6])
+def test_exact_methods_meet_50_digits_on_rate_matrices(method, d):
+    rng = np.random.default_rng(d)
+    Q = random_rate_matrix(rng, d) / d if d > 1 else np.array([[-0.7]])
+    J = rng.normal(size=(d, d))
+    assert relative(derivative(Q, J, 0.8, method), exact_derivative(Q, J, 0.8)) < WELL
+
+
+@pytest.mark.parametrize("method", EXACT)
+def test_exact_methods_meet_50_digits_on_symmetric_matrices(method):
+    rng = np.random.default_rng(4)
+    Q, J = hermitian(rng, 5), rng.normal(size=(5, 5))
+    assert relative(derivative(Q, J, -0.6, method), exact_derivative(Q, J, -0.6)) < WELL
+
+
+@pytest.mark.parametrize("method", [m for m in ANY_Q if m != "complex-step"])
+def test_complex_matrices(method):
+    rng = np.random.default_rng(5)
+    Q, J = rng.normal(size=(2, 4, 4)) / 2 + 1j * rng.normal(size=(2, 4, 4)) / 2
+    Y = derivative(Q, J, 0.9, method)
+    assert np.iscomplexobj(Y)
+    assert relative(Y, exact_derivative(Q, J, 0.9)) < WELL
+
+
+@pytest.mark.parametrize("gap", [0.0, 1e-15, 1e-12, 1e-9, 1e-6, 1e-3])
+@pytest.mark.parametrize("method", ["auto", "frechet", "block", "daleckii-krein", "quadrature"])
+def test_close_and_repeated_eigenvalues(method, gap):
+    """A close pair with an honest eigenbasis, and a Hermitian one: no digits lost."""
+    rng = np.random.default_rng(6)
+    Q = hermitian(rng, 4)
+    values, V = np.linalg.eigh(Q)
+    values[1] = values[0] + gap
+    Q = (V * values) @ V.T
+    Q, J = (Q + Q.T) / 2, rng.normal(size=(4, 4))
+    assert relative(derivative(Q, J, 1.3, method), exact_derivative(Q, J, 1.3)) < WELL
+
+
+@pytest.mark.parametrize("gap", [1e-4, 1e-3, 1e-2])
+def test_where_the_eigenbasis_is_accepted_the_error_is_at_most_cond_times_1e14(gap):
+    """Random similarity transforms, some nearly defective; the bound of the issue."""
+    checked = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        Q = close_pair(rng, gap) + gap * np.triu(rng.normal(size=(4, 4)), 1)
+        J = rng.normal(size=(4, 4))
+        try:
+            result = derivative(Q, J, 1.0, "daleckii-krein", full_output=True)
+        except DomainError:
+            continue
+        checked += 1
+        assert relative(result.value, exact_derivative(Q, J)) <= result.condition * 1e-14
+    assert checked >= 15
+
+
+@pytest.mark.parametrize("d", [20, 60])
+@pytest.mark.parametrize("law", ["exponential", "effects", "cauchy"])
+def test_auto_meets_80_bit_arithmetic(d, law):
+    rng = np.random.default_rng(d)
+    Q, J = random_rate_matrix(rng, d, law), rng.normal(size=(d, d))
+    result = derivative(Q, J, 0.5, full_output=True)
+    size = 1 + 0.5 * np.abs(Q).sum(axis=1).max()  # eps·t·norm(Q) is what e^{tQ} itself loses
+    assert relative(result.value, long_derivative(Q, J, 0.5)) <= 1e-15 * (
+        size + 10 * result.condition
+    )
+
+
+def test_auto_says_what_it_chose_and_why():
+    good = derivative(np.diag([-1.0, -2.0]), np.ones((2, 2)), full_output=True)
+    assert good.method == "daleckii-krein" and "cond(V)" in good.reason and good.condition == 1.0
+    defective = derivative(np.eye(3, k=1), np.ones((3, 3)), full_output=True)
+    assert defective.method == "frechet" and "cond(V)" in defective.reason
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_a_defective_eigenbasis_is_refused_by_name_and_routed_by_auto(size):
+    Q = np.eye(size, k=1) - np.eye(size)
+    S = np.random.default_rng(1).normal(size=(size, size)) + 3 * np.eye(size)
+    J = np.ones((size, size)) + np.diag(np.arange(size))
+    for A in (Q, S @ Q @ np.linalg.inv(S)):
+        if size > 2 or A is Q:
+            with pytest.raises(DomainError, match=r"cond\(V\).*frechet"):
+                derivative(A, J, method="daleckii-krein")
+        assert relative(derivative(A, J, 1.1), exact_derivative(A, J, 1.1)) < WELL
+
+
+@pytest.mark.parametrize("method", EXACT)
+def test_taylor_remainder_is_quadratic(method):
+    """‖e^{t(Q+εJ)} − e^{tQ} − ε ∇_J e^{tQ}‖ falls by 4 when ε is halved."""
+    from scipy.linalg import expm
+
+    rng = np.random.default_rng(8)
+    Q, J = hermitian(rng, 5), hermitian(rng, 5)
+    Y, X = derivative(Q, J, 0.7, method), expm(0.7 * Q)
+    remainders = [
+        np.linalg.norm(expm(0.7 * (Q + e * J)) - X - e * Y) for e in (2e-2, 1e-2, 5e-3, 2.5e-3)
+    ]
+    ratios = np.array(remainders[:-1]) / remainders[1:]
+    assert np.all(np.abs(ratios - 4) < 0.15)
+
+
+@pytest.mark.parametrize("method", [*ANY_Q, "product-formula", *SURROGATES])
+def test_stacks_broadcast_as_in_numpy(method):
+    rng = np.random.default_rng(9)
+    Q = random_rate_matrix(rng, 3, size=(2, 1)) / 2
+    J, t = rng.normal(size=(4, 3, 3)), np.array([[[0.2]], [[0.5]]])
+    Y = derivative(Q, J, t, method)
+    assert Y.shape == (2, 2, 4, 3, 3)
+    for a, b, c in np.ndindex(2, 2, 4):
+        single = derivative(Q[b, 0], J[c], t[a, 0, 0], method)
+        assert relative(Y[a, b, c], single) < 1e-11
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_zero_direction_and_zero_time_give_zero(method):
+    Q = np.array([[-2.0, 1.0, 1.0], [1.0, -2.0, 1.0], [1.0, 1.0, -2.0]])
+    J = np.arange(9.0).reshape(3, 3)
+    assert not derivative(Q, np.zeros((3, 3)), 0.5, method).any()
+    Y = derivative(Q, J, 0.0, method)
+    if method == "asymptotic":  # right at infinity only
+        assert np.linalg.norm(Y) > 0.1
+    else:
+        assert not Y.any()
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_zero_matrix_gives_tJ(method):
+    J = np.arange(9.0).reshape(3, 3)
+    assert relative(derivative(np.zeros((3, 3)), J, 2.5, method), 2.5 * J) < 1e-14
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_one_by_one(method):
+    expected = 0.3 * np.exp(-0.7 * 0.3) * 5.0
+    value = derivative([[-0.7]], [[5.0]], 0.3, method)
+    # the truncated series and the expansion at infinity are approximations even here
+    assert (relative(value, [[expected]]) < 1e-11) == (method not in ("truncated", "asymptotic"))
+
+
+@pytest.mark.parametrize("method", ["auto", "frechet", "block", "daleckii-krein", "quadrature"])
+def test_huge_norm(method):
+    """t·norm(Q) = 1e4: the rounding of tQ itself is amplified by as much, and no more."""
+    rng = np.random.default_rng(10)
+    Q, J = random_rate_matrix(rng, 6), rng.normal(size=(6, 6))
+    t = 1e4 / np.abs(Q).sum(axis=1).max()
+    assert relative(derivative(Q, J, t, method), long_derivative(Q, J, t)) < 1e4 * 1e-15
+
+
+@pytest.mark.parametrize("method", ["commutator-series", "power-series"])
+def test_series_refuse_what_they_cannot_do(method):
+    rng = np.random.default_rng(11)
+    Q, J = random_rate_matrix(rng, 6), rng.normal(size=(6, 6))
+    with pytest.raises(DomainError, match="frechet"):
+        derivative(Q, J, 20.0, method)
+    with pytest.raises(DomainError, match="frechet"):
+        derivative(Q, J, 1e4, method)
+
+
+@pytest.mark.parametrize("t", [0.3, 1.0, 1.5, 2.0, 3.0])
+@pytest.mark.parametrize("method", ["commutator-series", "power-series", "product-formula"])
+def test_error_estimates_are_not_optimistic(method, t):
+    rng = np.random.default_rng(12)
+    Q, J = random_rate_matrix(rng, 5), rng.normal(size=(5, 5))
+    options = {} if method == "product-formula" else {"tol": 1.0}
+    result = derivative(Q, J, t, method, full_output=True, **options)
+    assert relative(result.value, exact_derivative(Q, J, t)) <= 10 * result.error_estimate
+
+
+@pytest.mark.parametrize("method", ANY_Q)
+def test_nilpotent(method):
+    Q, J = np.eye(4, k=1), np.arange(16.0).reshape(4, 4)
+    if method == "daleckii-krein":
+        with pytest.raises(DomainError):
+            derivative(Q, J, 1.5, method)
+    else:
+        assert relative(derivative(Q, J, 1.5, method), exact_derivative(Q, J, 1.5)) < WELL
+
+
+def test_skew_hermitian_and_normal_use_a_unitary_basis():
+    rng = np.random.default_rng(13)
+    A = rng.normal(size=(5, 5)) + 1j * rng.normal(size=(5, 5))
+    skew, J = A - A.conj().T, rng.normal(size=(5, 5))
+    circulant = np.array([[[2.0, -1.0, 0.5][(j - i) % 3] for j in range(3)] for i in range(3)])
+    for Q, direction in ((skew, J), (circulant, J[:3, :3]), (1j * skew, J)):
+        result = derivative(Q, direction, 0.4, "daleckii-krein", full_output=True)
+        assert result.condition == 1.0
+        assert relative(result.value, exact_derivative(Q, direction, 0.4)) < WELL
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_float32_and_integers_are_computed_in_double(method):
+    Q = np.array([[-2, 1, 1], [1, -2, 1], [1, 1, -2]])
+    J = np.arange(9).reshape(3, 3)
+    expected = derivative(Q.astype(float), J.astype(float), 0.5, method)
+    for kind in (np.float32, int):
+        Y = derivative(Q.astype(kind), J.astype(kind), np.float32(0.5), method)
+        assert Y.dtype == np.float64 and np.array_equal(Y, expected)
+
+
+@pytest.mark.parametrize(
+    ("Q", "J", "t", "words"),
+    [
+        (np.ones((2, 3)), np.ones((2, 2)), 1.0, "Q must have shape"),
+        (np.eye(2), np.ones(4), 1.0, "J must have shape"),
+        (np.eye(2), np.eye(3), 1.0, "J is"),
+        (np.array([[np.nan, 0], [0, 1]]), np.eye(2), 1.0, "Q contains NaN"),
+        (np.eye(2), np.eye(2), np.inf, "t contains NaN or infinity"),
+        (np.eye(2), np.eye(2), 1j, "t must be real"),
+        (np.ones((2, 2, 2)), np.ones((3, 2, 2)), 1.0, "do not broadcast"),
+        (np.zeros((0, 0)), np.zeros((0, 0)), 1.0, "Q must have shape"),
+        (np.array([["a"]]), np.eye(1), 1.0, "must be numeric"),
+    ],
+)
+def test_bad_input_is_one_clear_line(Q, J, t, words):
+    with pytest.raises(ValueError, match=words) as error:
+        derivative(Q, J, t)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_method_and_overflow():
+    with pytest.raises(ValueError, match="unknown method 'pade'"):
+        derivative(np.eye(2), np.eye(2), method="pade")
+    with pytest.raises(OverflowError, match="double precision"):
+        derivative(np.eye(2), np.eye(2), 1000.0)
+    with pytest.raises(DomainError, match="Hermitian"):
+        derivative(np.eye(2, k=1), np.eye(2), method="eigenpair")
+    with pytest.raises(DomainError, match="real"):
+        derivative(1j * np.eye(2), np.eye(2), method="complex-step")
+    with pytest.raises(ValueError, match="power of two"):
+        derivative(np.eye(2), np.eye(2), method="product-formula", factors=10)
+    with pytest.raises(ValueError, match="order"):
+        derivative(np.eye(2), np.eye(2), method="power-series", order=0)
+
+
+def test_negative_time_is_the_derivative_of_the_inverse():
+    rng = np.random.default_rng(14)
+    Q, J = rng.normal(size=(2, 4, 4))
+    for method in ("frechet", "daleckii-krein", "quadrature"):
+        assert relative(derivative(Q, J, -0.8, method), exact_derivative(Q, J, -0.8)) < WELL
+
+
+@pytest.mark.parametrize("t", [1e-6, 0.5, 40.0])
+def test_divided_differences_meet_50_digits(t):
+    """First and second, for equal, close and distant complex arguments."""
+    rng = np.random.default_rng(15)
+    triples = [-rng.exponential(size=3) + 1j * rng.normal(size=3) for _ in range(6)]
+    for base in list(triples):
+        for gap in (0.0, 1e-14, 1e-7, 1e-3):
+            triples.append(np.array([base[0], base[0] + gap, base[2]]))
+            triples.append(base[0] + gap * np.array([0.0, 1.0, 1j]))
+    for a, b, c in triples:
+        with mpmath.workdps(80):
+            # tiny shifts make the textbook formula safe in 80 digits
+            x, y, z = (
+                mpmath.mpc(complex(v)) + k * mpmath.mpf(10) ** -25 for k, v in enumerate((a, b, c))
+            )
+            ex, ey, ez = (mpmath.exp(t * v) for v in (x, y, z))
+            first = (ex - ey) / (x - y)
+            second = (first - (ey - ez) / (y - z)) / (x - z)
+            scale = [t * max(abs(ex), abs(ey)), t**2 * max(abs(ex), abs(ey), abs(ez)) / 2]
+        errors = (
+            abs(divided_difference(a, b, t) - complex(first)) / float(scale[0]),
+            abs(second_divided_difference(a, b, c, t) - complex(second)) / float(scale[1]),
+        )
+        assert max(errors) < 1e-13 * (1 + t)
+
+
+def test_import_needs_numpy_and_scipy_only():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, advdiff.matexp; bad = {'petsc4py', 'slepc4py', 'dolfinx', 'mpi4py', 'ufl', "
+        "'matplotlib', 'h5py'} & set(sys.modules); sys.exit(repr(bad) if bad else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -140,7 +140,7 @@ def test_trace_gradients_need_their_transpose():
 
 
 def test_velocity_sensitivity_has_a_minus_and_its_own_operator():
-    """(4.6)–(4.7) print + v·∇θ: on the circle, with Fourier differentiation, ρ = −∫ S v·∇S θ0 ds."""
+    """(4.6)–(4.7) print + v·∇θ: on the circle, by Fourier differentiation, ρ = −∫ S v·∇S θ0."""
     n, kappa, t = 15, 0.05, 0.4
     x = 2 * np.pi * np.arange(n) / n
     k = np.fft.fftfreq(n, 1 / n)

@@ -1,8 +1,9 @@
 """Two numerical studies of the note, as pure functions from a seeded generator to arrays.
 
-`surrogate_errors` (its §§1, 2, 4): how far each surrogate is from the exact derivative, and what the
-certificate promises. `random_rates` (its §3): eigenvalues, singular values and the correction term of
-random rate matrices against d. Writing and plotting belong to the experiments that call them.
+`surrogate_errors` (its §§1, 2, 4): how far each surrogate is from the exact derivative, and what
+the certificate promises. `random_rates` (its §3): eigenvalues, singular values and the correction
+term of random rate matrices against d. Writing and plotting belong to the experiments that call
+them.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ class SurrogateErrors(NamedTuple):
     """Errors of one law and one d, arrays (method, replicate, time) unless said otherwise.
 
     ``frobenius`` and ``spectral``: ‖surrogate − exact‖ in the two norms; ``size`` ‖exact‖_F and
-    ``spectral_size`` ‖exact‖₂, both (replicate, time); ``bound``: the certificate, for ``spectral``,
-    nan beyond the replicates certified; ``methods``, ``times`` the labels.
+    ``spectral_size`` ‖exact‖₂, both (replicate, time); ``bound``: the certificate, for
+    ``spectral``, nan beyond the replicates certified; ``methods``, ``times`` the labels.
     """
 
     methods: tuple[str, ...]
@@ -50,9 +51,10 @@ def surrogate_errors(
     methods: Sequence[str] = SURROGATES,
     certified: int | None = None,
 ) -> SurrogateErrors:
-    """Errors for ``replicates`` pairs (Q of the ``law``, J one random unit entry) at times ``t`` (n,).
+    """Errors of ``replicates`` pairs (Q of the ``law``, J a random unit entry) at times ``t`` (n,).
 
-    The exact derivative is frechet. ``certified``: how many replicates get a certificate (None: all).
+    The exact derivative is frechet. ``certified``: how many replicates get a certificate (None:
+    all).
     """
     t = np.atleast_1d(times("t", t))
     Q = random_rate_matrix(rng, d, law, size=(replicates, 1))

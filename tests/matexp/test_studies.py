@@ -39,7 +39,7 @@ def test_corrected_surrogate_improves_with_d_and_first_order_does_not_relatively
 
 
 def test_random_rates_follow_the_shifted_circular_law():
-    """Non-zero eigenvalues within −dμ ± √d σ (μ = σ = 1 for Exp(1)), up to the diagonal's √d spread."""
+    """Non-zero eigenvalues near −dμ, within a few √d σ (Exp(1): μ = σ = 1)."""
     study = random_rates(np.random.default_rng(3), "exponential", 200, replicates=2)
     root = np.sqrt(200)
     assert np.all(study.modulus_min > 200 - 4 * root) and np.all(study.modulus_max < 200 + 4 * root)

@@ -162,7 +162,7 @@ def _references(Q: Array, J: Array, t: float) -> Iterator[_Reference]:
     )
     unit = _unit(Q)
     for name, flow, C, matrix in starts:
-        noise, C_noise = 0.0, unit * _norm_inf(J)
+        noise, C_noise = 0.0, 4 * unit * _norm_inf(J)  # ‖I − Π‖_∞ ≤ 2, on both sides
         for order in range(-1, MAX_ORDER + 1):
             moment = t ** (order + 2) / factorial(order + 2)
             yield _Reference(

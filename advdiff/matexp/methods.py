@@ -67,6 +67,7 @@ def derivative(
     the method is not valid for this input; OverflowError if the result exceeds double precision.
     """
     Q, J, t = stacks(Q, J, t)
+    shape = np.broadcast_shapes(Q.shape, J.shape, (*t.shape[:-2], 1, 1))
     if method == "auto":
         method, reason, extra = _choose(Q)
         options = {**extra, **options}
@@ -74,12 +75,14 @@ def derivative(
         reason = "asked for"
     else:
         raise ValueError(f"unknown method {method!r}; choose from auto, {', '.join(METHODS)}")
+    if 0 in shape:
+        result = Result(np.zeros(shape, dtype=np.result_type(Q, J)), method, "an empty stack")
+        return result if full_output else result.value
     with np.errstate(over="ignore", invalid="ignore"):
         result = METHODS[method].run(Q, J, t, **options)
     value = real_if(result.value, Q, J)
     if not np.isfinite(value).all():
         raise OverflowError(f"{method}: the result is not representable in double precision")
-    shape = np.broadcast_shapes(Q.shape, J.shape, (*t.shape[:-2], 1, 1))
     value = np.array(np.broadcast_to(value, shape))
     return result._replace(value=value, method=method, reason=reason) if full_output else value
 
@@ -104,6 +107,8 @@ def gradient(
 
 
 def _choose(Q: Array) -> tuple[str, str, dict[str, Any]]:
+    if Q.size == 0:
+        return "frechet", "an empty stack", {}
     basis = eigenbasis(Q)
     worst = float(np.max(basis.condition, initial=1.0))
     if worst <= AUTO_CONDITION:

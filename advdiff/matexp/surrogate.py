@@ -19,7 +19,7 @@ from .series import commutator_terms, exponential_and_integral
 
 
 def first_order(Q: Array, J: Array, t: Array) -> Result:
-    """t e^{tQ} J (note (1.6)); exact if and only if [Q, J] = 0 to leading orders, error O(t²)."""
+    """t e^{tQ} J (note (1.6)); error O(t²), and none for all t if and only if [Q, J] = 0."""
     return Result(expm(t * Q) @ (t * J))
 
 

@@ -15,7 +15,7 @@ settings.register_profile(
     "matexp",
     derandomize=True,
     deadline=None,
-    max_examples=100,
+    max_examples=75,
     database=None,
     suppress_health_check=list(HealthCheck),
 )

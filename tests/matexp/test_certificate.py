@@ -14,6 +14,7 @@ from advdiff.matexp import (
     certificate,
     decay_norms,
     derivative,
+    group_inverse,
     kernel_projector,
     random_nearly_reducible,
     random_rate_matrix,
@@ -105,6 +106,23 @@ def test_poincare_decays_for_every_irreducible_chain_and_log_norm_need_not():
     Q -= np.diag(Q.sum(axis=1))
     norms = {n.name: n for n in decay_norms(Q)}
     assert norms["poincare"].rate > 0 > norms["log-norm"].rate
+
+
+@given(**chains)
+@settings(PROFILE)
+def test_the_short_bound_of_the_theory_page(kind, d, log_t, hardness, unit, seed):
+    """‖Y − (tΠJΠ − ΠJQ^# − Q^#JΠ)‖ ≤ ‖J‖ C₁ (2‖Π‖‖Q^#‖ + C₁t) e^{−gt}, for every hypothesis."""
+    rng = np.random.default_rng(seed)
+    Q, t = chain(kind, d, rng, hardness), 10**log_t
+    J = unit_entry(rng, d) if unit else rng.normal(size=(d, d))
+    Pi, G = kernel_projector(Q), group_inverse(Q)
+    limit = t * Pi @ J @ Pi - Pi @ J @ G - G @ J @ Pi
+    rest = np.linalg.norm((long_derivative(Q, J, t) - limit).astype(float), 2)
+    size_J, size_Pi, size_G = (np.linalg.norm(A, 2) for A in (J, Pi, G))
+    rounding = certificate(Q, J, t).roundoff  # of an approximation made of the same Q^#
+    for norm in decay_norms(Q):
+        C1, decay = norm.constant, np.exp(min(-norm.rate * t, 600.0))
+        assert rest <= size_J * C1 * (2 * size_Pi * size_G + C1 * t) * decay + rounding
 
 
 def test_certificates_are_sharp_at_both_ends():

@@ -245,6 +245,12 @@ def test_bad_input_is_one_clear_line(Q, J, t, words):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("method", ["auto", "frechet", "daleckii-krein", "kernel-exact"])
+def test_an_empty_stack_gives_an_empty_stack(method):
+    assert derivative(np.zeros((0, 3, 3)), np.eye(3), 1.0, method).shape == (0, 3, 3)
+    assert derivative(np.eye(3), np.eye(3), np.zeros((0, 2)), method).shape == (0, 2, 3, 3)
+
+
 def test_unknown_method_and_overflow():
     with pytest.raises(ValueError, match="unknown method 'pade'"):
         derivative(np.eye(2), np.eye(2), method="pade")

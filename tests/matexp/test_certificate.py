@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from conftest import PROFILE, long_derivative
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import expm
@@ -22,6 +21,8 @@ from advdiff.matexp import (
     spectral_gap,
     unit_entry,
 )
+
+from .references import PROFILE, long_derivative
 
 pytestmark = pytest.mark.serial
 

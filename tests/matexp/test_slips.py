@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from conftest import relative
 from scipy.linalg import expm
 
 from advdiff.matexp import (
@@ -16,6 +15,8 @@ from advdiff.matexp import (
     random_rate_matrix,
     trace_gradient,
 )
+
+from .references import relative
 
 pytestmark = pytest.mark.serial
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from conftest import relative
 from scipy.linalg import expm
 
 from advdiff.matexp import (
@@ -14,6 +13,8 @@ from advdiff.matexp import (
     trace_gradient,
 )
 from advdiff.matexp.operands import commutator
+
+from .references import relative
 
 pytestmark = pytest.mark.serial
 

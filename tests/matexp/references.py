@@ -15,7 +15,7 @@ settings.register_profile(
     "matexp",
     derandomize=True,
     deadline=None,
-    max_examples=75,
+    max_examples=50,
     database=None,
     suppress_health_check=list(HealthCheck),
 )

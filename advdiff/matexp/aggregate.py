@@ -21,8 +21,6 @@ from scipy.linalg import expm
 from .exact import block_triangular, frechet
 from .operands import Array, Result, double, matrices, real_if, times
 from .spectral import (
-    AUTO_CONDITION,
-    MAX_CONDITION,
     TAYLOR_SPREAD,
     TAYLOR_TERMS,
     Eigenbasis,
@@ -34,6 +32,10 @@ from .spectral import (
 
 #: eigenvalues closer than this, relative to the largest, are never divided by: at most 2 digits go
 CLOSE = 1e-2
+#: an eigenbasis loses up to cond(V)²·eps in a sum of gradients and cond(V)³·eps in its derivative:
+#: beyond these limits it is refused (measured worst cases at the limits: 4e-10 and 1e-10)
+GRADIENT_CONDITION = 1e3
+HESSIAN_CONDITION = 3e2
 #: scalars evaluated at once when close eigenvalues are summed term by term
 CHUNK = 2**18
 
@@ -79,7 +81,7 @@ def bilinear_gradient(
     t: ArrayLike = 1.0,
     method: str = "auto",
     *,
-    max_condition: float = MAX_CONDITION,
+    max_condition: float = GRADIENT_CONDITION,
     full_output: bool = False,
 ) -> Array | Result:
     """G_ij = ∂/∂Q_ij Σ_b a_bᵀ e^{t_b Q} p_b, exact, shape (d, d), in O(d³ + N d²).
@@ -87,11 +89,13 @@ def bilinear_gradient(
     ``Q`` (d, d), ``a`` and ``p`` (N, d), ``t`` (N,) or a number. ``method``: "daleckii-krein" (the
     eigenbasis; DomainError beyond ``max_condition``), "frechet" (O(d³) for every distinct time,
     any Q), "first-order" (the surrogate Σ_b t_b (e^{t_b Q})ᵀ a_b p_bᵀ, in the same eigenbasis), or
-    "auto": the eigenbasis if cond(V) ≤ `AUTO_CONDITION`, else Fréchet. ``full_output`` gives a
+    "auto": the eigenbasis if cond(V) ≤ ``max_condition``, else Fréchet. ``full_output`` gives a
     `Result`.
     """
     Q, terms = _terms(Q, a, p, t)
-    method, reason, basis = _route(Q, method, ("daleckii-krein", "frechet", "first-order"))
+    method, reason, basis = _route(
+        Q, method, ("daleckii-krein", "frechet", "first-order"), max_condition
+    )
     condition = None
     if basis is not None:
         condition = guard(basis, max_condition)
@@ -112,7 +116,7 @@ def bilinear_hessian_product(
     t: ArrayLike = 1.0,
     method: str = "auto",
     *,
-    max_condition: float = MAX_CONDITION,
+    max_condition: float = HESSIAN_CONDITION,
     full_output: bool = False,
 ) -> Array | Result:
     """d/dε of `bilinear_gradient` along Q + εD at ε = 0, exact, shape (d, d).
@@ -126,7 +130,7 @@ def bilinear_hessian_product(
     D = matrices("D", D)
     if D.shape != Q.shape:
         raise ValueError(f"D must have shape {Q.shape}, got {D.shape}")
-    method, reason, basis = _route(Q, method, ("daleckii-krein", "frechet"))
+    method, reason, basis = _route(Q, method, ("daleckii-krein", "frechet"), max_condition)
     condition = None
     if basis is not None:
         condition = guard(basis, max_condition)
@@ -148,7 +152,9 @@ def bilinear_hessian_product(
     return Result(value, method, reason, condition) if full_output else value
 
 
-def _route(Q: Array, method: str, known: tuple[str, ...]) -> tuple[str, str, Eigenbasis | None]:
+def _route(
+    Q: Array, method: str, known: tuple[str, ...], limit: float
+) -> tuple[str, str, Eigenbasis | None]:
     if method == "frechet":
         return method, "asked for", None
     if method in known:
@@ -156,9 +162,9 @@ def _route(Q: Array, method: str, known: tuple[str, ...]) -> tuple[str, str, Eig
     if method != "auto":
         raise ValueError(f"unknown method {method!r}; choose from auto, {', '.join(known)}")
     basis = eigenbasis(Q)
-    if basis.condition <= AUTO_CONDITION:
-        return "daleckii-krein", f"cond(V) = {basis.condition:.1e} <= {AUTO_CONDITION:.0e}", basis
-    return "frechet", f"cond(V) = {basis.condition:.1e} > {AUTO_CONDITION:.0e}", None
+    if basis.condition <= limit:
+        return "daleckii-krein", f"cond(V) = {basis.condition:.1e} <= {limit:.0e}", basis
+    return "frechet", f"cond(V) = {basis.condition:.1e} > {limit:.0e}", None
 
 
 def _in_eigenbasis(basis: Eigenbasis, terms: Terms) -> Terms:

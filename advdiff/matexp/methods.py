@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import exact, series, surrogate
-from .operands import Array, Result, matrices, real_if, stacks, transpose
+from .operands import Array, DomainError, Result, matrices, real_if, stacks, transpose
 from .spectral import AUTO_CONDITION, eigenbasis
 
 
@@ -59,32 +59,31 @@ def derivative(
     other. Real input gives a real result; the arithmetic is double precision.
 
     ``method`` is a key of `METHODS`, or "auto": daleckii-krein if every eigenbasis has cond(V) ≤
-    `AUTO_CONDITION`, else frechet. ``options`` go to the method (``order``, ``tol``, ``nodes``,
-    ``factors``, ``levels``, ``max_condition``). With ``full_output`` a `Result` says which method
-    ran, and why.
+    `AUTO_CONDITION` and amplifies no rounding, else frechet. ``options`` go to the method
+    (``order``, ``tol``, ``nodes``, ``factors``, ``levels``, ``max_condition``). With
+    ``full_output`` a `Result` says which method ran, and why.
 
     Raises ValueError for a wrong shape, NaN, or an unknown method; its subclass DomainError where
     the method is not valid for this input; OverflowError if the result exceeds double precision.
     """
     Q, J, t = stacks(Q, J, t)
     shape = np.broadcast_shapes(Q.shape, J.shape, (*t.shape[:-2], 1, 1))
-    if method == "auto":
-        method, reason, extra = _choose(Q)
-        options = {**extra, **options}
-    elif method in METHODS:
-        reason = "asked for"
-    else:
+    if method != "auto" and method not in METHODS:
         raise ValueError(f"unknown method {method!r}; choose from auto, {', '.join(METHODS)}")
     if 0 in shape:
         result = Result(np.zeros(shape, dtype=np.result_type(Q, J)), method, "an empty stack")
         return result if full_output else result.value
     with np.errstate(over="ignore", invalid="ignore"):
-        result = METHODS[method].run(Q, J, t, **options)
+        if method == "auto":
+            result = _automatic(Q, J, t, options)
+        else:
+            result = METHODS[method].run(Q, J, t, **options)
+            result = result._replace(method=method, reason="asked for")
     value = real_if(result.value, Q, J)
     if not np.isfinite(value).all():
-        raise OverflowError(f"{method}: the result is not representable in double precision")
+        raise OverflowError(f"{result.method}: the result is not representable in double precision")
     value = np.array(np.broadcast_to(value, shape))
-    return result._replace(value=value, method=method, reason=reason) if full_output else value
+    return result._replace(value=value) if full_output else value
 
 
 def gradient(
@@ -106,12 +105,15 @@ def gradient(
     return derivative(Qt, matrices("B", B), t, method, full_output=full_output, **options)
 
 
-def _choose(Q: Array) -> tuple[str, str, dict[str, Any]]:
-    if Q.size == 0:
-        return "frechet", "an empty stack", {}
+def _automatic(Q: Array, J: Array, t: Array, options: dict[str, Any]) -> Result:
+    """daleckii-krein if its own guards accept it, else frechet, with the reason."""
     basis = eigenbasis(Q)
-    worst = float(np.max(basis.condition, initial=1.0))
-    if worst <= AUTO_CONDITION:
-        reason = f"cond(V) = {worst:.1e} <= {AUTO_CONDITION:.0e}"
-        return "daleckii-krein", reason, {"basis": basis}
-    return "frechet", f"cond(V) = {worst:.1e} > {AUTO_CONDITION:.0e}", {}
+    try:
+        limit = {"max_condition": AUTO_CONDITION, **options}
+        result = exact.daleckii_krein(Q, J, t, basis=basis, **limit)
+    except DomainError as refusal:
+        worst = float(np.max(basis.condition))
+        refused = exact.frechet(Q, J, t)
+        return refused._replace(method="frechet", reason=str(refusal), condition=worst)
+    reason = f"cond(V) = {result.condition:.1e} <= {limit['max_condition']:.0e}"
+    return result._replace(method="daleckii-krein", reason=reason)

@@ -11,12 +11,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import schur
 
-from .operands import EPS, Array, DomainError, adjoint
+from .operands import EPS, TINY, Array, DomainError, adjoint
 
 #: ``auto`` uses an eigenbasis up to this condition number: about 1e-12 is then the loss of digits
 AUTO_CONDITION = 1e4
 #: beyond this an eigenbasis is refused even when asked for by name
 MAX_CONDITION = 1e6
+#: a derivative made in an eigenbasis is accepted if its relative error is below cond(V) times this
+ACCURACY = 1e-14
+#: measured: the error stays below this fraction of `rounding_estimate` where t·norm(Q) is moderate
+ROUNDING_SLACK = 5.0
 #: |t|·(spread of three eigenvalues) below which their second divided difference is a Taylor series
 TAYLOR_SPREAD = 0.5
 TAYLOR_TERMS = 14
@@ -77,6 +81,18 @@ def guard(basis: Eigenbasis, limit: float = MAX_CONDITION) -> float:
             "use method='frechet' or 'block', which need no eigenbasis"
         )
     return worst
+
+
+def rounding_estimate(basis: Eigenbasis, Phi: Array, J: Array, value: Array) -> Array:
+    """Relative rounding error of value = V (Φ ∘ V⁻¹JV) V⁻¹, shape (...), from absolute values.
+
+    eps·‖|V| (|Φ| ∘ |V⁻¹||J||V|) |V⁻¹|‖_F/‖value‖_F: like cond(V)² where eigenvectors cancel
+    (graded, nearly defective Q), of order eps·cond(V) where they do not.
+    """
+    V, inverse = np.abs(basis.vectors), np.abs(basis.inverse)
+    largest = np.linalg.norm(V @ (np.abs(Phi) * (inverse @ np.abs(J) @ V)) @ inverse, axis=(-2, -1))
+    size = np.linalg.norm(value, axis=(-2, -1))
+    return np.where(largest > 0, EPS * largest / np.maximum(size, TINY), 0.0)
 
 
 def phi1(z: Array) -> Array:

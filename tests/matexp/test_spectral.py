@@ -7,7 +7,7 @@ import pytest
 from advdiff.matexp import DomainError, derivative
 from advdiff.matexp.spectral import divided_difference, second_divided_difference
 
-from .references import exact_derivative, relative
+from .references import exact_derivative, long_derivative, relative
 
 WELL = 1e-12
 
@@ -34,6 +34,24 @@ def test_where_the_eigenbasis_is_accepted_the_error_is_at_most_cond_times_1e14(g
         checked += 1
         assert relative(result.value, exact_derivative(Q, J)) <= result.condition * 1e-14
     assert checked >= 15
+
+
+def test_graded_eigenbases_are_refused_before_they_lose_more_than_cond():
+    """Triangular matrices: cond(V)²·eps is their loss; what is accepted keeps cond(V)·1e-14."""
+    accepted, refused = 0, 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        d = int(rng.integers(3, 14))
+        Q, J, t = np.triu(rng.normal(size=(d, d))), rng.normal(size=(d, d)), 0.3
+        try:
+            result = derivative(Q, J, t, "daleckii-krein", full_output=True)
+        except DomainError as refusal:
+            assert "cond(V)" in str(refusal) and "frechet" in str(refusal)
+            refused += 1
+            continue
+        accepted += 1
+        assert relative(result.value, long_derivative(Q, J, t)) <= result.condition * 1e-14
+    assert accepted >= 15 and refused >= 15
 
 
 @pytest.mark.parametrize("size", [2, 3, 5])

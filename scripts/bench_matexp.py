@@ -4,8 +4,8 @@
     python3 scripts/bench_matexp.py [--quick] [--json FILE]
 
 Random rate matrices Q/d with Exp(1) rates (norm about 2), a Gaussian direction, t = 1. Reference:
-50 digits (mpmath) up to d = 8, `scipy.linalg.expm_frechet` beyond. The eigenpair method, which
-needs a symmetric matrix, gets (Q + Qᵀ)/2d.
+50 digits (mpmath) up to d = 8, `scipy.linalg.expm_frechet` beyond (there frechet is its own
+reference). The eigenpair method, which needs a symmetric matrix, gets (Q + Qᵀ)/2d.
 """
 
 from __future__ import annotations

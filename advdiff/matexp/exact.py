@@ -13,7 +13,7 @@ from .series import exponential_and_integral
 from .spectral import (
     ACCURACY,
     MAX_CONDITION,
-    ROUNDING_SLACK,
+    ROUNDING_SAFETY,
     Eigenbasis,
     divided_difference,
     eigenbasis,
@@ -76,10 +76,10 @@ def daleckii_krein(
     Phi = divided_difference(values[..., :, None], values[..., None, :], t)
     value = V @ (Phi * (inverse @ J @ V)) @ inverse
     estimate = rounding_estimate(basis, Phi, J, value)
-    if (estimate > ROUNDING_SLACK * ACCURACY * basis.condition).any():
+    if (ROUNDING_SAFETY * estimate > ACCURACY * basis.condition).any():
         raise DomainError(
             f"the eigenbasis amplifies rounding to a relative error of about {estimate.max():.0e} "
-            f"with cond(V) = {condition:.1e}; use method='frechet' or 'block'"
+            f"with cond(V) = {condition:.1e}; use method='frechet'"
         )
     error = float(np.max(estimate, initial=0.0))
     return Result(real_if(value, Q, J), condition=condition, error_estimate=error)

@@ -19,8 +19,8 @@ AUTO_CONDITION = 1e4
 MAX_CONDITION = 1e6
 #: a derivative made in an eigenbasis is accepted if its relative error is below cond(V) times this
 ACCURACY = 1e-14
-#: measured: the error stays below this fraction of `rounding_estimate` where t·norm(Q) is moderate
-ROUNDING_SLACK = 5.0
+#: `rounding_estimate` is right to a factor of about two
+ROUNDING_SAFETY = 2.0
 #: |t|·(spread of three eigenvalues) below which their second divided difference is a Taylor series
 TAYLOR_SPREAD = 0.5
 TAYLOR_TERMS = 14
@@ -78,21 +78,24 @@ def guard(basis: Eigenbasis, limit: float = MAX_CONDITION) -> float:
     if worst > limit:
         raise DomainError(
             f"the eigenbasis is defective or ill-conditioned, cond(V) = {worst:.1e} > {limit:.1e}; "
-            "use method='frechet' or 'block', which need no eigenbasis"
+            "use method='frechet', which needs no eigenbasis"
         )
     return worst
 
 
 def rounding_estimate(basis: Eigenbasis, Phi: Array, J: Array, value: Array) -> Array:
-    """Relative rounding error of value = V (Φ ∘ V⁻¹JV) V⁻¹, shape (...), from absolute values.
+    """Relative rounding error of value = V (Φ ∘ V⁻¹JV) V⁻¹, shape (...), errors taken as random.
 
-    eps·‖|V| (|Φ| ∘ |V⁻¹||J||V|) |V⁻¹|‖_F/‖value‖_F: like cond(V)² where eigenvectors cancel
-    (graded, nearly defective Q), of order eps·cond(V) where they do not.
+    eps·(Σ |V|² (|Φ|² ∘ |V⁻¹|²|J|²|V|²) |V⁻¹|²)^½/‖value‖_F with entry-wise squares. It grows like
+    cond(V)² where eigenvectors cancel (graded, nearly defective Q), like cond(V) where they do not.
     """
-    V, inverse = np.abs(basis.vectors), np.abs(basis.inverse)
-    largest = np.linalg.norm(V @ (np.abs(Phi) * (inverse @ np.abs(J) @ V)) @ inverse, axis=(-2, -1))
-    size = np.linalg.norm(value, axis=(-2, -1))
-    return np.where(largest > 0, EPS * largest / np.maximum(size, TINY), 0.0)
+    # scaled, so that no square under- or overflows
+    size_Phi, size_J = (np.maximum(np.abs(A).max(axis=(-2, -1)), TINY) for A in (Phi, J))
+    V, inverse = np.abs(basis.vectors) ** 2, np.abs(basis.inverse) ** 2
+    inner = inverse @ np.abs(J / size_J[..., None, None]) ** 2 @ V
+    squares = V @ (np.abs(Phi / size_Phi[..., None, None]) ** 2 * inner) @ inverse
+    size = np.linalg.norm(value / size_J[..., None, None], axis=(-2, -1)) / size_Phi
+    return EPS * np.sqrt(squares.sum(axis=(-2, -1))) / np.maximum(size, TINY) * (size > 0)
 
 
 def phi1(z: Array) -> Array:

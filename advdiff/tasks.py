@@ -256,9 +256,7 @@ def _write_estimate(
         say(f"error       {name.replace('_', ' ')} {100 * value:.2f} %")
 
 
-def recovery(
-    problem: Problem, flow: Velocity | None, start: PETSc.Vec | None
-) -> dict[str, float]:
+def recovery(problem: Problem, flow: Velocity | None, start: PETSc.Vec | None) -> dict[str, float]:
     """Relative errors of what was estimated, where the truth is known (collective)."""
     truth, errors = problem.experiment.truth, {}
     if flow is not None:

@@ -1,11 +1,11 @@
 """Gradients by Taylor tests, and an inversion that finds what made its data."""
 
-import flows
 import numpy as np
 import pytest
 from petsc4py import PETSc
 
 from advdiff import Problem, config
+from tests import flows
 
 STEPS = 10.0 ** -np.arange(7)
 

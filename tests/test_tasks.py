@@ -4,10 +4,10 @@ import h5py
 import numpy as np
 import pytest
 from mpi4py import MPI
-from test_inversion import SINE, inverse_problem
 
 from advdiff import Problem, config, tasks
 from advdiff.inverse.map import Iteration
+from tests.test_inversion import SINE, inverse_problem
 
 WORLD = MPI.COMM_WORLD
 # Numbers that depend on the clock, the number of ranks or how far round-off carries.
@@ -20,7 +20,7 @@ def quiet(_line: str) -> None:
 
 def experiment(task: str, folder, comm: MPI.Comm) -> Problem:
     """A small experiment of a task that writes into a folder; COMM_SELF gives each rank its own."""
-    import flows
+    from tests import flows
 
     name = f"serial{WORLD.rank}.h5" if comm.size == 1 and WORLD.size > 1 else "world.h5"
     output = {"file": str(folder / name)}

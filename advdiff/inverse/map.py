@@ -1,8 +1,8 @@
 """The maximum a posteriori estimate by TAO.
 
 The optimiser works in the white coordinates ξ, m = m₀ + Lξ: there every unknown has the prior's
-unit, and the gradient norm is a number without dimension.  TAO sees objective and gradient divided by the
-first gradient norm.  Every ``-tao_`` option applies.
+unit, and the gradient norm is a number without dimension.  TAO sees objective and gradient divided
+by the first gradient norm.  Every ``-tao_`` option applies.
 """
 
 from __future__ import annotations

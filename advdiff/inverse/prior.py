@@ -2,8 +2,8 @@
 
 ``Independent``: a standard deviation a coefficient.  ``Matern``: L = (A⁻¹D)^{p−1} A⁻¹ D^{1/2} with
 A = γ(κ² − Δ) by finite elements and D the lumped mass, the discretisation of a Matérn field of
-smoothness ν = 2p − d/2 (Lindgren, Rue, Lindström 2011): p sparse solves, its inverse none.  A stream
-function takes p = 2, so that its velocity is a field with a variance (p = 1 would give it none).
+smoothness ν = 2p − d/2 (Lindgren, Rue, Lindström 2011): p sparse solves, its inverse none.  A
+stream function takes p = 2, so that its velocity is a field with a variance (p = 1 would give it none).
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ class Prior:
 
 
 def decaying_std(template: PETSc.Vec, waves: np.ndarray, std: float, decay: float) -> PETSc.Vec:
-    """std · (|k|/min|k|)^−decay for the modes of wave numbers (count, 2), laid out like the part."""
+    """std · (|k|/min|k|)^−decay for modes of wave numbers (count, 2), laid out like the part."""
     size = np.linalg.norm(waves, axis=1)
     values = std * (size / size.min()) ** (-decay)
     result = template.duplicate()

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from shift_invert_problems import Cellular, Dense, gathered
 
 from advdiff.expm.arnoldi import Arnoldi
 from advdiff.expm.resolvent import Resolvent
+from tests.expm.shift_invert_problems import Cellular, Dense, gathered
 
 POLE = 0.03
 

@@ -3,10 +3,18 @@
 import numpy as np
 import pytest
 from scipy.linalg import expm
-from shift_invert_problems import Along, Cellular, Dense, dense, engine, gathered, without_bound
 
 from advdiff.errors import ConvergenceError
 from advdiff.expm.generator import Generator
+from tests.expm.shift_invert_problems import (
+    Along,
+    Cellular,
+    Dense,
+    dense,
+    engine,
+    gathered,
+    without_bound,
+)
 
 TIMES = tuple(np.arange(1, 6) / 5)
 MASSES = pytest.mark.parametrize("degree", [1, 2], ids=["lumped", "consistent"])

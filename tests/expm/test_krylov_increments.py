@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from shift_invert_problems import Cellular
 
 from advdiff.expm.krylov_increments import KrylovIncrements
 from advdiff.expm.resolvent import Resolvent
+from tests.expm.shift_invert_problems import Cellular
 
 TIMES = tuple(np.arange(1, 11) / 10)
 

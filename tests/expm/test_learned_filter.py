@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from shift_invert_problems import Cellular, Dense, gathered
 
 from advdiff.expm.filter_flow import FilterFlow
 from advdiff.expm.learned_filter import learn_filter
 from advdiff.expm.resolvent import Resolvent
+from tests.expm.shift_invert_problems import Cellular, Dense, gathered
 
 TIMES = (0.2, 0.5, 1.0)
 

@@ -2,10 +2,10 @@
 
 import pytest
 from petsc4py import PETSc
-from shift_invert_problems import Cellular
 
 from advdiff.errors import ConvergenceError
 from advdiff.expm.resolvent import Resolvent
+from tests.expm.shift_invert_problems import Cellular
 
 POLE = 0.05
 

@@ -5,10 +5,10 @@ import pytest
 from mpi4py import MPI
 from petsc4py import PETSc
 from scipy.linalg import eigh, expm
-from shift_invert_problems import Along, Cellular, Dense, engine, gathered, without_bound
 
 from advdiff.errors import ConvergenceError
 from advdiff.expm.shift_invert import ShiftInvertOptions
+from tests.expm.shift_invert_problems import Along, Cellular, Dense, engine, gathered, without_bound
 
 TIMES = tuple(np.arange(1, 6) / 5)
 MASSES = pytest.mark.parametrize("degree", [1, 2], ids=["lumped", "consistent"])

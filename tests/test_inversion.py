@@ -49,7 +49,7 @@ def direction(problem) -> PETSc.Vec:
     """A direction of the prior's size (which one depends on how the unknowns are numbered)."""
     xi = problem.unknowns.vector()
     start, stop = xi.getOwnershipRange()
-    xi.setArray(np.sin(1.0 + 0.37 * np.arange(start, stop)))
+    xi.setArray(1.0 + 0.3 * np.sin(0.37 * np.arange(start, stop)))
     step = problem.prior.color(xi)
     step.axpy(-1.0, problem.prior.mean)
     return step

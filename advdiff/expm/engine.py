@@ -12,7 +12,8 @@ with F a constant load.  ``forward`` returns a :class:`Solution`; with ``record=
 * ``push``: the derivative of (y_k) along (dθ0, dK, dF);
 * ``pull``: for residuals r_k = ∂Φ/∂y_k, the derivative of Φ with respect to θ0, F and K.  The
   last is a sparse matrix Ḡ = Σ λ θᵀ on the pattern of K, handed over pair by pair to a
-  :class:`Cotangent`, so that dΦ = ⟨Ḡ, dK⟩ = Σ λᵀ dK θ with λ and θ *states* (M⁻¹ already applied to λ).
+  :class:`Cotangent`, so that dΦ = ⟨Ḡ, dK⟩ = Σ λᵀ dK θ with λ and θ *states* (M⁻¹ already applied
+  to λ).
 
 Times are positive, finite and strictly increasing.  All calls are collective on the generator's
 communicator.  Nothing prints; what was done is in ``Solution.report``.

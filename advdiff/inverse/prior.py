@@ -3,7 +3,8 @@
 ``Independent``: a standard deviation a coefficient.  ``Matern``: L = (A⁻¹D)^{p−1} A⁻¹ D^{1/2} with
 A = γ(κ² − Δ) by finite elements and D the lumped mass, the discretisation of a Matérn field of
 smoothness ν = 2p − d/2 (Lindgren, Rue, Lindström 2011): p sparse solves, its inverse none.  A
-stream function takes p = 2, so that its velocity is a field with a variance (p = 1 would give it none).
+stream function takes p = 2, so that its velocity is a field with a variance (p = 1 would give it
+none).
 """
 
 from __future__ import annotations

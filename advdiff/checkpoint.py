@@ -80,13 +80,14 @@ class Checkpoint:
     def _head(self, reference: float) -> PETSc.Vec:
         comm = self.problem.comm
         head = PETSc.Vec().createMPI((0 if comm.rank else 2, 2), comm=comm)
+        mark = self._mark()
         if comm.rank == 0:
-            head.setArray([reference, self._mark()])
+            head.setArray([reference, mark])
         head.assemble()
         return head
 
     def _mark(self) -> float:
-        """A number that differs where m would mean something else."""
+        """A number that differs where m would mean something else (collective)."""
         problem = self.problem
         parts = {"domain", "physics", "unknowns", "prior"}
         digest = hashlib.sha256(problem.experiment.model_dump_json(include=parts).encode())

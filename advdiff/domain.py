@@ -241,8 +241,9 @@ def gmsh_file(comm: MPI.Comm, path: Path, mesh_size: float | None, key: str) -> 
         return dim, names
 
     def limit_cells(model):
-        dim, box = model.getDimension(), model.getBoundingBox(-1, -1)
+        dim = model.getDimension()
         if mesh_size is not None and dim > 0:
+            box = model.getBoundingBox(-1, -1)
             sides = [b - a for a, b in zip(box[:dim], box[3 : 3 + dim], strict=True)]
             cells = float(np.prod([max(s / mesh_size, 1.0) for s in sides])) * (1, 1, 2, 6)[dim]
             what = f"domain.mesh_size = {mesh_size:g}"

@@ -61,7 +61,9 @@ class Misfit:
         at = self.model.linearise(m)
         residual = (at.predicted - self.values) / self.std
         if not np.isfinite(residual @ residual):
-            raise ConvergenceError(f"the misfit is not finite; mind the sizes of readings and std, or {SIZES}")
+            raise ConvergenceError(
+                f"the misfit is not finite; mind the sizes of readings and std, or {SIZES}"
+            )
         data_gradient = at.pull(residual / self.std)
         regularization, gradient = self.prior.value_and_gradient(m)
         gradient.axpy(1.0, data_gradient)

@@ -513,8 +513,10 @@ def make_hdf5(path: Path, content: dict, attributes=()) -> None:
 def test_hdf5_that_is_none(tmp_path):
     path = tmp_path / "obs.h5"
     on_root(COMM, lambda: make_hdf5(path, columns(x=np.zeros(10_000))))
-    assert "has no" not in message(observe.read, write(path, path.read_bytes()[:2000]), 2, 1.0, 1.0)
-    assert "not a readable HDF5" in message(observe.read, write(path, "x,y"), 2, 1.0, 1.0)
+    half = on_root(COMM, path.read_bytes)[:2000]
+    for content in (half, "x,y"):
+        text = message(observe.read, write(path, content), 2, 1.0, 1.0)
+        assert "not a readable HDF5" in text
 
 
 # -- results --
@@ -538,24 +540,23 @@ def test_results(tmp_path):
         kept = {k: v for k, v in content.items() if k != left_out}
         on_root(COMM, lambda k=kept, a=attributes: make_hdf5(path, k, a))
         assert part in message(summary.lines, path)
-    write(path, path.read_bytes()[:1000])
+    write(path, on_root(COMM, path.read_bytes)[:1000])
     assert "not readable HDF5" in message(summary.lines, path)
 
 
 def test_a_failed_run_leaves_the_last_result_and_no_hang(tmp_path):
     experiment = tmp_path / "e.toml"
     tasks.run(Problem(config.parse(data(), experiment)), lambda _: None)
-    before = (tmp_path / "e.h5").read_bytes()
-    COMM.Barrier()
+    before = on_root(COMM, (tmp_path / "e.h5").read_bytes)
     with pytest.raises(ConvergenceError, match="mind the sizes"):
         tasks.run(Problem(config.parse(data({"physics.diffusivity": 1e300}), experiment)), print)
-    assert (tmp_path / "e.h5").read_bytes() == before
-    COMM.Barrier()
+    assert on_root(COMM, (tmp_path / "e.h5").read_bytes) == before
     write(tmp_path / ".e.h5.partial", "of a killed run")
     tasks.run(Problem(config.parse(data({"time.outputs": 3}), experiment)), lambda _: None)
     with store.open_result(tmp_path / "e.h5") as file:
         assert len(file["time"]) == 3
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["e.h5", "e.xdmf"]
+    names = on_root(COMM, lambda: sorted(p.name for p in tmp_path.iterdir()))
+    assert names == ["e.h5", "e.xdmf"]
 
 
 OVERFLOWS = [
@@ -602,12 +603,12 @@ def test_checkpoints(tmp_path):
     assert (mine.problem.unknowns.to_numpy(loaded), reference) == (0.25, 3.0)
     assert "another experiment" in message(checkpoint({"physics.initial": "x**2"}).load)
     assert "another experiment" in message(checkpoint({"unknowns.initial": True}).load)
-    whole = mine.path.read_bytes()
-    for content in (whole[:-4], whole[:5], b"", b"not PETSc's"):
+    whole = on_root(COMM, mine.path.read_bytes)
+    for content in (whole[:-40], whole[:5], b"", b"no archive"):
         write(mine.path, content)
         assert "damaged" in message(mine.load)
     mine.remove()
-    assert [p.name for p in tmp_path.iterdir()] == ["obs.csv"]
+    assert on_root(COMM, lambda: [p.name for p in tmp_path.iterdir()]) == ["obs.csv"]
 
 
 def test_resume_of_a_task_without_checkpoints(tmp_path):

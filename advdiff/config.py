@@ -54,7 +54,7 @@ def load(path: str | Path, overrides: tuple[str, ...] = (), comm=MPI.COMM_WORLD)
         data = tomllib.loads(text.replace("\r\n", "\n"))
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not valid TOML: {reason}; mend that line") from None
+        raise InputError(f"{path}: not valid TOML: {reason}; mend it") from None
     for setting in overrides:
         _override(data, setting)
     return parse(data, path, text)

@@ -254,6 +254,15 @@ def open_result(path: Path) -> h5py.File:
         raise InputError(
             f"{path}: not readable HDF5 ({reason}); run the experiment again"
         ) from None
+    try:
+        _require_finished(file, path)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _require_finished(file: h5py.File, path: Path) -> None:
     if "advdiff_version" not in file.attrs:
         raise InputError(f"{path}: not written by advdiff; give a file written by 'advdiff run'")
     found = file.attrs.get("format", 0)
@@ -264,4 +273,3 @@ def open_result(path: Path) -> h5py.File:
     missing = [name for name in REQUIRED if name not in file]
     if not file.attrs.get("complete", False) or missing:
         raise InputError(f"{path}: not complete; run the experiment again")
-    return file

@@ -556,7 +556,7 @@ def test_a_failed_run_leaves_the_last_result_and_no_hang(tmp_path):
     with store.open_result(tmp_path / "e.h5") as file:
         assert len(file["time"]) == 3
     names = on_root(COMM, lambda: sorted(p.name for p in tmp_path.iterdir()))
-    assert names == ["e.h5", "e.xdmf"]
+    assert names == ["e.h5", "e.vtkhdf"]
 
 
 OVERFLOWS = [

@@ -6,10 +6,10 @@ scalar Φ of K and F,
     dΦ = Σ_ab Ḡ_ab dK_ab + (dΦ/dF)·dF = Σ_cells Σ_ab Ḡ_ab dk_ab(cell) + …,
 
 and dk_ab is UFL's derivative of the one form k(θ, φ).  Its two arguments become functions that are
-discontinuous between cells: in pass a the test function is the a-th basis function of every cell at
-once, the trial function the a-th row of every cell's block of Ḡ.  As many passes as an element has
-nodes, through the same form and the same assembler as K, once a gradient, give ∂Φ/∂control for every
-control, however many parameters stand behind it.
+discontinuous between cells: in pass a the test function is the a-th basis function of every cell
+at once, the trial function the a-th row of every cell's block of Ḡ.  As many passes as an element
+has nodes, through the same form and the same assembler as K, once a gradient, give ∂Φ/∂control for
+every control, however many parameters stand behind it.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class OperatorCotangent:
         self._place[self._own[order]] = np.arange(len(self._own))
         owned = operator.domain.mesh.topology.index_map(operator.domain.dim).size_local
         self._cells = operator.space.dofmap.list[:owned]
+        self._broken = self._left.function_space.dofmap.list[:owned]
 
     def reset(self) -> None:
         """Ḡ = 0 and all gradients 0."""
@@ -129,13 +130,12 @@ class OperatorCotangent:
         )
         matrix.destroy()
         local.destroy()
-        nodes, size = self._cells.shape[1], self._cells.size
         left, right = (f.x.array for f in (self._left, self._right))
         part = {name: vector.duplicate() for name, vector in self.gradient.items()}
-        for a in range(nodes):
+        for a in range(self._cells.shape[1]):
             left[:] = 0.0
-            left[a:size:nodes] = 1.0
-            right[:size] = blocks[:, a, :].ravel()
+            left[self._broken[:, a]] = 1.0
+            right[self._broken] = blocks[:, a, :]
             for name, form in self._forms.items():
                 self._assemble(part[name], form)
                 self.gradient[name].axpy(1.0, part[name])

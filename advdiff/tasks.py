@@ -178,10 +178,11 @@ def _invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
     start, reference = checkpoint.load() if resume else (None, None)
     clock = TimeSplit()
     difference = problem.calibrate()
-    say(
-        f"gradient    {problem.nodes} Gauss nodes an interval; last two orders differ by "
-        f"{difference:.1e}"
-    )
+    if problem.nodes is not None:
+        say(
+            f"gradient    {problem.nodes} Gauss nodes an interval; the last two orders differ by "
+            f"{difference:.1e}"
+        )
     first = reference
 
     def watch(entry: Iteration, m: PETSc.Vec) -> None:

@@ -71,3 +71,13 @@ class Misfit:
         gradient.axpy(1.0, data_gradient)
         misfit = 0.5 * square
         return Evaluation(misfit, regularization, at.predicted, data_gradient, gradient, at)
+
+    def gauss_newton(self, at: Evaluation, dm: PETSc.Vec) -> PETSc.Vec:
+        """The Gauss-Newton Hessian (JᵀΣ⁻¹J + C⁻¹) dm: one push, one pull (collective).
+
+        ``at`` is the latest evaluation: its linearisation is that of the model as it stands.
+        """
+        pushed = at.linearisation.push(dm)
+        result = at.linearisation.pull(pushed / self.std**2)
+        result.axpy(1.0, self.prior.precision(dm))
+        return result

@@ -1,138 +1,133 @@
-"""The XDMF file by which ParaView opens a result: XML that points into the HDF5, without data."""
+"""The file ParaView opens: VTKHDF, whose arrays are views into the result's HDF5 file.
+
+VTK wants points and vectors with three components and the values of all times in one flat array;
+the result holds (vertex, dim) and (time, vertex).  HDF5's virtual datasets map the one onto the
+other (components that are not there read as zero), so that no field is copied: only the offsets of
+the cells, which are no data of the result, are written.  Both files must stay side by side; the
+times are an external link, which makes VTK refuse the file, rather than show zeros, when the result
+is missing.  ParaView reads such files since 5.12 (VTK 9.3).
+"""
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
+import os
 from pathlib import Path
 
 import h5py
+import numpy as np
 
-CELLS = {
-    "interval": "Polyline",
-    "triangle": "Triangle",
-    "tetrahedron": "Tetrahedron",
-}
+CELLS = {"interval": 3, "triangle": 5, "tetrahedron": 10}
+"""Cell name → VTK's number for it."""
+
+BLOCK = 1 << 20
+
+
+def name(path: Path) -> Path:
+    """Where :func:`write` puts the file for the result ``path``."""
+    if path.suffix in (".h5", ".hdf5"):
+        return path.with_suffix(".vtkhdf")
+    return path.with_name(path.name + ".vtkhdf")
 
 
 def write(path: Path) -> Path:
-    """Write ``path`` with the suffix ``.xdmf`` for the result file ``path`` (one rank).
+    """Write the VTKHDF file for the result file ``path`` beside it (one rank).
 
-    Scalars over time (``theta``, ``rho/*``) appear at every output time, steady fields at each of
-    them too.  Returns the name of the file written.
+    Fields over time (``theta``, ``rho/*``) change with the output time, steady ones are the same at
+    each; a field ``rho/kappa`` is called ``rho_kappa``.
+
+    Returns:
+        The name of the file, which appears only when whole.
     """
-    with h5py.File(path, "r") as file:
-        root = ET.Element("Xdmf", Version="3.0")
-        domain = ET.SubElement(root, "Domain")
-        times = file["time"][...] if "time" in file else [0.0]
-        series = ET.SubElement(
-            domain, "Grid", Name="advdiff", GridType="Collection", CollectionType="Temporal"
-        )
-        moving, steady = _fields(file)
-        for k, time in enumerate(times):
-            grid = ET.SubElement(series, "Grid", Name=f"t{k}", GridType="Uniform")
-            ET.SubElement(grid, "Time", Value=repr(float(time)))
-            _mesh(grid, file, path.name)
-            for name in moving:
-                _attribute(grid, name, _row(file[name], k, path.name))
-            for name in steady:
-                _steady(grid, name, file[name], path.name)
-    target = path.with_suffix(".xdmf")
-    ET.indent(root)
-    target.write_text(
-        '<?xml version="1.0" ?>\n' + ET.tostring(root, encoding="unicode") + "\n", encoding="utf-8"
-    )
+    target = name(path)
+    temporary = target.with_name(f".{target.name}.partial")
+    try:
+        with h5py.File(path, "r") as result, h5py.File(temporary, "w") as file:
+            root = file.create_group("VTKHDF", track_order=True)
+            root.attrs["Version"] = np.array([2, 0])
+            root.attrs.create("Type", np.bytes_("UnstructuredGrid"))
+            view = _View(root, path.name)
+            _mesh(root, view, result["mesh"])
+            _steps(root, path.name, len(result["time"]))
+            result.visititems(lambda _, item: _field(root, view, item))
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
     return target
 
 
-def _fields(file: h5py.File) -> tuple[list[str], list[str]]:
-    vertices = file["mesh/geometry"].shape[0]
-    moving, steady = [], []
+class _View:
+    """Makes virtual datasets in ``root`` of those in the result ``source``."""
 
-    def visit(name, item):
-        if not isinstance(item, h5py.Dataset) or name.startswith("mesh/"):
-            return
-        labels = [dim.label for dim in item.dims]
-        if labels == ["time", "vertex"]:
-            moving.append(name)
-        elif labels[:1] == ["vertex"] and item.shape[0] == vertices and not item.is_scale:
-            steady.append(name)
+    def __init__(self, root: h5py.Group, source: str):
+        self.root = root
+        self.source = source.replace("%", "%%")  # HDF5 takes a single one for a format
 
-    file.visititems(visit)
-    return moving, steady
+    def __call__(self, path: str, dataset: h5py.Dataset, shape: tuple, rows: int = 1) -> None:
+        """``path`` shows all of ``dataset`` in another shape.
+
+        Two-dimensional shapes may have more columns than the dataset; into flat ones go its
+        ``rows``, one after the other.
+        """
+        layout = h5py.VirtualLayout(shape, dtype=dataset.dtype)
+        source = h5py.VirtualSource(
+            self.source, dataset.name, shape=dataset.shape, dtype=dataset.dtype
+        )
+        if len(shape) == 2:
+            layout[:, : dataset.shape[1]] = source
+        elif rows == 1:
+            layout[:] = source
+        else:
+            size = dataset.shape[1]
+            for k in range(rows):
+                layout[k * size : (k + 1) * size] = source[k, :]
+        self.root.create_virtual_dataset(path, layout, fillvalue=0)
 
 
-def _item(parent, dataset: h5py.Dataset, name: str, **extra: str):
-    kind = "Int" if dataset.dtype.kind == "i" else "Float"
-    item = ET.SubElement(
-        parent,
-        "DataItem",
-        Dimensions=" ".join(map(str, dataset.shape)),
-        NumberType=kind,
-        Precision="8",
-        Format="HDF",
-        **extra,
+def _mesh(root: h5py.Group, view: _View, mesh: h5py.Group) -> None:
+    points, cells = mesh["geometry"], mesh["topology"]
+    count, corners = cells.shape
+    view("Points", points, (len(points), 3))
+    view("Connectivity", cells, (cells.size,))
+    offsets = root.create_dataset(
+        "Offsets", (count + 1,), "i8", chunks=True, compression="gzip", shuffle=True
     )
-    item.text = f"{name}:{dataset.name}"
-    return item
+    for start in range(0, count + 1, BLOCK):
+        stop = min(start + BLOCK, count + 1)
+        offsets[start:stop] = corners * np.arange(start, stop)
+    # Never written: all of it is the fill value, which takes no space.
+    root.create_dataset("Types", (count,), "u1", fillvalue=CELLS[str(mesh.attrs["cell"])])
+    root["NumberOfPoints"] = [len(points)]
+    root["NumberOfCells"] = [count]
+    root["NumberOfConnectivityIds"] = [cells.size]
 
 
-def _mesh(grid, file: h5py.File, name: str) -> None:
-    cells, points = file["mesh/topology"], file["mesh/geometry"]
-    kind = str(file["mesh"].attrs["cell"])
-    topology = ET.SubElement(
-        grid, "Topology", TopologyType=CELLS[kind], NumberOfElements=str(cells.shape[0])
-    )
-    if kind == "interval":
-        topology.set("NodesPerElement", "2")
-    _item(topology, cells, name)
-    dim = points.shape[1]
-    geometry = ET.SubElement(grid, "Geometry", GeometryType={1: "X_Y_Z", 2: "XY", 3: "XYZ"}[dim])
-    _item(geometry, points, name)
-    if dim == 1:
-        for _ in range(2):
-            zero = ET.SubElement(
-                geometry,
-                "DataItem",
-                ItemType="Function",
-                Function="0*$0",
-                Dimensions=str(points.shape[0]),
-            )
-            _item(zero, points, name)
+def _steps(root: h5py.Group, source: str, count: int) -> None:
+    """One part, the same mesh at every step."""
+    steps = root.create_group("Steps")
+    steps.attrs["NSteps"] = count
+    steps["Values"] = h5py.ExternalLink(source, "/time")
+    steps["NumberOfParts"] = np.ones(count, dtype="i8")
+    for key in ("PartOffsets", "PointOffsets"):
+        steps[key] = np.zeros(count, dtype="i8")
+    for key in ("CellOffsets", "ConnectivityIdOffsets"):
+        steps[key] = np.zeros((count, 1), dtype="i8")
 
 
-def _row(dataset: h5py.Dataset, row: int, name: str):
-    count = dataset.shape[1]
-    slab = ET.Element("DataItem", ItemType="HyperSlab", Dimensions=str(count), Type="HyperSlab")
-    selection = ET.SubElement(slab, "DataItem", Dimensions="3 2", Format="XML")
-    selection.text = f"{row} 0 1 1 1 {count}"
-    _item(slab, dataset, name)
-    return slab
-
-
-def _column(dataset: h5py.Dataset, column: int, name: str):
-    count = dataset.shape[0]
-    slab = ET.Element("DataItem", ItemType="HyperSlab", Dimensions=str(count), Type="HyperSlab")
-    selection = ET.SubElement(slab, "DataItem", Dimensions="3 2", Format="XML")
-    selection.text = f"0 {column} 1 1 {count} 1"
-    _item(slab, dataset, name)
-    return slab
-
-
-def _attribute(grid, name: str, item, kind: str = "Scalar") -> None:
-    attribute = ET.SubElement(grid, "Attribute", Name=name, AttributeType=kind, Center="Node")
-    attribute.append(item)
-
-
-def _steady(grid, name: str, dataset: h5py.Dataset, file: str) -> None:
-    if dataset.ndim == 1:
-        item = ET.Element("DataItem")
-        parent = ET.Element("unused")
-        item = _item(parent, dataset, file)
-        _attribute(grid, name, item)
+def _field(root: h5py.Group, view: _View, item: h5py.HLObject) -> None:
+    """Add ``item`` if it lives on the vertices."""
+    if not isinstance(item, h5py.Dataset) or item.name.startswith("/mesh/"):
         return
-    count, dim = dataset.shape
-    parts = [_column(dataset, i, file) for i in range(dim)]
-    function = "JOIN(" + ", ".join([f"${i}" for i in range(dim)] + ["0*$0"] * (3 - dim)) + ")"
-    joined = ET.Element("DataItem", ItemType="Function", Function=function, Dimensions=f"{count} 3")
-    joined.extend(parts)
-    _attribute(grid, name, joined, "Vector")
+    labels = [axis.label for axis in item.dims]
+    field = item.name.strip("/").replace("/", "_")
+    times = root["Steps"].attrs["NSteps"]
+    start = np.zeros(times, dtype="i8")
+    if labels == ["time", "vertex"]:
+        view(f"PointData/{field}", item, (item.size,), rows=times)
+        start = item.shape[1] * np.arange(times)
+    elif labels == ["vertex"]:
+        view(f"PointData/{field}", item, item.shape)
+    elif labels == ["vertex", "dim"]:
+        view(f"PointData/{field}", item, (len(item), 3))
+    else:
+        return
+    root[f"Steps/PointDataOffsets/{field}"] = start

@@ -248,7 +248,7 @@ class Problem:
                 lower, upper = self.domain.bounds
                 length = table.velocity.correlation_length or 0.25 * float(np.max(upper - lower))
                 space = part.function.function_space
-                factors.append(Matern(space, part.rows, table.velocity.std, length))
+                factors.append(Matern(space, part.rows, table.velocity.std, length, power=2))
             elif isinstance(part, LogDiffusivity):
                 start = part.template.duplicate()
                 start.set(np.log(self.experiment.physics.diffusivity))

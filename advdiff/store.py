@@ -3,7 +3,7 @@
 Fields are written at the mesh vertices in their original order, each rank one contiguous slab.  The
 file is written under a temporary name and moved into place when it is whole; ``complete`` is the
 last attribute set.  Datasets carry dimension scales, so that xarray (h5netcdf) names their axes.
-Beside it stands an XDMF file, a few lines of XML by which ParaView reads the same HDF5.
+Beside it stands a VTKHDF file by which ParaView reads the same data (``paraview.py``).
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def check_writable(path: Path) -> None:
         raise InputError(f"output.file: the folder {folder} does not exist; create it")
     if path.is_dir():
         raise InputError(f"output.file: {path} is a folder; give the name of a file")
-    if path.suffix == ".xdmf":
+    if path.suffix == ".vtkhdf":
         raise InputError(
             f"output.file: {path} is the name for ParaView's file beside the result; end it in .h5"
         )

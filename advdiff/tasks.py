@@ -12,10 +12,12 @@ from petsc4py import PETSc
 from advdiff import paraview, store
 from advdiff.checkpoint import Checkpoint
 from advdiff.errors import InputError, on_root
+from advdiff.fields import scalar_field
 from advdiff.inverse.map import Estimate, Iteration, make_tao
 from advdiff.petsc_errors import finite_numbers, good_options
 from advdiff.problem import Problem
 from advdiff.store import Store
+from advdiff.velocity import Velocity
 
 Say = Callable[[str], None]
 
@@ -85,8 +87,8 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
     ]
     with finite_numbers():
         converged = task(problem, say, path, resume)
-    on_root(problem.comm, lambda: str(paraview.write(path)))
-    say(f"written     {path} ({time.perf_counter() - began:.1f} s)")
+    view = on_root(problem.comm, lambda: str(paraview.write(path)))
+    say(f"written     {path} ({time.perf_counter() - began:.1f} s); for ParaView: {view}")
     return converged
 
 
@@ -120,6 +122,11 @@ def _states(file: Store, path: str, problem: Problem, states, *, boundary: bool,
     file.fields(path, ordered(), len(states), name)
 
 
+def _state(file: Store, path: str, problem: Problem, state: PETSc.Vec, name: str) -> None:
+    function = problem.operator.extend(state)
+    file.field(path, problem.domain.vertices.values(function), name)
+
+
 def _solver(file: Store, report: dict) -> None:
     file.file.require_group("solver")
     file.attributes(report, "solver")
@@ -131,6 +138,7 @@ def _solve(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
         _begin(file, problem)
         _states(file, "theta", problem, solution.states, boundary=True, name="tracer")
         file.field("velocity", problem.operator.velocity.at_vertices(), "velocity")
+        _state(file, "initial", problem, problem.initial, "initial tracer")
         _solver(file, solution.report)
     return True
 
@@ -152,6 +160,7 @@ def _sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
         _begin(file, problem)
         _states(file, "theta", problem, solution.states, boundary=True, name="tracer")
         file.field("velocity", problem.operator.velocity.at_vertices(), "velocity")
+        _state(file, "initial", problem, problem.initial, "initial tracer")
         for name in names:
             title = f"derivative of the tracer along {name}"
             tangents = results[name].tangents
@@ -167,6 +176,7 @@ def _sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
 def _invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
     checkpoint = Checkpoint(problem, path)
     start, reference = checkpoint.load() if resume else (None, None)
+    clock = TimeSplit()
     difference = problem.calibrate()
     say(
         f"gradient    {problem.nodes} Gauss nodes an interval; last two orders differ by "
@@ -185,33 +195,39 @@ def _invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
 
     estimate = problem.invert(watch, start, reference)
     say(f"optimiser   {estimate.message}")
-    _write_estimate(problem, say, path, estimate)
+    split = clock.seconds()
+    say("time        " + ", ".join(f"{k} {v:.1f} s" for k, v in split.items()))
+    _write_estimate(problem, say, path, estimate, split)
     checkpoint.remove()
     return estimate.converged
 
 
-def _write_estimate(problem: Problem, say: Say, path: Path, estimate: Estimate) -> None:
+def _write_estimate(
+    problem: Problem, say: Say, path: Path, estimate: Estimate, split: dict[str, float]
+) -> None:
     experiment, operator, unknowns = problem.experiment, problem.operator, problem.unknowns
     solution = problem.semigroup().solve(experiment.time.times)
-    truth = experiment.truth
-    flow = None
+    truth, flow, start = experiment.truth, None, None
     if truth.velocity is not None:
         flow = problem.velocity(truth.velocity, "truth.velocity")
-    errors = recovery(problem, flow)
+    if truth.initial is not None:
+        start = operator.state(scalar_field(truth.initial, "truth.initial", 3), "truth.initial")
+    errors = recovery(problem, flow, start)
     with store.create(path, problem.domain, _attributes(problem)) as file:
         _begin(file, problem)
         _states(file, "theta", problem, solution.states, boundary=True, name="tracer")
         file.field("estimate/velocity", operator.velocity.at_vertices(), "estimated velocity")
         kappa = problem.domain.vertices.values(operator.diffusivity)
         file.field("estimate/diffusivity", kappa, "estimated diffusivity")
-        initial = problem.domain.vertices.values(operator.extend(problem.initial))
-        file.field("estimate/initial", initial, "initial tracer")
+        _state(file, "estimate/initial", problem, problem.initial, "initial tracer")
         if unknowns.is_small:
             coefficients = unknowns.to_numpy(estimate.m)
             file.axis("coefficient", len(coefficients))
             file.array("estimate/coefficients", coefficients, ("coefficient",))
         if flow is not None:
             file.field("truth/velocity", flow.at_vertices(), "true velocity")
+        if start is not None:
+            _state(file, "truth/initial", problem, start, "true initial tracer")
         if truth.diffusivity is not None:
             file.file.require_group("truth")
             file.attributes({"diffusivity": truth.diffusivity}, "truth")
@@ -230,11 +246,9 @@ def _write_estimate(problem: Problem, say: Say, path: Path, estimate: Estimate) 
             {
                 **estimate.evaluation.linearisation.report,
                 "evaluations": problem.model.evaluations,
-                **{f"seconds_{k}": v for k, v in time_split().items()},
+                **{f"seconds_{k}": v for k, v in split.items()},
             },
         )
-    split = ", ".join(f"{k} {v:.1f} s" for k, v in time_split().items())
-    say(f"time        {split}")
     if experiment.unknowns.diffusivity:
         kappa = operator.diffusivity.x.petsc_vec.max()[1]
         say(f"estimate    diffusivity {kappa:.5g}")
@@ -242,7 +256,7 @@ def _write_estimate(problem: Problem, say: Say, path: Path, estimate: Estimate) 
         say(f"error       {name.replace('_', ' ')} {100 * value:.2f} %")
 
 
-def recovery(problem: Problem, flow) -> dict[str, float]:
+def recovery(problem: Problem, flow: Velocity | None, start: PETSc.Vec | None) -> dict[str, float]:
     """Relative errors of what was estimated, where the truth is known (collective)."""
     truth, errors = problem.experiment.truth, {}
     if flow is not None:
@@ -250,17 +264,29 @@ def recovery(problem: Problem, flow) -> dict[str, float]:
     if truth.diffusivity is not None:
         kappa = problem.operator.diffusivity.x.petsc_vec.max()[1]
         errors["diffusivity_relative_error"] = abs(kappa - truth.diffusivity) / truth.diffusivity
+    if start is not None:
+        norm, difference = problem.operator.mass.norm, start.copy()
+        difference.axpy(-1.0, problem.initial)
+        errors["initial_relative_error"] = norm(difference) / norm(start)
     return errors
 
 
-def time_split() -> dict[str, float]:
-    """Seconds on this rank in assembly, forward and adjoint, and in the optimiser around them."""
-    seconds = {
-        name: PETSc.Log.Event(f"advdiff.{name}").getPerfInfo()["time"]
-        for name in ("assembly", "forward", "adjoint", "optimiser")
-    }
-    seconds["optimiser"] -= sum(seconds[name] for name in ("assembly", "forward", "adjoint"))
-    return seconds
+class TimeSplit:
+    """Seconds on this rank since it was made, in assembly, forward, adjoint and the rest."""
+
+    stages = ("assembly", "forward", "adjoint")
+
+    def __init__(self) -> None:
+        self._start, self._began = self._logged(), time.perf_counter()
+
+    def _logged(self) -> dict[str, float]:
+        return {n: PETSc.Log.Event(f"advdiff.{n}").getPerfInfo()["time"] for n in self.stages}
+
+    def seconds(self) -> dict[str, float]:
+        """Stage → seconds; ``optimiser`` is what none of the others took."""
+        split = {n: now - self._start[n] for n, now in self._logged().items()}
+        split["optimiser"] = time.perf_counter() - self._began - sum(split.values())
+        return split
 
 
 def _observations(file: Store, problem: Problem, predicted: np.ndarray) -> None:

@@ -1,8 +1,9 @@
 """What is unknown, as one parameter vector m: its parts, and how each moves the operator.
 
 Each part owns a slice of every rank's share of m.  A handful of coefficients lives on rank 0; a
-field is distributed like its degrees of freedom.  ``assign`` sets the operator's controls and the initial
-state from m, ``push`` turns dm into their directions, ``pull`` gradients of them into that of m.
+field is distributed like its degrees of freedom.  ``assign`` sets the operator's controls and the
+initial state from m, ``push`` turns dm into their directions, ``pull`` gradients of them into that
+of m.
 """
 
 from __future__ import annotations

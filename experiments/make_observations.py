@@ -1,7 +1,7 @@
 """Make the noisy measurements of ``velocity_inversion`` and ``harbour``.
 
 The tracer is computed on a mesh twice as fine as the inversion's, with elements of degree 2, and
-read at 49 (or so) sensors and 10 times; 1 % of its largest reading is added as Gaussian noise.
+read by sensors on a grid at 10 times; 1 % of the largest reading is added as Gaussian noise.
 
     scripts/run python experiments/make_observations.py
 """
@@ -11,6 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from dolfinx import geometry
+from mpi4py import MPI
 
 import advdiff
 from advdiff import config
@@ -18,6 +20,17 @@ from advdiff.observe import Sensors
 
 HERE = Path(__file__).parent
 NOISE = 0.01
+
+
+def inside(problem: advdiff.Problem, points: np.ndarray) -> np.ndarray:
+    """The points that lie in the mesh, in their order."""
+    msh = problem.domain.mesh
+    padded = np.pad(points, ((0, 0), (0, 3 - points.shape[1])))
+    candidates = geometry.compute_collisions_points(geometry.bb_tree(msh, msh.topology.dim), padded)
+    cells = geometry.compute_colliding_cells(msh, candidates, padded)
+    here = np.array([len(cells.links(i)) > 0 for i in range(len(points))])
+    problem.comm.Allreduce(MPI.IN_PLACE, here, MPI.LOR)
+    return points[here]
 
 
 def make(experiment: str, finer: dict, points: np.ndarray, target: str, seed: int) -> None:
@@ -36,6 +49,7 @@ def make(experiment: str, finer: dict, points: np.ndarray, target: str, seed: in
     data["solver"] = {"tolerance": 1e-9}
     problem = advdiff.Problem(config.parse(data, HERE / experiment))
     times = table.time.times
+    points = inside(problem, points)
     sensors = Sensors(problem.operator, points)
     values = np.array([sensors.sample(s) for s in problem.semigroup().trajectory(times)])
     std = NOISE * np.abs(values).max()
@@ -54,3 +68,6 @@ if __name__ == "__main__":
     side = (np.arange(7) + 1) / 8
     grid = np.array([(x, y) for x in side for y in side])
     make("velocity_inversion.toml", {"cells": [128, 128]}, grid, "velocity_inversion.csv", seed=1)
+
+    rows = np.array([(x, y) for x in np.arange(0.1, 2, 0.15) for y in np.arange(0.1, 1, 0.15)])
+    make("harbour.toml", {"mesh_size": 0.015}, rows, "harbour.csv", seed=2)

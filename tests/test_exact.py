@@ -1,8 +1,9 @@
 """θ and ρ converge to exact solutions at the order of the elements (``exact.py`` prints them)."""
 
-import exact
 import numpy as np
 import pytest
+
+from tests import exact
 
 # Ogata-Banks starts with a jump between the boundary value and the state, which costs degree 2 half
 # an order on meshes that a test can afford.

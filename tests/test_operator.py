@@ -1,13 +1,12 @@
 """The matrix, its derivative and its gradient belong together, and conserve what they should."""
 
-import dense
-import flows
 import numpy as np
 import pytest
 from dolfinx import fem
 
 from advdiff.fields import interpolate, scalar_field
 from advdiff.operator import Operator
+from tests import dense, flows
 
 
 @pytest.mark.parametrize("degree", [1, 2])

@@ -1,9 +1,9 @@
 """S(t) is a semigroup of contractions in L², and S*(t) its adjoint there."""
 
-import dense
-import flows
 import numpy as np
 import pytest
+
+from tests import dense, flows
 
 
 @pytest.mark.parametrize("degree", [1, 2])

@@ -10,9 +10,10 @@ with F a constant load.  ``forward`` returns a :class:`Solution`; with ``record=
 
 * ``transpose``: Σ_k e^{t_k Aᵀ} r_k for residuals r_k, the plain transpose of θ0 ↦ (y_k);
 * ``push``: the derivative of (y_k) along (dθ0, dK, dF);
-* ``pull``: for residuals r_k = ∂Φ/∂y_k, the derivative of Φ with respect to θ0, F and K.  The last
-  is a sparse matrix Ḡ = Σ λ θᵀ on the pattern of K, handed over pair by pair to a :class:`Cotangent`,
-  so that dΦ = ⟨Ḡ, dK⟩ = Σ λᵀ dK θ with λ and θ *states* (M⁻¹ already applied to λ).
+* ``pull``: for residuals r_k = ∂Φ/∂y_k, the derivative of Φ with respect to θ0, F and K.  The
+  last is a sparse matrix Ḡ = Σ λ θᵀ on the pattern of K, handed over pair by pair to a
+  :class:`Cotangent`, so that dΦ = ⟨Ḡ, dK⟩ = Σ λᵀ dK θ with λ and θ *states* (M⁻¹ already applied
+  to λ).
 
 Times are positive, finite and strictly increasing.  All calls are collective on the generator's
 communicator.  Nothing prints; what was done is in ``Solution.report``.

@@ -1,8 +1,8 @@
 """The maximum a posteriori estimate by TAO.
 
 The optimiser works in the white coordinates ξ, m = m₀ + Lξ: there every unknown has the prior's
-unit, and the gradient norm is a number without dimension.  TAO sees objective and gradient divided by the
-first gradient norm.  Every ``-tao_`` option applies.
+unit, and the gradient norm is a number without dimension.  TAO sees objective and gradient divided
+by the first gradient norm.  Every ``-tao_`` option applies.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from advdiff.errors import InputError
 from advdiff.inverse.misfit import Evaluation, Misfit
 from advdiff.keytypes import TaoType
 from advdiff.petsc_errors import good_options
-
-OPTIMISER = PETSc.Log.Event("advdiff.optimiser")
 
 
 @dataclass(frozen=True)
@@ -71,6 +69,19 @@ def make_tao(comm, type: str) -> PETSc.TAO:
             + ", ".join(known)
         )
     return tao
+
+
+def _keeping(raised: list[BaseException], callback: Callable) -> Callable:
+    """The callback, its exception kept: PETSc turns what passes through it into an error code."""
+
+    def call(*arguments):
+        try:
+            return callback(*arguments)
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    return call
 
 
 def minimise(
@@ -145,15 +156,20 @@ def minimise(
             m.destroy()
 
     tao = make_tao(start.comm, type)
-    tao.setObjectiveGradient(evaluate, xi.duplicate())
-    tao.setMonitor(monitor)
+    raised: list[BaseException] = []
+    tao.setObjectiveGradient(_keeping(raised, evaluate), xi.duplicate())
+    tao.setMonitor(_keeping(raised, monitor))
     tao.setMaximumIterations(max_iterations)
     tao.setMaximumFunctionEvaluations(20 * max_iterations)
     tao.setTolerances(gatol=gradient_tolerance, grtol=0.0, gttol=0.0)
     tao.setSolution(xi)
     tao.setFromOptions()
-    with OPTIMISER:
+    try:
         tao.solve()
+    except PETSc.Error:
+        if raised:
+            raise raised[0] from None
+        raise
     reason = tao.getConvergedReason()
     estimate.m = prior.color(xi)
     estimate.converged = reason > 0

@@ -1,9 +1,10 @@
 """Gaussian priors, m = m₀ + L ξ with ξ white: one part for each part of the unknowns.
 
-``Independent``: a standard deviation a coefficient.  ``Matern``: covariance A⁻¹ D A⁻¹ with
+``Independent``: a standard deviation a coefficient.  ``Matern``: L = (A⁻¹D)^{p−1} A⁻¹ D^{1/2} with
 A = γ(κ² − Δ) by finite elements and D the lumped mass, the discretisation of a Matérn field of
-smoothness ν = 2 − d/2 (Lindgren, Rue, Lindström 2011); L = A⁻¹D^{1/2} needs one sparse solve, its
-inverse none.
+smoothness ν = 2p − d/2 (Lindgren, Rue, Lindström 2011): p sparse solves, its inverse none.  A
+stream function takes p = 2, so that its velocity is a field with a variance (p = 1 would give it
+none).
 """
 
 from __future__ import annotations
@@ -61,16 +62,23 @@ class Matern:
         rows: global indices of the free unknowns; the field vanishes at the others.
         std: pointwise standard deviation, away from the boundary.
         correlation_length: where the correlation has fallen to about 0.1.
+        power: p, a positive integer.
     """
 
     def __init__(
-        self, space: fem.FunctionSpace, rows: PETSc.IS, std: float, correlation_length: float
+        self,
+        space: fem.FunctionSpace,
+        rows: PETSc.IS,
+        std: float,
+        correlation_length: float,
+        power: int = 1,
     ):
         dim = space.mesh.topology.dim
-        nu = 2.0 - dim / 2.0
+        self.power = power
+        nu = 2.0 * power - dim / 2.0
         rate = math.sqrt(8.0 * nu) / correlation_length
-        variance = math.gamma(nu) / (math.gamma(2.0) * (4.0 * math.pi) ** (dim / 2.0))
-        gamma = math.sqrt(variance / rate ** (2.0 * nu)) / std
+        variance = math.gamma(nu) / (math.gamma(2.0 * power) * (4.0 * math.pi) ** (dim / 2.0))
+        gamma = (variance / (rate ** (2.0 * nu) * std**2)) ** (0.5 / power)
         trial, test = ufl.TrialFunction(space), ufl.TestFunction(space)
         form = gamma * (rate**2 * trial * test + ufl.dot(ufl.grad(trial), ufl.grad(test))) * ufl.dx
         full = fem_petsc.assemble_matrix(fem.form(form))
@@ -103,18 +111,38 @@ class Matern:
     def color(self, x, y):
         self._work.pointwiseMult(self.root, x)
         self.ksp.solve(self._work, y)
+        for _ in range(self.power - 1):
+            self._weigh(y, self._work)
+            self.ksp.solve(self._work, y)
 
     def color_transpose(self, x, y):
         self.ksp.solve(x, y)
+        for _ in range(self.power - 1):
+            self._weigh(y, self._work)
+            self.ksp.solve(self._work, y)
         y.pointwiseMult(self.root, y)
 
     def whiten(self, x, y):
         self.matrix.mult(x, y)
+        for _ in range(self.power - 1):
+            self._unweigh(y, self._work)
+            self.matrix.mult(self._work, y)
         y.pointwiseDivide(y, self.root)
 
     def whiten_transpose(self, x, y):
         self._work.pointwiseDivide(x, self.root)
         self.matrix.mult(self._work, y)
+        for _ in range(self.power - 1):
+            self._unweigh(y, self._work)
+            self.matrix.mult(self._work, y)
+
+    def _weigh(self, x, y):
+        y.pointwiseMult(self.root, x)
+        y.pointwiseMult(self.root, y)
+
+    def _unweigh(self, x, y):
+        y.pointwiseDivide(x, self.root)
+        y.pointwiseDivide(y, self.root)
 
 
 class Prior:
@@ -168,7 +196,7 @@ class Prior:
 
 
 def decaying_std(template: PETSc.Vec, waves: np.ndarray, std: float, decay: float) -> PETSc.Vec:
-    """std · (|k|/min|k|)^−decay for the modes of wave numbers (count, 2), laid out like the part."""
+    """std · (|k|/min|k|)^−decay for modes of wave numbers (count, 2), laid out like the part."""
     size = np.linalg.norm(waves, axis=1)
     values = std * (size / size.min()) ** (-decay)
     result = template.duplicate()

@@ -1,7 +1,5 @@
 """SLEPc's actions, and the derivatives by quadrature and by the augmented matrix, against scipy."""
 
-import dense
-import flows
 import numpy as np
 import pytest
 import scipy.linalg
@@ -10,6 +8,7 @@ from petsc4py import PETSc
 from advdiff.errors import ConvergenceError
 from advdiff.expm import augmented, quadrature
 from advdiff.expm.mfn import MFNEngine, MFNOptions
+from tests import dense, flows
 
 TIMES = (0.1, 0.15, 0.4)
 MAKERS = {"closed": flows.problem, "through": flows.through_flow}

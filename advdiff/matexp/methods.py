@@ -1,0 +1,119 @@
+"""`derivative` and its adjoint `gradient`: every method under one name.
+
+Convention of the whole room: a derivative in direction J is linear in J; a gradient G of a scalar
+F has G_ij = ∂F/∂Q_ij, so that dF = Σ_ij G_ij dQ_ij – same shape as Q, nothing transposed, nothing
+conjugated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import exact, series, surrogate
+from .operands import Array, DomainError, Result, matrices, real_if, stacks, transpose
+from .spectral import AUTO_CONDITION, eigenbasis
+
+
+class Method(NamedTuple):
+    """A row of the table: what runs, whether it is exact, and where it is meant to be used."""
+
+    run: Callable[..., Result]
+    exact: bool
+    domain: str
+
+
+METHODS: dict[str, Method] = {
+    "frechet": Method(exact.frechet, True, "any Q"),
+    "block": Method(exact.block, True, "any Q"),
+    "daleckii-krein": Method(exact.daleckii_krein, True, "diagonalisable Q, cond(V) moderate"),
+    "eigenpair": Method(exact.eigenpair, True, "Hermitian Q"),
+    "commutator-series": Method(series.commutator_series, True, "any Q, small t·norm(Q)"),
+    "power-series": Method(series.power_series, True, "any Q, small t·norm(Q)"),
+    "product-formula": Method(series.product_formula, False, "any Q; teaching and tests"),
+    "quadrature": Method(exact.quadrature, True, "any Q"),
+    "complex-step": Method(exact.complex_step, True, "real Q and J"),
+    "first-order": Method(surrogate.first_order, False, "surrogate, error O(t²)"),
+    "midpoint": Method(surrogate.midpoint, False, "surrogate, error O(t³)"),
+    "truncated": Method(surrogate.truncated, False, "surrogate, error O(t^(order+2))"),
+    "asymptotic": Method(surrogate.asymptotic, False, "surrogate for large t, simple kernel"),
+    "kernel-exact": Method(surrogate.kernel_exact, False, "surrogate for small and large t"),
+}
+
+
+def derivative(
+    Q: ArrayLike,
+    J: ArrayLike,
+    t: ArrayLike = 1.0,
+    method: str = "auto",
+    *,
+    full_output: bool = False,
+    **options: Any,
+) -> Array | Result:
+    """∇_J e^{tQ} = d/dε exp(t(Q + εJ)) at ε = 0, or a surrogate's whole approximation of it.
+
+    ``Q``, ``J``: stacks (..., d, d); ``t``: real times (...); the three broadcast against each
+    other. Real input gives a real result; the arithmetic is double precision.
+
+    ``method`` is a key of `METHODS`, or "auto": daleckii-krein if every eigenbasis has cond(V) ≤
+    `AUTO_CONDITION` and amplifies no rounding, else frechet. ``options`` go to the method
+    (``order``, ``tol``, ``nodes``, ``factors``, ``levels``, ``max_condition``). With
+    ``full_output`` a `Result` says which method ran, and why.
+
+    Raises ValueError for a wrong shape, NaN, or an unknown method; its subclass DomainError where
+    the method is not valid for this input; OverflowError if the result exceeds double precision.
+    """
+    Q, J, t = stacks(Q, J, t)
+    shape = np.broadcast_shapes(Q.shape, J.shape, (*t.shape[:-2], 1, 1))
+    if method != "auto" and method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; choose from auto, {', '.join(METHODS)}")
+    if 0 in shape:
+        result = Result(np.zeros(shape, dtype=np.result_type(Q, J)), method, "an empty stack")
+        return result if full_output else result.value
+    with np.errstate(over="ignore", invalid="ignore"):
+        if method == "auto":
+            result = _automatic(Q, J, t, options)
+        else:
+            result = METHODS[method].run(Q, J, t, **options)
+            result = result._replace(method=method, reason="asked for")
+    value = real_if(result.value, Q, J)
+    if not np.isfinite(value).all():
+        raise OverflowError(f"{result.method}: the result is not representable in double precision")
+    value = np.array(np.broadcast_to(value, shape))
+    return result._replace(value=value) if full_output else value
+
+
+def gradient(
+    Q: ArrayLike,
+    B: ArrayLike,
+    t: ArrayLike = 1.0,
+    method: str = "auto",
+    *,
+    full_output: bool = False,
+    **options: Any,
+) -> Array | Result:
+    """The gradient G of F(Q) = Σ_ij B_ij (e^{tQ})_ij: G_ij = ∂F/∂Q_ij, all d² of them in O(d³).
+
+    It is the derivative at Qᵀ in direction B, and with a surrogate ``method`` the exact adjoint of
+    the surrogate: Σ B ∘ derivative(Q, J) = Σ G ∘ J for every method. Stacks, options and errors as
+    in `derivative`; for a sum over many rank-one B see `bilinear_gradient`.
+    """
+    Qt = transpose(matrices("Q", Q))
+    return derivative(Qt, matrices("B", B), t, method, full_output=full_output, **options)
+
+
+def _automatic(Q: Array, J: Array, t: Array, options: dict[str, Any]) -> Result:
+    """daleckii-krein if its own guards accept it, else frechet, with the reason."""
+    basis = eigenbasis(Q)
+    try:
+        limit = {"max_condition": AUTO_CONDITION, **options}
+        result = exact.daleckii_krein(Q, J, t, basis=basis, **limit)
+    except DomainError as refusal:
+        worst = float(np.max(basis.condition))
+        refused = exact.frechet(Q, J, t)
+        return refused._replace(method="frechet", reason=str(refusal), condition=worst)
+    reason = f"cond(V) = {result.condition:.1e} <= {limit['max_condition']:.0e}"
+    return result._replace(method="daleckii-krein", reason=reason)

@@ -1,0 +1,80 @@
+"""Pictures of a result file: every one that its content allows, as PNG.
+
+``draw`` decides which; ``pictures`` composes each of them from ``panels`` (charts) and ``shapes``
+(fields in one, two or three dimensions); ``canvas`` holds what they share: sizes, colours, saving.
+All of it reads the HDF5 file alone, and uses matplotlib's objects without pyplot's global state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import h5py
+from matplotlib.figure import Figure
+
+from advdiff.errors import InputError
+from advdiff.plots import canvas, pictures
+from advdiff.store import open_result
+
+Picture: TypeAlias = Callable[[], Figure]
+
+
+def draw(result: Path, output: Path | None = None) -> list[Path]:
+    """Draw a result file's pictures (one rank) and return their names.
+
+    Args:
+        result: a finished result file.
+        output: the folder for the pictures, made where there is none; by default
+            ``<name of the result>_pictures`` beside the result.
+
+    Raises:
+        InputError: if it is not a finished result file, or the folder cannot be written to.
+    """
+    folder = result.with_name(f"{result.stem}_pictures") if output is None else output
+    paths = []
+    with open_result(result) as file, canvas.style():
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        for name, picture in contents(file).items():
+            figure = picture()
+            with _writing(folder):
+                paths.append(canvas.save(figure, folder / f"{canvas.file_name(name)}.png"))
+    return paths
+
+
+@contextmanager
+def _writing(folder: Path):
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"--output: cannot write pictures to {folder} ({reason}); give another folder"
+        ) from None
+
+
+def contents(file: h5py.File) -> dict[str, Picture]:
+    """The pictures that a result allows, by name."""
+    source = pictures.Source(file)
+    found: dict[str, Picture] = {}
+    if "estimate" in file and "observations" in file and "history" in file:
+        found["overview"] = partial(pictures.overview, source)
+    if "theta" in file:
+        found["tracer"] = partial(pictures.tracer, source)
+    for name in file.get("rho", {}):
+        found[f"rho_{name}"] = partial(pictures.rho, source, name)
+    if "velocity" in file:
+        found["velocity"] = partial(pictures.velocity, source)
+    if "estimate/velocity" in file:
+        found["velocity"] = partial(pictures.recovery, source, "velocity")
+    if "estimate/initial" in file and "truth/initial" in file:
+        found["initial"] = partial(pictures.recovery, source, "initial")
+    if "observations" in file:
+        found["data"] = partial(pictures.data, source)
+    if "history" in file:
+        found["history"] = partial(pictures.history, source)
+    return found

@@ -1,0 +1,1 @@
+"""Tests of `advdiff.matexp`: numpy, scipy, mpmath and hypothesis only."""

@@ -1,0 +1,214 @@
+"""``plots.draw``: the right pictures of every kind of result, and nothing half-written."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import h5py
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from matplotlib.tri import Triangulation
+
+from advdiff import plots, problem, tasks
+from advdiff.errors import InputError
+from advdiff.plots import canvas, pictures, shapes
+
+pytestmark = pytest.mark.serial
+
+DOMAINS = {
+    1: ('shape = "interval"\ncells = [20]', "[0.5]"),
+    2: ('shape = "rectangle"\ncells = [8, 4]\nupper = [2.0, 1.0]', '["y", "0.2"]'),
+    3: ('shape = "box"\ncells = [4, 4, 4]', '["y", "-x", "0"]'),
+}
+
+OVERVIEW = {"overview"}
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3])
+def result(request, tmp_path_factory) -> Path:
+    """A small sensitivity run."""
+    folder = tmp_path_factory.mktemp(f"dim{request.param}")
+    domain, velocity = DOMAINS[request.param]
+    (folder / "run.toml").write_text(
+        f"""task = "sensitivity"
+[domain]
+{domain}
+[physics]
+diffusivity = 0.1
+velocity = {velocity}
+initial = "cos(pi*x)"
+[time]
+final = 0.2
+outputs = 8
+[sensitivity.directions]
+kappa = {{ diffusivity = 1.0 }}
+"""
+    )
+    assert tasks.run(problem.load(folder / "run.toml"), lambda line: None)
+    return folder / "run.h5"
+
+
+@pytest.fixture
+def inversion(result, tmp_path) -> Path:
+    """The same with what an inversion adds to the layout, made up."""
+    path = Path(shutil.copy(result, tmp_path / "inversion.h5"))
+    rng = np.random.default_rng(0)
+    with h5py.File(path, "a") as file:
+        x, velocity = file["mesh/geometry"][:], file["velocity"][:]
+        del file["velocity"], file["rho"]
+        file["truth/velocity"], file["estimate/velocity"] = (
+            velocity,
+            velocity * (1 + 0.1 * x[:, :1]),
+        )
+        file["truth/initial"], file["estimate/initial"] = x[:, 0], 0.9 * x[:, 0]
+        file["estimate"].attrs["velocity_relative_error"] = 0.05
+        observed = file.create_group("observations")
+        observed["points"], observed["times"] = x[:5], file["time"][:]
+        readings = np.indices((5, len(file["time"]))).reshape(2, -1)
+        observed["sensor"], observed["time_index"] = readings
+        size = readings.shape[1]
+        observed["predicted"], observed["std"] = rng.random(size), np.full(size, 0.01)
+        observed["values"] = observed["predicted"][:] + 0.01 * rng.standard_normal(size)
+        history = file.create_group("history")
+        history["iteration"] = np.arange(4)
+        for name in ("objective", "misfit", "regularization", "gradient_norm"):
+            history[name] = 10.0 ** -np.arange(4)
+        history["regularization"][0] = 0.0
+    return path
+
+
+def check(paths: list[Path], names: set[str], folder: Path) -> None:
+    """These pictures are there and no other file, of a good size, and show something."""
+    assert {path.name for path in paths} == {f"{name}.png" for name in names}
+    assert sorted(folder.iterdir()) == sorted(paths)
+    for path in paths:
+        image = imread(path)
+        assert 900 < image.shape[1] < 1700 and image.shape[0] < 1700, path
+        assert 5_000 < path.stat().st_size < 500_000, path
+        assert len(np.unique(image[::5, ::5, :3].reshape(-1, 3), axis=0)) > 15, path
+
+
+def some(path: Path, folder: Path, names: set[str]) -> list[Path]:
+    """Draw only these, in the folder ``some``."""
+    (folder / "some").mkdir()
+    with h5py.File(path) as file, canvas.style():
+        found = plots.contents(file)
+        return [canvas.save(found[n](), folder / "some" / f"{n}.png") for n in sorted(names)]
+
+
+def test_sensitivity(result):
+    check(
+        plots.draw(result),
+        {"tracer", "rho_kappa", "velocity"},
+        result.with_name("run_pictures"),
+    )
+
+
+@pytest.mark.parametrize("result", [2], indirect=True)
+def test_inversion(inversion, tmp_path):
+    names = {"overview", "tracer", "velocity", "initial", "data", "history"}
+    check(plots.draw(inversion, tmp_path / "a/b"), names, tmp_path / "a/b")
+
+
+@pytest.mark.parametrize("result", [1, 3], indirect=True)
+def test_recovery_in_other_dimensions(inversion, tmp_path):
+    check(some(inversion, tmp_path, OVERVIEW), OVERVIEW, tmp_path / "some")
+
+
+@pytest.mark.parametrize("result", [2], indirect=True)
+def test_inversion_without_truth(inversion, tmp_path):
+    """The truth is mostly unknown; readings may have noise of their own each."""
+    with h5py.File(inversion, "a") as file:
+        del file["truth"]
+        file["observations/std"][:3] = 0.03
+        assert "initial" not in plots.contents(file)
+    check(some(inversion, tmp_path, OVERVIEW), OVERVIEW, tmp_path / "some")
+
+
+@pytest.mark.parametrize("result", [1], indirect=True)
+def test_settings_of_others_are_left_alone(result, tmp_path):
+    before = dict(matplotlib.rcParams)
+    plots.draw(result, tmp_path)
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize("result", [1], indirect=True)
+def test_bad_input(result, tmp_path):
+    """One line that names what is wrong."""
+    with pytest.raises(InputError, match="no such file"):
+        plots.draw(tmp_path / "missing.h5")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot write pictures"):
+        plots.draw(result, tmp_path / "file")
+
+
+def test_a_failed_picture_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(canvas.os, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        canvas.save(Figure(), tmp_path / "picture.png")
+    assert not list(tmp_path.iterdir())
+
+
+def ring(count: int = 48) -> tuple[np.ndarray, np.ndarray]:
+    """An annulus 0.4 < r < 1."""
+    radius, angle = np.meshgrid(np.linspace(0.4, 1, 9), np.linspace(0, 2 * np.pi, count + 1)[:-1])
+    points = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).reshape(-1, 2)
+    cells = Triangulation(*points.T).triangles
+    inside = np.hypot(*points[cells].mean(axis=1).T) > 0.395
+    return points, cells[inside]
+
+
+def test_streamlines_do_not_cross_an_island():
+    """A uniform flow stops at the hole of an annulus, though it is not told of it."""
+    points, cells = ring()
+    surface = shapes.Surface(points, cells)
+    axes = Figure().subplots()
+    surface.streamlines(axes, np.tile([1.0, 0.2], (len(points), 1)))
+    (lines,) = axes.collections
+    segments = lines.get_segments()
+    assert len(segments) > 20
+    # Between neighbouring points too: no segment may jump over the hole.
+    along = np.linspace(0, 1, 9)[:, None, None]
+    for line in segments:
+        samples = (1 - along) * line[:-1] + along * line[1:]
+        assert np.linalg.norm(samples, axis=-1).min() > 0.39
+
+
+@pytest.mark.parametrize("level", [0.5, 0.37, 0.25])
+def test_section_is_exact(level):
+    """A cut through a box of tetrahedra has its area and its linear fields, on vertices or not."""
+    from mpi4py import MPI
+
+    from advdiff import domain
+
+    msh = domain.box(MPI.COMM_SELF, [0, 0, 0], [2, 1, 1], [4, 3, 4]).mesh
+    points, cells = msh.geometry.x, msh.geometry.dofmap
+    ends, weights, triangles = shapes.cut(points[:, 2] - level, cells)
+    cut = (1 - weights[:, None]) * points[ends[:, 0]] + weights[:, None] * points[ends[:, 1]]
+    np.testing.assert_allclose(cut[:, 2], level)
+    a, b, c = cut[triangles].transpose(1, 0, 2)[..., :2]
+    u, v = b - a, c - a
+    area = 0.5 * np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0])
+    assert area.min() > 1e-12
+    np.testing.assert_allclose(area.sum(), 2.0)
+
+
+def test_snapshots_at_equal_steps(tmp_path):
+    """Six at most, the last among them, the initial state first where it is known."""
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file["time"] = np.arange(1, 11) / 10
+        file["theta"] = np.arange(1, 11)[:, None] * np.ones((1, 4))
+        source = pictures.Source(file)
+        times, values = source.snapshots("theta", "estimate/initial")
+        np.testing.assert_allclose(times, [0.2, 0.4, 0.6, 0.8, 1.0])
+        np.testing.assert_allclose(values[:, 0], 10 * times)
+        file["estimate/initial"] = np.zeros(4)
+        times, _ = source.snapshots("theta", "estimate/initial")
+        np.testing.assert_allclose(times, [0, 0.2, 0.4, 0.6, 0.8, 1.0])

@@ -12,7 +12,7 @@ from petsc4py import PETSc
 from advdiff.errors import InputError, on_root
 from advdiff.problem import Problem
 
-DAMAGE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile)
+DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile)
 
 
 class Checkpoint:
@@ -61,6 +61,8 @@ class Checkpoint:
                 with np.load(self.path, allow_pickle=False) as file:
                     saved = {name: file[name] for name in ("m", "reference", "mark")}
                 reference = float(saved["reference"])
+                if not (reference > 0 and np.isfinite(saved["m"]).all()):
+                    raise ValueError("not numbers to go on from")
             except DAMAGE:
                 raise InputError(
                     f"--resume: {self.path} is damaged; run without --resume"

@@ -212,7 +212,7 @@ def check_writable(path: Path) -> None:
         raise InputError(f"output.file: the folder {folder} does not exist; create it")
     if path.is_dir():
         raise InputError(f"output.file: {path} is a folder; give the name of a file")
-    if path.suffix == ".xdmf":
+    if path.suffix == ".vtkhdf":
         raise InputError(
             f"output.file: {path} is the name for ParaView's file beside the result; end it in .h5"
         )

@@ -127,7 +127,7 @@ class TimeTable(Table):
         """The output times, increasing, without 0."""
         if isinstance(self.outputs, list):
             return list(self.outputs)
-        return [self.final * (k + 1) / self.outputs for k in range(self.outputs)]
+        return [self.final * ((k + 1) / self.outputs) for k in range(self.outputs)]
 
 
 class SolverTable(Table):

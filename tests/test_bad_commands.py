@@ -28,14 +28,16 @@ file = "obs.csv"
 diffusivity = true
 """
 
+MFN = ("--set", "solver.method=krylov")
+
 COMMANDS = {
     "no file": (["run", "none.toml"], 2, "none.toml: No such file"),
     "bad key": (["check", "e.toml", "--set", "physics.diffusivty=1"], 2, "'diffusivity'"),
     "sensor outside": (["run", "invert.toml"], 2, "row 3: the sensor at (2, 0.5)"),
     "too large": (["run", "e.toml", "--set", "domain.cells=[1000000000, 4000]"], 2, "memory"),
     "overwrites": (["run", "e.toml", "--output", "e.toml"], 2, "is the experiment file"),
-    "PETSc option": (["check", "e.toml", "-advdiff_mfn_type", "nonsense"], 2, "nonsense"),
-    "PETSc number": (["check", "e.toml", "-advdiff_mfn_ncv", "many"], 2, "many"),
+    "PETSc option": (["check", "e.toml", *MFN, "-advdiff_mfn_type", "nonsense"], 2, "nonsense"),
+    "PETSc number": (["check", "e.toml", *MFN, "-advdiff_mfn_ncv", "many"], 2, "many"),
     "TAO": (["check", "fine.toml", "-tao_type", "nls"], 2, "-tao_type nls"),
     "options file": (["check", "e.toml", "-options_file", "none"], 2, "none: no such file"),
     "one dash": (["run", "e.toml", "-output", "x.h5"], 2, "--output"),

@@ -33,7 +33,7 @@ def test_defaults(experiment):
     assert isinstance(table.physics.diffusivity, float)  # an integer is a number
     assert (table.physics.velocity, table.physics.source, table.physics.initial) == (None, None, 0)
     assert table.time.times == pytest.approx([0.2 * (k + 1) for k in range(10)])
-    assert (table.solver.method, table.solver.tolerance) == ("krylov", 1e-8)
+    assert (table.solver.method, table.solver.tolerance) == ("auto", 1e-8)
     assert table.text == TEXT
 
 

@@ -335,7 +335,7 @@ class FaberEngine:
     def _report(self, expansion: Expansion, growth: float) -> dict[str, Any]:
         ellipse, region = expansion.ellipse, self._choice.region
         report = {
-            "engine": self.name,
+            "method": self.name,
             "tolerance": self.options.tolerance,
             "bound": expansion.bound,
             "rounding": ellipse.rounding(expansion.times[-1]),

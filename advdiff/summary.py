@@ -8,7 +8,6 @@ import h5py
 
 from advdiff.store import open_result
 
-
 SOLVER = (
     *("method", "reason", "tolerance", "products", "solves", "actions", "quadrature_nodes"),
     *("bound", "error_bound", "error_estimate", "evaluations"),

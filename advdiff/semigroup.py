@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from petsc4py import PETSc
 
+from advdiff.expm.auto import AutoEngine
+from advdiff.expm.ellipse import Ellipse
 from advdiff.expm.engine import Engine, Solution
 from advdiff.expm.faber import FaberEngine, FaberOptions
 from advdiff.expm.generator import Generator
@@ -50,11 +52,23 @@ class SolverOptions:
 
 def make_engine(generator: Generator, options: SolverOptions) -> Engine:
     """The engine that the options ask for (collective)."""
-    method = options.method
-    if method == "auto":
-        method = "faber" if generator.mass.is_diagonal else "shift-invert"
+    if options.method == "auto":
+        return AutoEngine(
+            generator,
+            options.tolerance,
+            lambda choice: _engine(generator, options, choice.method, choice.ellipse),
+        )
+    return _engine(generator, options, options.method)
+
+
+def _engine(
+    generator: Generator, options: SolverOptions, method: str, ellipse: Ellipse | None = None
+) -> Engine:
     if method == "faber":
-        return FaberEngine(generator, FaberOptions(options.tolerance, GIB * options.memory))
+        faber = FaberOptions(options.tolerance, GIB * options.memory)
+        # the ellipse of the choice saves a search, but knows nothing of -advdiff_faber_ options
+        untouched = faber.from_petsc("advdiff_faber_") == faber
+        return FaberEngine(generator, faber, ellipse=ellipse if untouched else None)
     if method == "shift-invert":
         return ShiftInvert(
             generator, ShiftInvertOptions(options.tolerance, dimension=options.dimension)

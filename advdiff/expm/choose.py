@@ -95,7 +95,7 @@ def choose(
     ellipse = search(bounds(generator), times[-1], tolerance)
     try:
         terms = expand(ellipse, times, tolerance).terms
-    except ValueError as error:
+    except ConvergenceError as error:
         return Choice("shift-invert", f"no Faber recurrence: {error}", predicted)
     products, cost = _product_cost(terms, size, entries, gradient)
     predicted |= {"products": products, "faber_cost": cost}

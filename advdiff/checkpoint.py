@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
+from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff.errors import InputError, on_root
 from advdiff.problem import Problem
+from advdiff.store import open_parallel
 
-DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile)
+DAMAGE = (OSError, KeyError, TypeError, ValueError)
 
 
 class Checkpoint:
     """m, the first gradient norm, and a mark of the experiment they belong to.
 
-    Rank 0 reads and writes it whole: a damaged file must not leave the others waiting.
+    Every rank writes and reads its own share.  Rank 0 looks at the file first: a damaged one must
+    not leave the others waiting.
 
     Args:
         problem: gives the layout of m.
@@ -31,19 +34,12 @@ class Checkpoint:
 
     def save(self, m: PETSc.Vec, reference: float) -> None:
         """Write m and where the run is (collective), by a temporary name."""
-        mark = self._mark()
-        scatter, whole = PETSc.Scatter.toZero(m)
-        scatter.scatter(m, whole)
-
-        def write() -> None:
-            temporary = self.path.with_name(f"{self.path.name}.partial")
-            with open(temporary, "wb") as file:
-                np.savez(file, m=whole.array_r, reference=reference, mark=mark)
-            temporary.replace(self.path)
-
-        on_root(self.problem.comm, write)
-        scatter.destroy()
-        whole.destroy()
+        temporary = self.path.with_name(f"{self.path.name}.partial")
+        start, stop = m.getOwnershipRange()
+        with open_parallel(temporary, self.problem.comm) as file:
+            file.attrs["reference"], file.attrs["mark"] = reference, self._mark()
+            file.create_dataset("m", shape=(m.getSize(),), dtype="f8")[start:stop] = m.array_r
+        on_root(self.problem.comm, lambda: temporary.replace(self.path))
 
     def load(self) -> tuple[PETSc.Vec, float]:
         """The saved m, and the gradient norm at the first guess (collective).
@@ -51,34 +47,37 @@ class Checkpoint:
         Raises:
             InputError: where there is none, or it is of another problem, or damaged.
         """
-        mark, m = self._mark(), self.problem.unknowns.vector()
-        scatter, whole = PETSc.Scatter.toZero(m)
+        comm, mark, m = self.problem.comm, self._mark(), self.problem.unknowns.vector()
+        damaged = InputError(f"--resume: {self.path} is damaged; run without --resume")
 
-        def read() -> float:
+        def look() -> float:
             if not self.path.is_file():
                 raise InputError(f"--resume: no checkpoint {self.path}; run without --resume")
             try:
-                with np.load(self.path, allow_pickle=False) as file:
-                    saved = {name: file[name] for name in ("m", "reference", "mark")}
-                reference = float(saved["reference"])
-                if not (reference > 0 and np.isfinite(saved["m"]).all()):
-                    raise ValueError("not numbers to go on from")
+                with h5py.File(self.path, "r") as file:
+                    reference, saved = float(file.attrs["reference"]), file.attrs["mark"]
+                    shape = file["m"].shape
             except DAMAGE:
+                raise damaged from None
+            if saved != mark or shape != (m.getSize(),):
                 raise InputError(
-                    f"--resume: {self.path} is damaged; run without --resume"
-                ) from None
-            if str(saved["mark"]) != mark or saved["m"].shape != (whole.getSize(),):
-                raise InputError(
-                    f"--resume: {self.path} is of another experiment or number of ranks; run "
+                    f"--resume: {self.path} is of another experiment or division among ranks; run "
                     "without --resume"
                 )
-            whole.setArray(saved["m"])
+            if not reference > 0:
+                raise damaged
             return reference
 
-        reference = on_root(self.problem.comm, read)
-        scatter.scatter(whole, m, mode=PETSc.ScatterMode.REVERSE)
-        scatter.destroy()
-        whole.destroy()
+        reference = on_root(comm, look)
+        start, stop = m.getOwnershipRange()
+        try:
+            with h5py.File(self.path, "r") as file:
+                m.setArray(file["m"][start:stop])
+            whole = bool(np.isfinite(m.array_r).all())
+        except DAMAGE:
+            whole = False
+        if not comm.allreduce(whole, MPI.LAND):
+            raise damaged
         return m, reference
 
     def remove(self) -> None:
@@ -94,5 +93,8 @@ class Checkpoint:
         for array in (readings.points, readings.times, readings.values, readings.std):
             digest.update(np.ascontiguousarray(array).tobytes())
         if not problem.unknowns.is_small:  # fields are in the order of the ranks
-            digest.update(str(problem.comm.size).encode())
+            space = problem.operator.space
+            owned = space.dofmap.index_map.size_local
+            mine = hashlib.sha256(space.tabulate_dof_coordinates()[:owned].tobytes()).digest()
+            digest.update(b"".join(problem.comm.allgather(mine)))
         return digest.hexdigest()

@@ -18,6 +18,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from mpi4py import MPI
 from petsc4py import PETSc
 
 import advdiff
@@ -154,6 +155,22 @@ class Store:
         self._describe(dataset, ("vertex",) if scalar else ("vertex", "dim"), "1", long_name)
 
 
+def open_parallel(path: Path, comm: MPI.Comm) -> h5py.File:
+    """A new HDF5 file that all ranks write to (collective).
+
+    Raises:
+        InputError: where several ranks have an h5py that was built for one.
+    """
+    if comm.size == 1:
+        return h5py.File(path, "w")
+    if not h5py.get_config().mpi:
+        raise InputError(
+            f"output.file: this h5py cannot write {path} from {comm.size} ranks; install a "
+            "parallel h5py (Debian: python3-h5py-mpi)"
+        )
+    return h5py.File(path, "w", driver="mpio", comm=comm)
+
+
 @contextmanager
 def create(path: Path, domain: Domain, attributes: Mapping[str, Any]):
     """Open a result file for writing (collective); it appears under ``path`` only when whole.
@@ -169,15 +186,7 @@ def create(path: Path, domain: Domain, attributes: Mapping[str, Any]):
         temporary.unlink(missing_ok=True)
 
     on_root(comm, prepare)
-    if comm.size > 1:
-        if not h5py.get_config().mpi:
-            raise InputError(
-                f"output.file: this h5py cannot write {path} from {comm.size} ranks; install a "
-                "parallel h5py (Debian: python3-h5py-mpi)"
-            )
-        file = h5py.File(temporary, "w", driver="mpio", comm=comm)
-    else:
-        file = h5py.File(temporary, "w")
+    file = open_parallel(temporary, comm)
     try:
         store = Store(file, domain)
         store.attributes(

@@ -243,7 +243,7 @@ def test_a_failed_run_leaves_the_last_result_and_no_hang(tmp_path):
 OVERFLOWS = [
     {"physics.initial": "1e300*x"},
     {"physics.velocity": ["1e200", "0"]},
-    {"time.final": 1.5e308},
+    {"solver.method": "krylov", "time.final": 1.5e308},
     {"solver.method": "expokit", "physics.diffusivity": 1e300},
     INVERT | {"observations.std": 1e-300},
 ]

@@ -5,10 +5,10 @@ The file is TOML.  Paths in it are relative to the file itself.  Its tables are 
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-import tomllib
 from mpi4py import MPI
 from pydantic import ValidationError
 

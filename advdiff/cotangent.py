@@ -6,10 +6,10 @@ scalar Φ of K and F,
     dΦ = Σ_ab Ḡ_ab dK_ab + (dΦ/dF)·dF = Σ_cells Σ_ab Ḡ_ab dk_ab(cell) + …,
 
 and dk_ab is UFL's derivative of the one form k(θ, φ).  Its two arguments become functions that are
-discontinuous between cells: in pass a the test function is the a-th basis function of every cell
-at once, the trial function the a-th row of every cell's block of Ḡ.  As many passes as an element
-has nodes, through the same form and the same assembler as K, once a gradient, give ∂Φ/∂control for
-every control, however many parameters stand behind it.
+discontinuous between cells, one pair for each node a of a cell: φ_a the a-th basis function of
+every cell at once, θ_a the a-th row of every cell's block of Ḡ.  Then Σ_a k(θ_a, φ_a), through the
+same form and the same assembler as K, once a gradient, gives ∂Φ/∂control for every control, however
+many parameters stand behind it.
 """
 
 from __future__ import annotations
@@ -54,9 +54,13 @@ class OperatorCotangent:
             self._source_form = fem.form(self._dual * test * operator.domain.dx)
         if not self._names:
             return
-        broken = fem.functionspace(operator.domain.mesh, ("DG", operator.degree))
-        self._left, self._right = fem.Function(broken), fem.Function(broken)
-        value = operator.form(self._right, self._left)
+        nodes = operator.space.dofmap.dof_layout.num_dofs
+        broken = fem.functionspace(operator.domain.mesh, ("DG", operator.degree, (nodes,)))
+        self._rows_of_blocks, basis = fem.Function(broken), fem.Function(broken)
+        self._broken = broken.dofmap.list
+        for a in range(nodes):
+            basis.x.array[nodes * self._broken[:, a] + a] = 1.0
+        value = sum(operator.form(self._rows_of_blocks[a], basis[a]) for a in range(nodes))
         self._forms = {
             name: fem.form(ufl.derivative(value, operator.controls[name])) for name in self._names
         }
@@ -78,7 +82,6 @@ class OperatorCotangent:
         self._place[self._own[order]] = np.arange(len(self._own))
         owned = operator.domain.mesh.topology.index_map(operator.domain.dim).size_local
         self._cells = operator.space.dofmap.list[:owned]
-        self._broken = self._left.function_space.dofmap.list[:owned]
 
     def reset(self) -> None:
         """Ḡ = 0 and all gradients 0."""
@@ -130,17 +133,12 @@ class OperatorCotangent:
         )
         matrix.destroy()
         local.destroy()
-        left, right = (f.x.array for f in (self._left, self._right))
-        part = {name: vector.duplicate() for name, vector in self.gradient.items()}
-        for a in range(self._cells.shape[1]):
-            left[:] = 0.0
-            left[self._broken[:, a]] = 1.0
-            right[self._broken] = blocks[:, a, :]
-            for name, form in self._forms.items():
-                self._assemble(part[name], form)
-                self.gradient[name].axpy(1.0, part[name])
-        for vector in part.values():
-            vector.destroy()
+        nodes = blocks.shape[1]
+        rows = self._rows_of_blocks.x.array.reshape(-1, nodes)
+        # node b of θ_a holds Ḡ_ab
+        rows[self._broken[: len(blocks)]] = blocks.transpose(0, 2, 1)
+        for name, form in self._forms.items():
+            self._assemble(self.gradient[name], form)
 
     @staticmethod
     def _assemble(vector: PETSc.Vec, form: fem.Form) -> None:

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +194,7 @@ def create(path: Path, domain: Domain, attributes: Mapping[str, Any]):
                 "advdiff_version": advdiff.__version__,
                 "format": FORMAT,
                 "ranks": comm.size,
-                "created_at": comm.bcast(datetime.now(timezone.utc).isoformat(timespec="seconds")),
+                "created_at": comm.bcast(datetime.now(UTC).isoformat(timespec="seconds")),
                 **attributes,
                 "complete": False,
             }

@@ -41,6 +41,8 @@ def _marched(ts: PETSc.TS, case: Case, final: float) -> list[np.ndarray]:
     ts.setMaxSteps(10**9)
     for time in case.times(final):
         ts.setMaxTime(time)
+        # the next step was chosen with the last end in view, and must not pass the new one
+        ts.setTimeStep(min(ts.getTimeStep(), time - ts.getTime()))
         ts.setConvergedReason(PETSc.TS.ConvergedReason.CONVERGED_ITERATING)
         while ts.getTime() < time * (1.0 - 1e-9):
             ts.step()

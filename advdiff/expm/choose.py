@@ -41,7 +41,7 @@ SHARPER = 0.1
 SOLVE = 1.6
 TRANSPOSED = 2.2
 # Entries of the factors and nanoseconds of a factorisation, by dimension of the mesh.
-FILL = {2: lambda n: n * max(8.0 * math.log2(n) - 49.0, 7.0), 3: lambda n: 12.0 * n ** (4.0 / 3.0)}
+FILL = {2: lambda n: n * max(8.0 * math.log2(n) - 49.0, 7.0), 3: lambda n: 18.0 * n ** (4.0 / 3.0)}
 FACTOR = {2: lambda n: 24.0 * n**1.5, 3: lambda n: 7.0 * n**2}
 # Rows of P1 (and P2) matrices have fewer entries than this in two dimensions.
 _ROW = 13.0

@@ -82,10 +82,10 @@ def steps_needed(name: str, dim: int, kappa: float, final: float, tolerance: flo
 class Forward:
     """All rows, remembering what was hopeless on coarser meshes."""
 
-    def __init__(self, minute: float = 60.0, share: float = 1.0):
+    def __init__(self, minute: float = 60.0):
         self._ratios: dict[tuple, float] = {}
         self._steps: dict[tuple, int] = {}
-        self._minute, self._share = minute, share
+        self._minute = minute
 
     def rows(self, configuration: tuple) -> Iterator[dict]:
         dim, n, kappa, final, tolerances, patient = configuration
@@ -122,7 +122,7 @@ class Forward:
                 notes[name] = f"{old:.0f} × auto on a coarser mesh"
             if name in notes:
                 continue
-            allowed = self._minute if patient else max(2.0, self._share * HOPELESS * best)
+            allowed = self._minute if patient else min(max(2.0, HOPELESS * best), self._minute)
             try:
                 if name in STEPPED:
                     results[name] = self._stepped(name, case, final, tolerance, allowed)

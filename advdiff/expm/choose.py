@@ -97,7 +97,9 @@ def choose(
         reason = f"the mass is not diagonal, about {solves:.0f} solves are predicted"
         return Choice("shift-invert", reason, predicted)
     try:
-        ellipse, products, cost = _recurrence(generator, times, tolerance, entries, gradient)
+        ellipse, products, cost = _recurrence(
+            generator, times, tolerance, entries, gradient, predicted["shift_invert_cost"]
+        )
     except ValueError as error:
         return Choice("shift-invert", f"no Faber recurrence: {error}", predicted)
     predicted |= {"products": products, "faber_cost": cost}
@@ -117,9 +119,10 @@ def _recurrence(
     tolerance: float,
     entries: float,
     gradient: bool,
+    rival: float,
 ) -> tuple[Ellipse, int, float]:
     """Ellipse, number of products and their cost; from quick bounds of the numerical range where
-    sharp ones would cost more than they save.
+    sharp ones would cost more than they save, or not bring the cost below the rival's.
 
     Raises:
         ValueError: the tolerance is below what rounding allows.
@@ -132,7 +135,8 @@ def _recurrence(
 
     if math.isfinite(generator.flow_bound):
         found = tried(_quick_bounds(generator))
-        if SHARPER * found[2] <= BOUNDS * entries:
+        saved = SHARPER * found[2]
+        if saved <= BOUNDS * entries or found[2] - 2.0 * saved > rival:
             return found
     return tried(bounds(generator))
 

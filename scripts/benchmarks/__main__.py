@@ -5,8 +5,9 @@
 Seconds are the best of up to three runs, rivals in turn with ours, and include all that depends on
 the matrix (bounds, factorisations, automatic choice) but not its assembly.  Error: of the states,
 relative to ‖θ0‖, or of the gradient, relative to its norm, against a far tighter run of another
-engine.  Memory: by how much the resident size rose during the run.  ratio: to the fastest.  A
-rival over its limit, or hopeless on a coarser mesh, is skipped; ≈ is extrapolated from few steps.
+engine.  Memory: by how much the resident size rose during the run.  Ratio: to the fastest with an
+error within three tolerances.  A rival over its limit, or hopeless on a coarser mesh, is skipped;
+≈ is extrapolated from few steps.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small meshes, under two minutes")
     parser.add_argument("--full", action="store_true", help="every row of the grid")
     parser.add_argument("--only", default="forward,gradient,scaling", help="parts, by commas")
+    parser.add_argument("--meshes", default="", help="forward on these alone: 2-D 256,3-D 64")
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args()
     parts = options.only.split(",")
@@ -45,6 +47,9 @@ def main() -> None:
 
         forward = Forward()
         for configuration in configurations(options.quick, options.full):
+            dim, n = configuration[:2]
+            if options.meshes and f"{dim}-D {n}" not in options.meshes.split(","):
+                continue
             found = list(forward.rows(configuration))
             for tolerance in configuration[4]:
                 table = [row for row in found if row["tolerance"] == tolerance]

@@ -26,7 +26,7 @@ from petsc4py import PETSc
 from advdiff.errors import ConvergenceError
 from advdiff.expm.ellipse import Ellipse, expand, search
 from advdiff.expm.generator import Generator
-from advdiff.expm.numerical_range import bounds
+from advdiff.expm.numerical_range import NumericalRange, bounds
 from advdiff.expm.rational_filter import design_filter
 
 # Nanoseconds.  A product, an entry of K; a vector added to another, an entry; a sampled product of
@@ -34,11 +34,14 @@ from advdiff.expm.rational_filter import design_filter
 PRODUCT = 0.6
 AXPY = 0.35
 PAIR = 1.0
+# Sharp bounds of the numerical range, an entry of K; the share of the products that they save.
+BOUNDS = 85.0
+SHARPER = 0.1
 # A triangular solve, an entry of the factors, and the factor by which the transposed one is slower.
 SOLVE = 1.6
 TRANSPOSED = 2.2
 # Entries of the factors and nanoseconds of a factorisation, by dimension of the mesh.
-FILL = {2: lambda n: n * max(8.0 * math.log2(n) - 49.0, 7.0), 3: lambda n: 12.0 * n ** (4.0 / 3.0)}
+FILL = {2: lambda n: n * max(8.0 * math.log2(n) - 49.0, 7.0), 3: lambda n: 18.0 * n ** (4.0 / 3.0)}
 FACTOR = {2: lambda n: 24.0 * n**1.5, 3: lambda n: 7.0 * n**2}
 # Rows of P1 (and P2) matrices have fewer entries than this in two dimensions.
 _ROW = 13.0
@@ -56,7 +59,8 @@ class Choice:
         predicted: counts and costs by name, plain numbers fit for HDF5 attributes: ``products``
             and ``faber_cost`` where the mass is diagonal, ``solves`` and ``shift_invert_cost``
             (both costs in nanoseconds of the machine of the calibration).
-        ellipse: for :class:`~advdiff.expm.faber.FaberEngine`, to save it the search; or None.
+        ellipse: for :class:`~advdiff.expm.faber.FaberEngine`, which takes the predicted number of
+            products with it and need not search for one; None for shift-invert.
     """
 
     method: str
@@ -92,12 +96,12 @@ def choose(
     if not generator.mass.is_diagonal:
         reason = f"the mass is not diagonal, about {solves:.0f} solves are predicted"
         return Choice("shift-invert", reason, predicted)
-    ellipse = search(bounds(generator), times[-1], tolerance)
     try:
-        terms = expand(ellipse, times, tolerance).terms
+        ellipse, products, cost = _recurrence(
+            generator, times, tolerance, entries, gradient, predicted["shift_invert_cost"]
+        )
     except ConvergenceError as error:
         return Choice("shift-invert", f"no Faber recurrence: {error}", predicted)
-    products, cost = _product_cost(terms, size, entries, gradient)
     predicted |= {"products": products, "faber_cost": cost}
     count = f"{solves:.0f} solves" if math.isfinite(solves) else "no filter within its limits"
     reason = (
@@ -107,6 +111,51 @@ def choose(
     if cost <= predicted["shift_invert_cost"]:
         return Choice("faber", reason, predicted, ellipse)
     return Choice("shift-invert", reason, predicted)
+
+
+def _recurrence(
+    generator: Generator,
+    times: tuple[float, ...],
+    tolerance: float,
+    entries: float,
+    gradient: bool,
+    rival: float,
+) -> tuple[Ellipse, int, float]:
+    """Ellipse, number of products and their cost; from quick bounds of the numerical range where
+    sharp ones would cost more than they save, or not bring the cost below the rival's.
+
+    Raises:
+        ValueError: the tolerance is below what rounding allows.
+    """
+
+    def tried(region: NumericalRange) -> tuple[Ellipse, int, float]:
+        ellipse = search(region, times[-1], tolerance)
+        terms = expand(ellipse, times, tolerance).terms
+        return ellipse, *_product_cost(terms, generator.size, entries, gradient)
+
+    if math.isfinite(generator.flow_bound):
+        found = tried(_quick_bounds(generator))
+        saved = SHARPER * found[2]
+        if saved <= BOUNDS * entries or found[2] - 2.0 * saved > rival:
+            return found
+    return tried(bounds(generator))
+
+
+def _quick_bounds(generator: Generator) -> NumericalRange:
+    """Row sums of the symmetric and of the skew part, which bound their spectra (collective)."""
+    stiffness, unknown = generator.stiffness, PETSc.Mat.Structure.UNKNOWN_NONZERO_PATTERN
+    transposed = stiffness.transpose(PETSc.Mat())
+    sums = []
+    for sign in (1.0, -1.0):
+        part = stiffness.copy()
+        part.axpy(sign, transposed, structure=unknown)
+        part.diagonalScale(generator.mass.inverse)
+        sums.append(0.5 * part.norm(PETSc.NormType.NORM_INFINITY))
+        part.destroy()
+    transposed.destroy()
+    if not math.isfinite(sum(sums)):
+        raise ValueError("the stiffness matrix has entries that are not finite")
+    return NumericalRange(*sums, generator.flow_bound, method="row sums")
 
 
 def _product_cost(terms, size: int, entries: float, gradient: bool) -> tuple[int, float]:

@@ -19,25 +19,27 @@ from advdiff.expm.shift_invert import ShiftInvert, ShiftInvertOptions
 ALL_KEPT = 1e18
 
 
-def engine(method: str, case: Case, tolerance: float, memory: float = ALL_KEPT):
-    """A new engine; nothing is remembered from an earlier one."""
+def _solver(
+    method: str, case: Case, final: float, tolerance: float, memory: float, *, gradient: bool
+):
+    """A new engine, nothing remembered from an earlier one; and what was chosen."""
     ellipse.search.cache_clear()
     rational_filter._expand.cache_clear()
+    generator, found, label = case.generator, None, ""
+    if method == "auto":
+        choice = choose(generator, case.times(final), tolerance, gradient=gradient)
+        method, found, label = choice.method, choice.ellipse, f"{choice.method}, "
     if method == "faber":
-        return FaberEngine(case.generator, FaberOptions(tolerance=tolerance, memory=memory))
+        options = FaberOptions(tolerance=tolerance, memory=memory)
+        return FaberEngine(generator, options, ellipse=found), label
     if method == "shift-invert":
-        return ShiftInvert(case.generator, ShiftInvertOptions(tolerance=tolerance))
-    return MFNEngine(case.generator, MFNOptions(type=method, tolerance=tolerance))
+        return ShiftInvert(generator, ShiftInvertOptions(tolerance=tolerance)), label
+    return MFNEngine(generator, MFNOptions(type=method, tolerance=tolerance)), label
 
 
 def forward(method: str, case: Case, final: float, tolerance: float) -> tuple[list, str]:
     """States as arrays, and what was counted."""
-    label = ""
-    if method == "auto":
-        ellipse.search.cache_clear()
-        method = choose(case.generator, case.times(final), tolerance).method
-        label = f"{method}, "
-    solver = engine(method, case, tolerance)
+    solver, label = _solver(method, case, final, tolerance, ALL_KEPT, gradient=False)
     solution = solver.forward(case.initial, case.times(final))
     states = [state.array_r.copy() for state in solution.states]
     for state in solution.states:
@@ -61,16 +63,11 @@ def gradient(
     method: str, case: Case, final: float, tolerance: float, memory: float = ALL_KEPT
 ) -> tuple[tuple[np.ndarray, np.ndarray], str]:
     """Gradients of seventeen parameters and of all nodal velocities, and what was counted."""
-    if method == "auto":
-        ellipse.search.cache_clear()
-        rational_filter._expand.cache_clear()
-        method = choose(case.generator, case.times(final), tolerance, gradient=True).method
-    solver = engine(method, case, tolerance, memory)
+    solver, label = _solver(method, case, final, tolerance, memory, gradient=True)
     solution = solver.forward(case.initial, case.times(final), record=True)
     cotangent = PatternCotangent(case.generator.stiffness)
     pullback = solver.pull(solution, case.residuals(solution.states), cotangent)
     pullback.initial.destroy()
-    label = f"{method}, {_count(solver, solution.report)} forward"
-    if method == "shift-invert":
+    if hasattr(solution.tape, "destroy"):
         solution.tape.destroy()
-    return case.gradient(cotangent), label
+    return case.gradient(cotangent), label + _count(solver, solution.report) + " forward"

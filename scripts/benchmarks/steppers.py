@@ -41,8 +41,10 @@ def _marched(ts: PETSc.TS, case: Case, final: float) -> list[np.ndarray]:
     ts.setMaxSteps(10**9)
     for time in case.times(final):
         ts.setMaxTime(time)
+        # the next step was chosen with the last end in view, and must not pass the new one
+        ts.setTimeStep(min(ts.getTimeStep(), time - ts.getTime()))
         ts.setConvergedReason(PETSc.TS.ConvergedReason.CONVERGED_ITERATING)
-        while ts.getTime() < time * (1.0 - 1e-12):
+        while ts.getTime() < time * (1.0 - 1e-9):
             ts.step()
         states.append(state.array_r.copy())
     return states
@@ -159,7 +161,9 @@ class AdjointRungeKutta:
             return True
 
         ts.setRHSJacobianP(by_parameters, parameters)
+        PETSc.Options()["ts_trajectory_type"] = "memory"
         ts.setSaveTrajectory()
+        ts.setFromOptions()
         self._cost = [case.generator.vector()], [parameters.createVecRight()]
         ts.setCostGradients(*self._cost)
         ts.setTimeStep(self.length / self.steps)

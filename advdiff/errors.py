@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from mpi4py import MPI
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
 T = TypeVar("T")
 
@@ -63,6 +64,8 @@ def agreed(comm: MPI.Comm):
     The block itself must not communicate.  An exception on a single rank would otherwise leave
     the others waiting in their next collective call.
     """
+    from mpi4py import MPI
+
     error: Exception | None = None
     try:
         yield

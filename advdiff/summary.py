@@ -6,7 +6,7 @@ from pathlib import Path
 
 import h5py
 
-from advdiff.store import open_result
+from advdiff.result import open_result
 
 
 def lines(path: Path) -> list[str]:

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from advdiff.errors import InputError
 from advdiff.plots import canvas, pictures
-from advdiff.store import open_result
+from advdiff.result import open_result
 
 Picture: TypeAlias = Callable[[], Figure]
 

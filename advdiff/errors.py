@@ -42,6 +42,25 @@ def shortened(value: object, longest: int = 60) -> str:
     return text if len(text) <= longest else f"{text[:half]}...{text[-half:]}"
 
 
+class Alone:
+    """The communicator of a process that has no MPI."""
+
+    rank, size = 0, 1
+
+    def bcast(self, value: T, root: int = 0) -> T:
+        """``value``."""
+        return value
+
+
+def world() -> MPI.Comm | Alone:
+    """All ranks; without mpi4py, this process."""
+    try:
+        from mpi4py import MPI
+    except ImportError:
+        return Alone()
+    return MPI.COMM_WORLD
+
+
 def on_root(comm: MPI.Comm, function: Callable[[], T]) -> T:
     """Run ``function`` on rank 0; its result, or its exception, becomes that of all ranks."""
     result: T | None = None

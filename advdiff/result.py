@@ -82,11 +82,11 @@ class ResultFile:
         self, path: str, values, dims: Sequence[str], units: str = "1", long_name: str = ""
     ) -> h5py.Dataset:
         """A small array of numbers or strings, known on every rank; rank 0 writes it."""
-        values, kind = np.asarray(values), None
+        values = np.asarray(values)
         if values.dtype.kind == "U":  # of fixed length: parallel HDF5 writes no others
             values = np.char.encode(values, "utf-8")
-            kind = h5py.string_dtype("utf-8", max(1, values.dtype.itemsize))
-        dataset = self.file.create_dataset(path, shape=values.shape, dtype=kind or values.dtype)
+            values = values.astype(h5py.string_dtype("utf-8", values.dtype.itemsize))
+        dataset = self.file.create_dataset(path, shape=values.shape, dtype=values.dtype)
         if self.comm.rank == 0 and values.size:
             dataset[...] = values
         self._describe(dataset, dims, units, long_name)

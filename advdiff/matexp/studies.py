@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammainccinv, gammaincinv
 
-from .certificate import certificate
+from .certificate import certificates
 from .group import stationary_distribution
 from .laws import LAWS, random_rate_matrix, unit_entry
 from .methods import derivative
@@ -68,8 +68,9 @@ def surrogate_errors(
         error = derivative(Q, J, t, method) - exact
         frobenius[m] = np.linalg.norm(error, axis=(-2, -1))
         spectral[m] = np.linalg.norm(error, 2, axis=(-2, -1))
-        for r in range(certified):
-            bound[m, r] = certificate(Q[r, 0], J[r, 0], t, method).bound
+    for r in range(certified):
+        found = certificates(Q[r, 0], J[r, 0], t, methods)
+        bound[:, r] = [found[method].bound for method in methods]
     size = np.linalg.norm(exact, axis=(-2, -1))
     spectral_size = np.linalg.norm(exact, 2, axis=(-2, -1))
     return SurrogateErrors(tuple(methods), t, frobenius, spectral, size, spectral_size, bound)

@@ -5,15 +5,23 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import h5py
 import numpy as np
+from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff.errors import InputError, on_root
 from advdiff.problem import Problem
+from advdiff.result import open_parallel
+
+DAMAGE = (OSError, KeyError, TypeError, ValueError)
 
 
 class Checkpoint:
     """m, the first gradient norm, and a mark of the experiment they belong to.
+
+    Every rank writes and reads its own share.  Rank 0 looks at the file first: a damaged one must
+    not leave the others waiting.
 
     Args:
         problem: gives the layout of m.
@@ -26,20 +34,12 @@ class Checkpoint:
 
     def save(self, m: PETSc.Vec, reference: float) -> None:
         """Write m and where the run is (collective), by a temporary name."""
-        comm = self.problem.comm
         temporary = self.path.with_name(f"{self.path.name}.partial")
-        viewer = PETSc.Viewer().createBinary(str(temporary), "w", comm=comm)
-        head = self._head(reference)
-        head.view(viewer)
-        m.view(viewer)
-        viewer.destroy()
-        head.destroy()
-
-        def move() -> None:
-            temporary.replace(self.path)
-            temporary.with_name(f"{temporary.name}.info").unlink(missing_ok=True)
-
-        on_root(comm, move)
+        start, stop = m.getOwnershipRange()
+        with open_parallel(temporary, self.problem.comm) as file:
+            file.attrs["reference"], file.attrs["mark"] = reference, self._mark()
+            file.create_dataset("m", shape=(m.getSize(),), dtype="f8")[start:stop] = m.array_r
+        on_root(self.problem.comm, lambda: temporary.replace(self.path))
 
     def load(self) -> tuple[PETSc.Vec, float]:
         """The saved m, and the gradient norm at the first guess (collective).
@@ -47,46 +47,45 @@ class Checkpoint:
         Raises:
             InputError: where there is none, or it is of another problem, or damaged.
         """
-        comm = self.problem.comm
-        if not on_root(comm, self.path.is_file):
-            raise InputError(f"--resume: no checkpoint {self.path}; run without --resume")
-        mine = self._head(0.0)
-        head, m = mine.duplicate(), self.problem.unknowns.vector()
-        viewer = PETSc.Viewer().createBinary(str(self.path), "r", comm=comm)
+        comm, mark, m = self.problem.comm, self._mark(), self.problem.unknowns.vector()
+        damaged = InputError(f"--resume: {self.path} is damaged; run without --resume")
+
+        def look() -> float:
+            if not self.path.is_file():
+                raise InputError(f"--resume: no checkpoint {self.path}; run without --resume")
+            try:
+                with h5py.File(self.path, "r") as file:
+                    reference, saved = float(file.attrs["reference"]), file.attrs["mark"]
+                    shape = file["m"].shape
+            except DAMAGE:
+                raise damaged from None
+            if saved != mark or shape != (m.getSize(),):
+                raise InputError(
+                    f"--resume: {self.path} is of another experiment or division among ranks; run "
+                    "without --resume"
+                )
+            if not reference > 0:
+                raise damaged
+            return reference
+
+        reference = on_root(comm, look)
+        start, stop = m.getOwnershipRange()
         try:
-            head.load(viewer)
-            mine.axpy(-1.0, head)
-            reference = comm.bcast(None if comm.rank else float(head.array_r[0]))
-            same = comm.bcast(None if comm.rank else bool(mine.array_r[1] == 0.0))
-            if same:
-                m.load(viewer)
-        except PETSc.Error:
-            raise InputError(f"--resume: {self.path} is damaged; run without --resume") from None
-        finally:
-            viewer.destroy()
-        if not same:
-            raise InputError(
-                f"--resume: {self.path} is of another experiment or number of ranks; run without "
-                "--resume"
-            )
-        if not np.isfinite(m.norm()) or not reference > 0:
-            raise InputError(f"--resume: {self.path} is damaged; run without --resume")
+            with h5py.File(self.path, "r") as file:
+                m.setArray(file["m"][start:stop])
+            whole = bool(np.isfinite(m.array_r).all())
+        except DAMAGE:
+            whole = False
+        if not comm.allreduce(whole, MPI.LAND):
+            raise damaged
         return m, reference
 
     def remove(self) -> None:
         """Forget it (collective)."""
         on_root(self.problem.comm, lambda: self.path.unlink(missing_ok=True))
 
-    def _head(self, reference: float) -> PETSc.Vec:
-        comm = self.problem.comm
-        head = PETSc.Vec().createMPI((0 if comm.rank else 2, 2), comm=comm)
-        if comm.rank == 0:
-            head.setArray([reference, self._mark()])
-        head.assemble()
-        return head
-
-    def _mark(self) -> float:
-        """A number that differs where m would mean something else."""
+    def _mark(self) -> str:
+        """Text that differs where m would mean something else (collective)."""
         problem = self.problem
         parts = {"domain", "physics", "unknowns", "prior"}
         digest = hashlib.sha256(problem.experiment.model_dump_json(include=parts).encode())
@@ -94,5 +93,8 @@ class Checkpoint:
         for array in (readings.points, readings.times, readings.values, readings.std):
             digest.update(np.ascontiguousarray(array).tobytes())
         if not problem.unknowns.is_small:  # fields are in the order of the ranks
-            digest.update(str(problem.comm.size).encode())
-        return float(int.from_bytes(digest.digest()[:6], "big"))
+            space = problem.operator.space
+            owned = space.dofmap.index_map.size_local
+            mine = hashlib.sha256(space.tabulate_dof_coordinates()[:owned].tobytes()).digest()
+            digest.update(b"".join(problem.comm.allgather(mine)))
+        return digest.hexdigest()

@@ -25,3 +25,15 @@ def interpolation_points(space: fem.FunctionSpace) -> np.ndarray:
     """Reference points at which ``space`` is interpolated; a method up to 0.9, a property since."""
     points = space.element.interpolation_points
     return points() if callable(points) else points
+
+
+def cell_nodes(msh: mesh.Mesh) -> np.ndarray:
+    """Geometry nodes of each local cell, (cell, node); ``dofmap`` up to 0.10, a list since."""
+    geometry = msh.geometry
+    return geometry.dofmaps[0] if hasattr(geometry, "dofmaps") else geometry.dofmap
+
+
+def coordinate_map(msh: mesh.Mesh):
+    """The map from the reference cell; ``cmap`` up to 0.10, a list since."""
+    geometry = msh.geometry
+    return geometry.cmaps[0] if hasattr(geometry, "cmaps") else geometry.cmap

@@ -5,10 +5,10 @@ The file is TOML.  Paths in it are relative to the file itself.  Its tables are 
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-import tomllib
 from mpi4py import MPI
 from pydantic import ValidationError
 
@@ -57,7 +57,7 @@ def load(
         data = tomllib.loads(text.replace("\r\n", "\n"))
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not valid TOML: {reason}; mend that line") from None
+        raise InputError(f"{path}: not valid TOML: {reason}; mend it") from None
     for setting in overrides:
         _override(data, setting)
     return parse(data, path, text)

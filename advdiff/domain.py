@@ -105,9 +105,9 @@ class VertexOrder:
         if key not in self._scatters:
             msh = self._domain.mesh
             layout = space.dofmap.dof_layout
-            corners = [layout.entity_dofs(0, i)[0] for i in range(msh.geometry.dofmap.shape[1])]
+            corners = [layout.entity_dofs(0, i)[0] for i in range(compat.cell_nodes(msh).shape[1])]
             dofs = space.dofmap.list[:, corners].ravel()
-            nodes = msh.geometry.dofmap.ravel()
+            nodes = compat.cell_nodes(msh).ravel()
             local = dofs < space.dofmap.index_map.size_local
             dofs, first = np.unique(dofs[local], return_index=True)
             original = msh.geometry.input_global_indices[nodes[local][first]]
@@ -142,7 +142,7 @@ class VertexOrder:
         """Original indices (n) of the cells owned here and of their corners (n, corners)."""
         msh = self._domain.mesh
         owned = msh.topology.index_map(msh.topology.dim).size_local
-        corners = msh.geometry.input_global_indices[msh.geometry.dofmap[:owned]]
+        corners = msh.geometry.input_global_indices[compat.cell_nodes(msh)[:owned]]
         return msh.topology.original_cell_index[:owned], corners
 
 
@@ -241,8 +241,9 @@ def gmsh_file(comm: MPI.Comm, path: Path, mesh_size: float | None, key: str) -> 
         return dim, names
 
     def limit_cells(model):
-        dim, box = model.getDimension(), model.getBoundingBox(-1, -1)
+        dim = model.getDimension()
         if mesh_size is not None and dim > 0:
+            box = model.getBoundingBox(-1, -1)
             sides = [b - a for a, b in zip(box[:dim], box[3 : 3 + dim], strict=True)]
             cells = float(np.prod([max(s / mesh_size, 1.0) for s in sides])) * (1, 1, 2, 6)[dim]
             what = f"domain.mesh_size = {mesh_size:g}"

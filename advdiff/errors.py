@@ -23,6 +23,10 @@ class InputError(ValueError):
     """
 
 
+class NotFinite(ValueError, FloatingPointError):
+    """A matrix or vector has entries that are not finite numbers."""
+
+
 class ConvergenceError(RuntimeError):
     """An iteration stopped short of its tolerance; the message says what was reached."""
 

@@ -56,7 +56,8 @@ def _require_finite(function: fem.Function, key: str) -> None:
     space = function.function_space
     comm, dim = space.mesh.comm, space.mesh.geometry.dim
     owned = space.dofmap.index_map.size_local
-    values = function.x.array[: owned * space.dofmap.index_map_bs].reshape(owned, -1)
+    size = space.dofmap.index_map_bs
+    values = function.x.array[: owned * size].reshape(owned, size)
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     count = comm.allreduce(len(bad), MPI.SUM)
     if count == 0:

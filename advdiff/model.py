@@ -134,4 +134,5 @@ class TransportLinearisation:
             pullback = self.engine.pull(self.solution, residuals, model.cotangent)
         if at_start is not None:
             pullback.initial.axpy(1.0, at_start)
-        return model.unknowns.pull({**model.cotangent.gradient, "initial": pullback.initial})
+        gradient = model.cotangent.pull(pullback.load)
+        return model.unknowns.pull({**gradient, "initial": pullback.initial})

@@ -18,6 +18,7 @@ from dolfinx import geometry
 from mpi4py import MPI
 from petsc4py import PETSc
 
+from advdiff import compat
 from advdiff.errors import InputError, on_root, shortened, suggestion
 from advdiff.operator import Operator
 
@@ -261,10 +262,10 @@ class Sensors:
             nnz=(width, width),
             comm=self._comm,
         )
-        element, cmap = space.element.basix_element, msh.geometry.cmap
+        element, cmap = space.element.basix_element, compat.coordinate_map(msh)
         to_global = space.dofmap.index_map.local_to_global
         for i in np.flatnonzero((holder == lowest) & (cells >= 0)):
-            corners = msh.geometry.x[msh.geometry.dofmap[cells[i]]][:, : msh.geometry.dim]
+            corners = msh.geometry.x[compat.cell_nodes(msh)[cells[i]]][:, : msh.geometry.dim]
             reference = cmap.pull_back(padded[i : i + 1, : msh.geometry.dim], corners)
             values = element.tabulate(0, reference)[0, 0, :, 0]
             columns = to_global(space.dofmap.cell_dofs(cells[i])).astype(PETSc.IntType)

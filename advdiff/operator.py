@@ -20,13 +20,12 @@ from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
 
+from advdiff.cotangent import ASSEMBLY, OperatorCotangent
 from advdiff.domain import Domain
 from advdiff.errors import InputError
 from advdiff.expm.generator import Generator, Mass
 from advdiff.fields import interpolate
 from advdiff.velocity import Velocity
-
-ASSEMBLY = PETSc.Log.Event("advdiff.assembly")
 
 Field = Callable[[np.ndarray], np.ndarray]
 
@@ -45,7 +44,8 @@ class Operator:
     Attributes:
         space: the Lagrange space of θ.
         controls: the functions that may vary, by name: ``diffusivity``, and ``given`` and
-            ``stream`` where the velocity has that part.
+            ``stream`` where the velocity has that part, ``source`` where there is one.
+        numbering: local unknown of ``space``, ghosts too → its row in K, or −1 where constrained.
     """
 
     def __init__(
@@ -64,6 +64,8 @@ class Operator:
         for name in ("given", "stream"):
             if getattr(velocity, name) is not None:
                 self.controls[name] = getattr(velocity, name)
+        if source is not None:
+            self.controls["source"] = source
         self._constrain(dirichlet or {})
         trial, test = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
         self._stiffness_form = fem.form(self.form(trial, test))
@@ -71,12 +73,17 @@ class Operator:
         self._direction_forms = {
             name: fem.form(ufl.derivative(self.form(trial, test), control, self._directions[name]))
             for name, control in self.controls.items()
+            if name != "source"
+        }
+        self._source_forms = {
+            function: fem.form(function * test * domain.dx)
+            for function in (source, self._directions.get("source"))
+            if function is not None
         }
         self._full = fem_petsc.assemble_matrix(self._stiffness_form)
         self._full.assemble()
         self._full_direction = self._full.duplicate()
         self._full_vector = self._full.createVecLeft()
-        self._load_vector = self._assemble_source()
         self.mass = self._assemble_mass()
         self._peclet_bound = velocity.peclet_bound(diffusivity)
         self._stiffness: PETSc.Mat | None = None
@@ -113,15 +120,20 @@ class Operator:
         free = np.flatnonzero(~owned).astype(PETSc.IntType) + start
         comm = self.domain.comm
         self.is_constrained = comm.allreduce(int(owned.sum())) > 0
+        number = fem.Function(self.space)
+        number.x.array[:] = -1.0
+        number.x.array[free - start] = comm.exscan(len(free)) or 0
+        number.x.array[free - start] += np.arange(len(free))
+        number.x.scatter_forward()
+        self.numbering = np.rint(number.x.array).astype(np.int64)
         self.free = PETSc.IS().createGeneral(free, comm=comm)
         if self.free.getSize() == 0:
             raise InputError("physics.dirichlet: every unknown is constrained; nothing is left")
 
-    def _assemble_source(self) -> PETSc.Vec | None:
-        if self.source is None:
+    def _assemble_source(self, source: fem.Function | None) -> PETSc.Vec | None:
+        if source is None:
             return None
-        test = ufl.TestFunction(self.space)
-        load = fem_petsc.assemble_vector(fem.form(self.source * test * self.domain.dx))
+        load = fem_petsc.assemble_vector(self._source_forms[source])
         load.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
         return load
 
@@ -194,7 +206,7 @@ class Operator:
             fem_petsc.assemble_matrix(self._full, self._stiffness_form)
             self._full.assemble()
             self._stiffness = self._restrict_matrix(self._full, self._stiffness)
-            self.load = self._lift(self._full, self._load_vector)
+            self.load = self._lift(self._full, self._assemble_source(self.source))
             bound = self._peclet_bound()
         self.generator = Generator(self._stiffness, self.mass, bound)
         return self.generator
@@ -221,7 +233,7 @@ class Operator:
 
         Returns:
             dK over the free unknowns (overwritten by the next call; None without a direction), and
-            dF (None without Dirichlet values).
+            dF (None without Dirichlet values and source).
         """
         if not directions:
             return None, None
@@ -230,53 +242,14 @@ class Operator:
             for name, direction in directions.items():
                 direction.x.petsc_vec.copy(self._directions[name].x.petsc_vec)
                 self._directions[name].x.scatter_forward()
+                if name == "source":
+                    continue
                 fem_petsc.assemble_matrix(self._full_direction, self._direction_forms[name])
                 self._full_direction.assemble()
-            load = self._lift(self._full_direction, None)
+            source = self._directions["source"] if "source" in directions else None
+            load = self._lift(self._full_direction, self._assemble_source(source))
         return self._restrict_matrix(self._full_direction), load
 
-    def cotangent(self, names: Sequence[str]) -> FormCotangent:
-        """A receiver of Σ w λθᵀ that turns it into gradients of the named controls."""
-        return FormCotangent(self, names)
-
-
-class FormCotangent:
-    """Σ w λᵀ dK θ as a functional of dK, mapped to ∂/∂control by UFL's derivative of λᵀKθ.
-
-    The Dirichlet values take part (θ is extended by them), so dF is accounted for as well.
-
-    Attributes:
-        gradient: control → dual vector (∂/∂ its nodal values), summed as pairs arrive.
-    """
-
-    def __init__(self, operator: Operator, names: Sequence[str]):
-        self._operator = operator
-        self._left = fem.Function(operator.space)
-        self._right = fem.Function(operator.space)
-        value = operator.form(self._right, self._left)
-        self._forms = {
-            name: fem.form(ufl.derivative(value, operator.controls[name])) for name in names
-        }
-        self._parts = {name: operator.controls[name].x.petsc_vec.duplicate() for name in names}
-        self.gradient = {name: operator.controls[name].x.petsc_vec.duplicate() for name in names}
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all pairs."""
-        for vector in self.gradient.values():
-            vector.set(0.0)
-
-    def add(
-        self, left: Sequence[PETSc.Vec], right: Sequence[PETSc.Vec], weight: float = 1.0
-    ) -> None:
-        """Ḡ += weight · Σ_j left[j] right[j]ᵀ (collective)."""
-        for lam, theta in zip(left, right, strict=True):
-            self._operator.extend(lam, self._left, boundary=False)
-            self._operator.extend(theta, self._right)
-            for name, form in self._forms.items():
-                part = self._parts[name]
-                with part.localForm() as local:
-                    local.set(0.0)
-                fem_petsc.assemble_vector(part, form)
-                part.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
-                self.gradient[name].axpy(weight, part)
+    def cotangent(self, names: Sequence[str]) -> OperatorCotangent:
+        """A receiver of an engine's Ḡ that turns it into gradients of the named controls."""
+        return OperatorCotangent(self, names)

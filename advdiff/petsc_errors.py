@@ -18,11 +18,12 @@ def good_options():
     """Let PETSc's complaints about its options, and only those, be an :class:`InputError`."""
     try:
         yield
-    except PETSc.Error as error:
-        if error.ierr not in OPTION_CODES:
+    except (PETSc.Error, SystemError) as error:
+        cause = _petsc_error(error)
+        if cause is None or cause.ierr not in OPTION_CODES:
             raise
         raise InputError(
-            f"PETSc options: {petsc_message(error)}; mend or remove the option"
+            f"PETSc options: {petsc_message(cause)}; mend or remove the option"
         ) from None
 
 
@@ -36,12 +37,22 @@ def finite_numbers():
         yield
     except (OverflowError, FloatingPointError) as error:
         raise ConvergenceError(f"{error}; {SIZES}") from None
-    except PETSc.Error as error:
-        if not set(petsc_message(error).lower().replace(".", " ").split()) & NOT_FINITE:
+    except (PETSc.Error, SystemError) as error:
+        cause = _petsc_error(error)
+        words = set(petsc_message(cause).lower().replace(".", " ").split()) if cause else set()
+        if not words & NOT_FINITE:
             raise
-        raise ConvergenceError(f"{petsc_message(error).rstrip('.')}; {SIZES}") from None
+        raise ConvergenceError(f"{petsc_message(cause).rstrip('.')}; {SIZES}") from None
+
+
+def _petsc_error(error: Exception) -> PETSc.Error | None:
+    """The PETSc error itself, or the one that slepc4py 3.25 wraps in a SystemError."""
+    cause = error if isinstance(error, PETSc.Error) else error.__cause__
+    return cause if isinstance(cause, PETSc.Error) else None
 
 
 def petsc_message(error: PETSc.Error) -> str:
     """What a PETSc error says, without where."""
-    return " ".join((error._traceback_ or [str(error)])[-1].split())
+    # petsc4py 3.22 calls it _traceback_, 3.25 _traceback
+    stack = getattr(error, "_traceback_", None) or getattr(error, "_traceback", None)
+    return " ".join((stack or [str(error)])[-1].split())

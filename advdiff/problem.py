@@ -21,7 +21,6 @@ from advdiff.errors import InputError
 from advdiff.expm import quadrature
 from advdiff.expm.engine import Engine
 from advdiff.expm.generator import Generator
-from advdiff.expm.mfn import MFNOptions
 from advdiff.fields import interpolate, scalar_field, vector_field
 from advdiff.inverse import map as map_estimate
 from advdiff.inverse.misfit import Misfit
@@ -29,7 +28,7 @@ from advdiff.inverse.prior import Independent, Matern, Prior, decaying_std
 from advdiff.model import TransportModel
 from advdiff.observe import Readings, read
 from advdiff.operator import Operator
-from advdiff.semigroup import Semigroup, make_engine
+from advdiff.semigroup import Semigroup, SolverOptions, make_engine
 from advdiff.sensitivity import Direction, Sensitivity, sensitivity
 from advdiff.unknowns import InitialState, LogDiffusivity, StreamField, StreamModes, Unknowns
 from advdiff.velocity import Velocity
@@ -146,16 +145,13 @@ class Problem:
     # -- semigroup and sensitivity --------------------------------------------------------------
 
     @property
-    def engine_options(self) -> MFNOptions:
-        """[solver] as options of the engine."""
-        solver = self.experiment.solver
-        return MFNOptions(
-            solver.method, solver.tolerance, self.nodes, solver.dimension, solver.max_restarts
-        )
+    def solver_options(self) -> SolverOptions:
+        """[solver]."""
+        return SolverOptions(**self.experiment.solver.model_dump(), nodes=self.nodes)
 
     def make_engine(self, generator: Generator) -> Engine:
         """The engine that [solver] asks for."""
-        return make_engine(generator, self.engine_options)
+        return make_engine(generator, self.solver_options)
 
     def semigroup(self) -> Semigroup:
         """S(t) of the assembled operator, with the initial state and load of [physics]."""
@@ -195,7 +191,7 @@ class Problem:
             self.experiment.time.times if times is None else times,
             method=table.method,
             tolerance=table.tolerance,
-            options=self.engine_options,
+            options=self.solver_options,
         )
 
     # -- inversion ------------------------------------------------------------------------------
@@ -299,11 +295,14 @@ class Problem:
         return at.objective, self.unknowns.to_numpy(at.gradient)
 
     def calibrate(self, m: PETSc.Vec | None = None) -> float:
-        """Fix the quadrature nodes an interval so that the gradient at m is fine enough.
+        """Where SLEPc's MFN is used, fix its quadrature nodes so that the gradient at m is fine
+        enough; the gradients of the other engines are exact, and nothing is done.
 
         Returns:
             The relative difference of the last two gradients (collective).
         """
+        if not self.solver_options.is_mfn:
+            return 0.0
         m = self.prior.mean if m is None else m
         before, difference = None, np.inf
         nodes = 2 if self.nodes is None else self.nodes

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,22 @@ class ResultFile:
         return dataset
 
 
+def open_parallel(path: Path, comm) -> h5py.File:
+    """A new HDF5 file that all ranks write to (collective).
+
+    Raises:
+        InputError: where several ranks have an h5py that was built for one.
+    """
+    if comm.size == 1:
+        return h5py.File(path, "w")
+    if not h5py.get_config().mpi:
+        raise InputError(
+            f"output.file: this h5py cannot write {path} from {comm.size} ranks; install a "
+            "parallel h5py (Debian: python3-h5py-mpi)"
+        )
+    return h5py.File(path, "w", driver="mpio", comm=comm)
+
+
 @contextmanager
 def create(path: Path, comm, attributes: Mapping[str, Any]):
     """Open a result file for writing (collective); it appears under ``path`` only when whole.
@@ -107,15 +123,7 @@ def create(path: Path, comm, attributes: Mapping[str, Any]):
         temporary.unlink(missing_ok=True)
 
     on_root(comm, prepare)
-    if comm.size > 1:
-        if not h5py.get_config().mpi:
-            raise InputError(
-                f"output.file: this h5py cannot write {path} from {comm.size} ranks; install a "
-                "parallel h5py (Debian: python3-h5py-mpi)"
-            )
-        file = h5py.File(temporary, "w", driver="mpio", comm=comm)
-    else:
-        file = h5py.File(temporary, "w")
+    file = open_parallel(temporary, comm)
     try:
         result = ResultFile(file, comm)
         result.attributes(
@@ -123,7 +131,7 @@ def create(path: Path, comm, attributes: Mapping[str, Any]):
                 "advdiff_version": advdiff.__version__,
                 "format": FORMAT,
                 "ranks": comm.size,
-                "created_at": comm.bcast(datetime.now(timezone.utc).isoformat(timespec="seconds")),
+                "created_at": comm.bcast(datetime.now(UTC).isoformat(timespec="seconds")),
                 **attributes,
                 "complete": False,
             }
@@ -150,7 +158,7 @@ def check_writable(path: Path) -> None:
         raise InputError(f"output.file: the folder {folder} does not exist; create it")
     if path.is_dir():
         raise InputError(f"output.file: {path} is a folder; give the name of a file")
-    if path.suffix == ".xdmf":
+    if path.suffix == ".vtkhdf":
         raise InputError(
             f"output.file: {path} is the name for ParaView's file beside the result; end it in .h5"
         )
@@ -192,6 +200,15 @@ def open_result(path: Path) -> h5py.File:
         raise InputError(
             f"{path}: not readable HDF5 ({reason}); run the experiment again"
         ) from None
+    try:
+        _require_finished(file, path)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _require_finished(file: h5py.File, path: Path) -> None:
     if "advdiff_version" not in file.attrs:
         raise InputError(f"{path}: not written by advdiff; give a file written by 'advdiff run'")
     found = file.attrs.get("format", 0)
@@ -203,4 +220,3 @@ def open_result(path: Path) -> h5py.File:
     missing = [name for name in required if name not in file]
     if not file.attrs.get("complete", False) or missing:
         raise InputError(f"{path}: not complete; run the experiment again")
-    return file

@@ -127,18 +127,21 @@ class TimeTable(Table):
         """The output times, increasing, without 0."""
         if isinstance(self.outputs, list):
             return list(self.outputs)
-        return [self.final * (k + 1) / self.outputs for k in range(self.outputs)]
+        return [self.final * ((k + 1) / self.outputs) for k in range(self.outputs)]
 
 
 class SolverTable(Table):
     """How exp(tA) is applied."""
 
-    method: Literal["krylov", "expokit"] = Field("krylov", description="type of SLEPc MFN")
+    method: Literal["auto", "faber", "shift-invert", "krylov", "expokit"] = Field(
+        "auto", description="engine; krylov and expokit are SLEPc's MFN"
+    )
     tolerance: Annotated[float, Field(gt=1e-15, lt=1)] = Field(1e-8, description="relative")
     dimension: Annotated[int, Field(ge=4, le=1000)] | None = Field(
-        None, description="Krylov dimension"
+        None, description="Krylov dimension (krylov, expokit, shift-invert)"
     )
-    max_restarts: Count = Field(1000, description="more is an error")
+    max_restarts: Count = Field(1000, description="of MFN; more is an error")
+    memory: Positive = Field(1.0, description="GiB a rank may keep for a gradient (faber)")
 
 
 class Direction(Table):
@@ -158,7 +161,9 @@ class Direction(Table):
 class SensitivityTable(Table):
     """ρ = derivative of θ(t) in named directions."""
 
-    method: Literal["quadrature", "augmented"] = Field("quadrature", description="how")
+    method: Literal["recurrence", "quadrature", "augmented"] = Field(
+        "recurrence", description="push-forward of the engine, or an independent check of it"
+    )
     tolerance: Annotated[float, Field(gt=1e-14, lt=1)] = Field(1e-6, description="relative")
     directions: dict[ResultName, Direction] = Field({}, description="name → direction")
 

@@ -3,17 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from petsc4py import PETSc
 
+from advdiff.expm.auto import AutoEngine
+from advdiff.expm.ellipse import Ellipse
 from advdiff.expm.engine import Engine, Solution
+from advdiff.expm.faber import FaberEngine, FaberOptions
 from advdiff.expm.generator import Generator
 from advdiff.expm.mfn import MFNEngine, MFNOptions
+from advdiff.expm.shift_invert import ShiftInvert, ShiftInvertOptions
+
+GIB = 2.0**30
 
 
-def make_engine(generator: Generator, options: MFNOptions) -> Engine:
-    """The engine that the options ask for."""
-    return MFNEngine(generator, options)
+@dataclass(frozen=True)
+class SolverOptions:
+    """How exp(tA) is applied.
+
+    Attributes:
+        method: ``auto``, ``faber``, ``shift-invert``, ``krylov`` or ``expokit``.
+        tolerance: relative to the norm of the initial state.
+        dimension: of Krylov spaces, None: chosen.
+        max_restarts: of MFN.
+        memory: GiB a rank may keep for a gradient (faber).
+        nodes: Gauss nodes an interval where MFN is differentiated, None: chosen.
+    """
+
+    method: str = "auto"
+    tolerance: float = 1e-8
+    dimension: int | None = None
+    max_restarts: int = 1000
+    memory: float = 1.0
+    nodes: int | None = None
+
+    @property
+    def is_mfn(self) -> bool:
+        """True where SLEPc's MFN is asked for by name."""
+        return self.method in ("krylov", "expokit")
+
+    @property
+    def mfn(self) -> MFNOptions:
+        """The same for SLEPc's MFN."""
+        kind = self.method if self.is_mfn else "krylov"
+        return MFNOptions(kind, self.tolerance, self.nodes, self.dimension, self.max_restarts)
+
+
+def make_engine(generator: Generator, options: SolverOptions) -> Engine:
+    """The engine that the options ask for (collective)."""
+    if options.method == "auto":
+        return AutoEngine(
+            generator,
+            options.tolerance,
+            lambda choice: _engine(generator, options, choice.method, choice.ellipse),
+        )
+    return _engine(generator, options, options.method)
+
+
+def _engine(
+    generator: Generator, options: SolverOptions, method: str, ellipse: Ellipse | None = None
+) -> Engine:
+    if method == "faber":
+        faber = FaberOptions(options.tolerance, GIB * options.memory)
+        # the ellipse of the choice saves a search, but knows nothing of -advdiff_faber_ options
+        untouched = faber.from_petsc("advdiff_faber_") == faber
+        return FaberEngine(generator, faber, ellipse=ellipse if untouched else None)
+    if method == "shift-invert":
+        return ShiftInvert(
+            generator, ShiftInvertOptions(options.tolerance, dimension=options.dimension)
+        )
+    return MFNEngine(generator, options.mfn)
 
 
 class Semigroup:

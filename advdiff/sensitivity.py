@@ -4,14 +4,16 @@ With ρ' = Aρ + Jθ, where J = dA/du[v] is minus the discrete v·∇:
 
     ρ(t) = −∫₀ᵗ S(t−s) v·∇ S(s)θ0 ds          (a velocity direction v; mind the sign)
 
-``quadrature`` evaluates the integral by marched Gauss-Legendre rules, the order raised until two
-agree to the tolerance; ``augmented`` takes one action of the block matrix [[A, J], [0, A]].
+``recurrence`` pushes the direction through the engine's own recurrence.  Two independent checks of
+it use SLEPc's actions of the exponential: ``quadrature`` evaluates the integral by marched
+Gauss-Legendre rules, the order raised until two agree to the tolerance; ``augmented`` takes one
+action of the block matrix [[A, J], [0, A]].
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from dolfinx import fem
@@ -19,8 +21,9 @@ from petsc4py import PETSc
 
 from advdiff.expm import augmented, quadrature
 from advdiff.expm.engine import Solution
-from advdiff.expm.mfn import MFNEngine, MFNOptions
+from advdiff.expm.mfn import MFNEngine
 from advdiff.operator import Operator
+from advdiff.semigroup import SolverOptions, make_engine
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,9 @@ def sensitivity(
     initial: PETSc.Vec,
     times: Sequence[float],
     *,
-    method: Literal["quadrature", "augmented"] = "quadrature",
+    method: Literal["recurrence", "quadrature", "augmented"] = "recurrence",
     tolerance: float = 1e-6,
-    options: MFNOptions | None = None,
+    options: SolverOptions | None = None,
 ) -> Sensitivity:
     """ρ along one direction (collective); the operator must be assembled.
 
@@ -66,15 +69,17 @@ def sensitivity(
     Raises:
         ConvergenceError: where the quadrature or an action does not reach its tolerance.
     """
-    options = MFNOptions() if options is None else options
+    options = SolverOptions() if options is None else options
     tight = min(options.tolerance, 0.1 * tolerance)
-    options = MFNOptions(**{**vars(options), "tolerance": tight})
+    options = replace(options, tolerance=tight)
     stiffness, d_load = operator.push(direction.controls)
     given = (initial, times, stiffness, direction.initial, operator.load, d_load)
+    if method == "recurrence" and not options.is_mfn:
+        engine = make_engine(operator.generator, options)
+        return Sensitivity(*engine.push(*given), tight)
     if method == "augmented":
-        solution, tangents = augmented.push(operator.generator, options, *given)
-        return Sensitivity(solution, tangents, tight)
-    engine = MFNEngine(operator.generator, options)
+        return Sensitivity(*augmented.push(operator.generator, options.mfn, *given), tight)
+    engine = MFNEngine(operator.generator, options.mfn)
     return Sensitivity(
         *quadrature.converged_push(
             engine, tolerance, lambda nodes: quadrature.push(engine, *given, nodes=nodes)

@@ -9,6 +9,12 @@ import numpy as np
 
 from advdiff.result import open_result
 
+SOLVER = (
+    *("method", "reason", "tolerance", "products", "solves", "actions", "quadrature_nodes"),
+    *("bound", "error_bound", "error_estimate", "evaluations"),
+)
+"""What of the solver's report is worth a line."""
+
 
 def lines(path: Path) -> list[str]:
     """The summary of a result file, line by line.
@@ -38,8 +44,13 @@ def lines(path: Path) -> list[str]:
             )
         if "estimate" in file:
             found += _estimate(file)
-        solver = dict(file["solver"].attrs)
-        found.append("solver      " + ", ".join(f"{k} {_short(v)}" for k, v in solver.items()))
+        solver = file["solver"].attrs
+        shown = [f"{k.replace('_', ' ')} {_short(solver[k])}" for k in SOLVER if k in solver]
+        found.append("solver      " + ", ".join(shown))
+        if "seconds_forward" in solver:
+            stages = ("assembly", "forward", "adjoint", "optimiser")
+            split = [f"{stage} {solver[f'seconds_{stage}']:.1f} s" for stage in stages]
+            found.append("time        " + ", ".join(split))
     return found
 
 

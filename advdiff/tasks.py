@@ -132,8 +132,15 @@ def _solver(file: Store, report: dict) -> None:
     file.attributes(report, "solver")
 
 
+def _say_solver(say: Say, report: dict) -> None:
+    """Which engine, and why where it was chosen."""
+    reason = f": {report['reason']}" if "reason" in report else ""
+    say(f"solver      {report['method']}{reason}")
+
+
 def _solve(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
     solution = problem.semigroup().solve(problem.experiment.time.times)
+    _say_solver(say, solution.report)
     with store.create(path, problem.domain, _attributes(problem)) as file:
         _begin(file, problem)
         _states(file, "theta", problem, solution.states, boundary=True, name="tracer")
@@ -156,6 +163,7 @@ def _sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
             f"{results[name].error_estimate:.1e} ({time.perf_counter() - began:.1f} s)"
         )
     solution = results[names[0]].solution
+    _say_solver(say, solution.report)
     with store.create(path, problem.domain, _attributes(problem)) as file:
         _begin(file, problem)
         _states(file, "theta", problem, solution.states, boundary=True, name="tracer")
@@ -178,10 +186,11 @@ def _invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
     start, reference = checkpoint.load() if resume else (None, None)
     clock = TimeSplit()
     difference = problem.calibrate()
-    say(
-        f"gradient    {problem.nodes} Gauss nodes an interval; last two orders differ by "
-        f"{difference:.1e}"
-    )
+    if problem.nodes is not None:
+        say(
+            f"gradient    {problem.nodes} Gauss nodes an interval; the last two orders differ by "
+            f"{difference:.1e}"
+        )
     first = reference
 
     def watch(entry: Iteration, m: PETSc.Vec) -> None:
@@ -195,6 +204,7 @@ def _invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
 
     estimate = problem.invert(watch, start, reference)
     say(f"optimiser   {estimate.message}")
+    _say_solver(say, estimate.evaluation.linearisation.report)
     split = clock.seconds()
     say("time        " + ", ".join(f"{k} {v:.1f} s" for k, v in split.items()))
     _write_estimate(problem, say, path, estimate, split)

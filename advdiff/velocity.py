@@ -38,7 +38,7 @@ class Velocity:
 
     Attributes:
         domain: where it lives.
-        given: a vector Lagrange function of degree 2, or None.
+        given: a vector Lagrange function, or None.
         stream: a scalar Lagrange function ψ of degree 2, or None (two dimensions only).
     """
 
@@ -128,9 +128,9 @@ def _norm(domain: Domain, expression) -> float:
     return float(np.sqrt(domain.comm.allreduce(fem.assemble_scalar(square), MPI.SUM)))
 
 
-def vector_space(domain: Domain) -> fem.FunctionSpace:
+def vector_space(domain: Domain, degree: int = DEGREE) -> fem.FunctionSpace:
     """The space of given velocities."""
-    return fem.functionspace(domain.mesh, ("Lagrange", DEGREE, (domain.dim,)))
+    return fem.functionspace(domain.mesh, ("Lagrange", degree, (domain.dim,)))
 
 
 def stream_space(domain: Domain, key: str = "velocity") -> fem.FunctionSpace:
@@ -147,9 +147,9 @@ def stream_space(domain: Domain, key: str = "velocity") -> fem.FunctionSpace:
     return fem.functionspace(domain.mesh, ("Lagrange", DEGREE))
 
 
-def given(domain: Domain, field: Field, key: str) -> fem.Function:
+def given(domain: Domain, field: Field, key: str, degree: int = DEGREE) -> fem.Function:
     """Interpolate a vector field (collective)."""
-    return interpolate(field, vector_space(domain), key)
+    return interpolate(field, vector_space(domain, degree), key)
 
 
 def wall_dofs(domain: Domain, space: fem.FunctionSpace, open_parts: Sequence[str]) -> np.ndarray:

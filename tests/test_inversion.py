@@ -88,6 +88,26 @@ def test_linearisation_pushes_and_pulls_alike(tmp_path):
     assert at.push(dm) @ weights == pytest.approx(at.pull(weights).dot(dm), rel=1e-8)
 
 
+def test_gauss_newton_is_the_hessian_where_the_residual_vanishes(tmp_path):
+    """Measured values replaced by predicted ones: differences of the gradient are the Hessian."""
+    problem = inverse_problem(tmp_path, FAMILIES["all"], solver={"tolerance": 1e-11})
+    objective, m, dm = problem.objective, problem.prior.mean.copy(), direction(problem)
+    m.axpy(0.1, dm)
+    objective.values = problem.model.observe(m)
+    applied = objective.gauss_newton(objective.evaluate(m), dm)
+    h = 1e-4
+    sides = []
+    for step in (h, -h):
+        there = m.copy()
+        there.axpy(step, dm)
+        sides.append(objective.evaluate(there).gradient)
+    difference = sides[0]
+    difference.axpy(-1.0, sides[1])
+    difference.scale(0.5 / h)
+    difference.axpy(-1.0, applied)
+    assert difference.norm() < 1e-5 * applied.norm()
+
+
 def test_the_users_verbs(tmp_path):
     """``misfit`` takes and gives numpy arrays for coefficients, and a Taylor step confirms it."""
     problem = inverse_problem(tmp_path, SINE)

@@ -102,7 +102,7 @@ def test_every_view_shows_the_result(result):
             assert root[f"NumberOf{name}"][:].tolist() == [size]
         assert steps.attrs["NSteps"] == count
         np.testing.assert_array_equal(steps["Values"], source["time"])
-        assert set(root["PointData"]) == {"theta", "rho_kappa", "velocity"}
+        assert set(root["PointData"]) == {"theta", "rho_kappa", "velocity", "initial"}
         for name, path in (("theta", "theta"), ("rho_kappa", "rho/kappa")):
             for k in range(count):
                 start = steps["PointDataOffsets"][name][k]

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from advdiff.errors import ConvergenceError
 from advdiff.expm.numerical_range import NumericalRange
 
 _EPS = 2.2e-16
@@ -177,7 +178,10 @@ def expand(
         integrated = _laurent(quotient, length, reach)
         enough &= 2.0 * (_rest(integrated) + beyond * t) <= room * t
     if not enough[-1].all():
-        raise ValueError(f"tolerance {tolerance:g} is below what rounding allows for this problem")
+        raise ConvergenceError(
+            f"the tolerance {tolerance:g} is below what rounding allows to t = {t[-1]:g}; raise "
+            "solver.tolerance or shorten time.final"
+        )
     terms = np.argmax(enough, axis=0)
     bound = float(np.max(rest[terms, np.arange(t.size)] / room) * tolerance)
     last = int(terms.max())

@@ -26,9 +26,10 @@ from typing import Any
 from mpi4py import MPI
 from petsc4py import PETSc
 
+from advdiff.errors import ConvergenceError, NotFinite
 from advdiff.expm.checkpoints import CHUNK, Recurrence, checkpoint_stride
 from advdiff.expm.ellipse import Ellipse, Expansion, expand
-from advdiff.expm.engine import ConvergenceError, Cotangent, Pullback, Solution
+from advdiff.expm.engine import Cotangent, Pullback, Solution
 from advdiff.expm.faber_options import EllipseChoice, FaberOptions, unchanged
 from advdiff.expm.faber_recurrence import (
     FaberRecurrence,
@@ -235,7 +236,7 @@ class FaberEngine:
             raise ValueError("the solution has no tape: call forward(..., record=True)")
         recurrence, expansion = tape.recurrence, tape.expansion
         if not unchanged(self.generator, recurrence.state):
-            raise ValueError("the stiffness matrix has changed since the forward run")
+            raise NotFinite("the stiffness matrix has changed since the forward run")
         riesz = self._riesz(residuals, solution.times)
         gradients = []
         try:
@@ -316,7 +317,7 @@ class FaberEngine:
         starts = [(state, mass.norm(state)) for state in states]
         for (_, norm), what in zip(starts, ("initial state", "load"), strict=False):
             if not math.isfinite(norm):
-                raise ValueError(f"the {what} has entries that are not finite")
+                raise NotFinite(f"the {what} has entries that are not finite")
         return starts
 
     def _riesz(self, residuals: Sequence[PETSc.Vec], times: tuple[float, ...]) -> list[PETSc.Vec]:
@@ -328,13 +329,13 @@ class FaberEngine:
             riesz.append(self._template.duplicate())
             self.generator.mass.solve(residual, riesz[-1])
             if not math.isfinite(riesz[-1].norm()):
-                raise ValueError(f"residual {k} has entries that are not finite")
+                raise NotFinite(f"residual {k} has entries that are not finite")
         return riesz
 
     def _report(self, expansion: Expansion, growth: float) -> dict[str, Any]:
         ellipse, region = expansion.ellipse, self._choice.region
         report = {
-            "engine": self.name,
+            "method": self.name,
             "tolerance": self.options.tolerance,
             "bound": expansion.bound,
             "rounding": ellipse.rounding(expansion.times[-1]),

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from petsc4py import PETSc
 from slepc4py import SLEPc
 
+from advdiff.errors import NotFinite
 from advdiff.expm.generator import Generator
 
 _SWEEPS = 8  # products with |H| and |S|; the bounds hardly move after that
@@ -76,7 +77,7 @@ def bounds(generator: Generator, method: str = "gershgorin") -> NumericalRange:
     if not generator.flow_bound >= 0.0:
         raise ValueError(f"the flow bound must not be negative, got {generator.flow_bound}")
     if not math.isfinite(generator.stiffness.norm()):
-        raise ValueError("the stiffness matrix has entries that are not finite")
+        raise NotFinite("the stiffness matrix has entries that are not finite")
 
     symmetric, skew, root = _parts(generator)
     real, right = _gershgorin(symmetric, root)

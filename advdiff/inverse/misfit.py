@@ -60,12 +60,24 @@ class Misfit:
         """The objective and its gradient, from one forward and one adjoint pass (collective)."""
         at = self.model.linearise(m)
         residual = (at.predicted - self.values) / self.std
-        if not np.isfinite(residual @ residual):
+        with np.errstate(all="ignore"):
+            square = float(residual @ residual)
+        if not np.isfinite(square):
             raise ConvergenceError(
                 f"the misfit is not finite; mind the sizes of readings and std, or {SIZES}"
             )
         data_gradient = at.pull(residual / self.std)
         regularization, gradient = self.prior.value_and_gradient(m)
         gradient.axpy(1.0, data_gradient)
-        misfit = 0.5 * float(residual @ residual)
+        misfit = 0.5 * square
         return Evaluation(misfit, regularization, at.predicted, data_gradient, gradient, at)
+
+    def gauss_newton(self, at: Evaluation, dm: PETSc.Vec) -> PETSc.Vec:
+        """The Gauss-Newton Hessian (JᵀΣ⁻¹J + C⁻¹) dm: one push, one pull (collective).
+
+        ``at`` is the latest evaluation: its linearisation is that of the model as it stands.
+        """
+        pushed = at.linearisation.push(dm)
+        result = at.linearisation.pull(pushed / self.std**2)
+        result.axpy(1.0, self.prior.precision(dm))
+        return result

@@ -186,12 +186,20 @@ class Prior:
         difference.destroy()
         return result
 
+    def precision(self, dm: PETSc.Vec) -> PETSc.Vec:
+        """(LLᵀ)⁻¹ dm (collective)."""
+        xi = self._by_part("whiten", dm)
+        result = self._by_part("whiten_transpose", xi)
+        xi.destroy()
+        return result
+
     def value_and_gradient(self, m: PETSc.Vec) -> tuple[float, PETSc.Vec]:
         """½‖L⁻¹(m − m₀)‖² and its gradient (collective)."""
-        xi = self.whiten(m)
-        value = 0.5 * xi.dot(xi)
-        gradient = self._by_part("whiten_transpose", xi)
-        xi.destroy()
+        difference = m.copy()
+        difference.axpy(-1.0, self.mean)
+        gradient = self.precision(difference)
+        value = 0.5 * difference.dot(gradient)
+        difference.destroy()
         return value, gradient
 
 

@@ -13,6 +13,7 @@ from dolfinx.fem.petsc import assemble_matrix, assemble_vector
 from mpi4py import MPI
 from petsc4py import PETSc
 
+from advdiff.compat import gmsh_to_mesh
 from advdiff.expm.generator import Generator, Mass
 
 # A DOLFINx function space must outlive its matrices (they live on its communicator).
@@ -99,7 +100,6 @@ def irregular(
 def holes(size: float, kappa: float = 1e-2, comm=MPI.COMM_WORLD) -> Generator:
     """The unit square without two discs, by gmsh."""
     import gmsh
-    from dolfinx.io import gmshio
 
     gmsh.initialize()
     gmsh.option.setNumber("General.Terminal", 0)
@@ -113,7 +113,7 @@ def holes(size: float, kappa: float = 1e-2, comm=MPI.COMM_WORLD) -> Generator:
         gmsh.option.setNumber("Mesh.MeshSizeMax", size)
         gmsh.option.setNumber("Mesh.MeshSizeFromCurvature", 10)
         gmsh.model.mesh.generate(2)
-    domain, _, _ = gmshio.model_to_mesh(gmsh.model, comm, 0, gdim=2)
+    domain, _ = gmsh_to_mesh(gmsh.model, comm, 2)
     gmsh.finalize()
     return assemble(domain, kappa, cellular(domain))
 

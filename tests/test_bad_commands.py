@@ -1,0 +1,101 @@
+"""The real command on bad input: its exit code, one line on stderr, and nothing written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+SMALL = """
+task = "{task}"
+[domain]
+cells = [4, 4]
+[physics]
+diffusivity = 0.1
+initial = "x"
+[time]
+final = 0.1
+outputs = 1
+[observations]
+file = "obs.csv"
+[unknowns]
+diffusivity = true
+"""
+
+MFN = ("--set", "solver.method=krylov")
+
+COMMANDS = {
+    "no file": (["run", "none.toml"], 2, "none.toml: No such file"),
+    "bad key": (["check", "e.toml", "--set", "physics.diffusivty=1"], 2, "'diffusivity'"),
+    "sensor outside": (["run", "invert.toml"], 2, "row 3: the sensor at (2, 0.5)"),
+    "too large": (["run", "e.toml", "--set", "domain.cells=[1000000000, 4000]"], 2, "memory"),
+    "overwrites": (["run", "e.toml", "--output", "e.toml"], 2, "is the experiment file"),
+    "PETSc option": (["check", "e.toml", *MFN, "-advdiff_mfn_type", "nonsense"], 2, "nonsense"),
+    "PETSc number": (["check", "e.toml", *MFN, "-advdiff_mfn_ncv", "many"], 2, "many"),
+    "TAO": (["check", "fine.toml", "-tao_type", "nls"], 2, "-tao_type nls"),
+    "options file": (["check", "e.toml", "-options_file", "none"], 2, "none: no such file"),
+    "one dash": (["run", "e.toml", "-output", "x.h5"], 2, "--output"),
+    "no such option": (["run", "e.toml", "--outptu", "x.h5"], 2, "--output"),
+    "no such command": (["rum", "e.toml"], 2, "rum"),
+    "no argument": (["info"], 2, "Missing argument"),
+    "resume": (["run", "fine.toml", "--resume"], 2, "no checkpoint"),
+    "info": (["info", "obs.csv"], 2, "obs.csv: not readable HDF5"),
+    "plot": (["plot", "none.h5"], 2, "none.h5: no such file"),
+    "overflow": (["run", "e.toml", "--set", "physics.diffusivity=1e300"], 1, "mind the sizes"),
+}
+PARALLEL = ("bad key", "sensor outside", "PETSc option", "plot", "overflow")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "e.toml").write_text(SMALL.format(task="solve"))
+    (tmp_path / "invert.toml").write_text(SMALL.format(task="invert"))
+    fine = SMALL.format(task="invert").replace("obs.csv", "fine.csv")
+    (tmp_path / "fine.toml").write_text(fine)
+    header = "x,y,t,value,std\n.5,.5,.1,1,1\n"
+    (tmp_path / "fine.csv").write_text(header)
+    (tmp_path / "obs.csv").write_text(header + "2,.5,.1,1,1\n")
+    return tmp_path
+
+
+def command(folder: Path, arguments: list[str], launcher=()) -> tuple[int, list[str]]:
+    """The exit code, and the lines of ours on stderr."""
+    done = subprocess.run(
+        [*launcher, sys.executable, "-m", "advdiff", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, [line for line in done.stderr.splitlines() if "advdiff: " in line]
+
+
+def expect(folder: Path, name: str, launcher=()) -> None:
+    arguments, code, part = COMMANDS[name]
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    found, lines = command(folder, arguments, launcher)
+    assert found == code
+    assert len(lines) == 1
+    assert part in lines[0]
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("name", COMMANDS)
+def test_command(folder, name):
+    expect(folder, name)
+
+
+@pytest.mark.serial
+@pytest.mark.skipif(not shutil.which("mpirun"), reason="no mpirun")
+@pytest.mark.parametrize("name", PARALLEL)
+def test_command_under_mpirun(folder, name):
+    expect(folder, name, ("mpirun", "-n", "2"))

@@ -1,0 +1,170 @@
+"""Taylor tests: the gradient of what was computed, for each engine, family and tolerance.
+
+Φ = ½ Σ_k |y_k − d_k|² of the states at the output times; its remainder Φ(h) − Φ(0) − hΦ' must
+fall like h² over three decades and below 1e-9, whatever the tolerance of the engine: the gradient
+is that of the computed value.  What an engine chooses (ellipse, filter) is held fixed, as the
+gradient does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from dolfinx import fem
+from mpi4py import MPI
+from petsc4py import PETSc
+
+from advdiff import velocity
+from advdiff.domain import box
+from advdiff.expm.faber import FaberEngine, FaberOptions
+from advdiff.expm.generator import Generator
+from advdiff.expm.mfn import MFNEngine, MFNOptions
+from advdiff.expm.shift_invert import ShiftInvert, ShiftInvertOptions
+from advdiff.fields import interpolate, scalar_field, vector_field
+from advdiff.operator import Operator
+
+TIMES = (0.1, 0.25, 0.4)
+STEPS = 10.0 ** -np.arange(0.0, 6.5, 0.5)
+FAMILIES = ("diffusivity", "given", "stream", "source", "initial")
+
+
+@dataclass
+class Case:
+    """A flow with every control there is, through a boundary with a prescribed value."""
+
+    operator: Operator
+    initial: PETSc.Vec
+    wanted: list[PETSc.Vec]
+
+
+def case(degree: int, dim: int = 2) -> Case:
+    n = 6 if dim == 2 else 3
+    domain = box(MPI.COMM_WORLD, [0.0] * dim, [1.0] * dim, [n] * dim)
+
+    def scalar(text, degree=2):
+        space = fem.functionspace(domain.mesh, ("Lagrange", degree))
+        return interpolate(scalar_field(text, "test", dim), space, "test")
+
+    components = ["0.3 + 0*x", "0.2*x", "0.1*y"][:dim]
+    flow = velocity.Velocity(
+        domain,
+        given=velocity.given(domain, vector_field(components, "test", dim), "test"),
+        stream=scalar("sin(pi*x)*sin(pi*y)/pi") if dim == 2 else None,
+    )
+    operator = Operator(
+        domain,
+        degree,
+        flow,
+        scalar("0.03 + 0.01*x", 1),
+        scalar("0.2*x*y"),
+        {"left": scalar_field("y", "test", dim)},
+    )
+    operator.assemble()
+    initial = operator.state(scalar_field("exp(-8*((x-0.4)**2 + (y-0.5)**2))", "t", dim), "t")
+    wanted = [operator.state(scalar_field(f"sin({k}*x)*y", "t", dim), "t") for k in range(3)]
+    return Case(operator, initial, wanted)
+
+
+class Faber:
+    """The recurrence with its ellipse held fixed, checkpoints forced where memory is 0."""
+
+    def __init__(self, tolerance: float, memory: float = 2.0**30):
+        self.options, self.ellipse = FaberOptions(tolerance, memory), None
+
+    def __call__(self, generator: Generator):
+        engine = FaberEngine(generator, self.options, ellipse=self.ellipse)
+        if self.ellipse is None:
+            engine.forward(generator.vector(), TIMES)
+            self.ellipse = engine.ellipse
+        return engine
+
+
+ENGINES = {
+    "faber": Faber,
+    "faber, checkpoints": lambda tolerance: Faber(tolerance, 0.0),
+    "shift-invert": lambda tolerance: lambda g: ShiftInvert(g, ShiftInvertOptions(tolerance)),
+    "krylov": lambda tolerance: lambda g: MFNEngine(g, MFNOptions("krylov", tolerance, nodes=12)),
+}
+
+
+def along(case: Case, family: str) -> PETSc.Vec:
+    """A wavy direction of size 1, the same whatever the numbering."""
+
+    def wave(x):
+        return np.cos(3.0 * x[0] + 1.0) * np.cos(5.0 * x[1] - 2.0 * x[2])
+
+    if family == "initial":
+        return case.operator.state(wave, "direction")
+    space = case.operator.controls[family].function_space
+    if space.dofmap.index_map_bs == 1:
+        return interpolate(wave, space, "direction").x.petsc_vec.copy()
+    turned = [lambda x, k=k: wave(np.roll(x, k, axis=0)) for k in range(case.operator.domain.dim)]
+    field = interpolate(lambda x: np.stack([w(x) for w in turned]), space, "direction")
+    return field.x.petsc_vec.copy()
+
+
+def remainders(case: Case, make, family: str, tolerance: float) -> np.ndarray:
+    """|Φ(h) − Φ(0) − hΦ'| / |Φ(0)| at the steps."""
+    operator, mass = case.operator, case.operator.mass
+    bound = 1.5 * operator.generator.flow_bound
+    target = case.initial if family == "initial" else operator.controls[family].x.petsc_vec
+    base = target.copy()
+    direction = along(case, family)
+    direction.scale(0.5 * base.norm(PETSc.NormType.INFINITY))
+
+    def at(step: float, record: bool):
+        target.getArray()[:] = base.getArray(readonly=True)
+        target.axpy(step, direction)
+        if family != "initial":
+            operator.controls[family].x.scatter_forward()
+        assembled = operator.assemble()
+        engine = make(Generator(assembled.stiffness, mass, bound))
+        solution = engine.forward(case.initial, TIMES, operator.load, record=True)
+        residuals = []
+        for state, wanted in zip(solution.states, case.wanted, strict=True):
+            residual = state.copy()
+            residual.axpy(-1.0, wanted)
+            residuals.append(residual)
+        value = 0.5 * sum(r.dot(r) for r in residuals)
+        if not record:
+            return value, None
+        cotangent = operator.cotangent([] if family == "initial" else [family])
+        pullback = engine.pull(solution, residuals, cotangent)
+        if family == "initial":
+            return value, pullback.initial.dot(direction)
+        return value, cotangent.pull(pullback.load)[family].dot(direction)
+
+    value, slope = at(0.0, record=True)
+    found = [abs(at(h, record=False)[0] - value - h * slope) / value for h in STEPS]
+    at(0.0, record=False)
+    return np.array(found)
+
+
+def check(found: np.ndarray) -> None:
+    orders = np.log10(found[:-1] / found[1:]) / 0.5
+    second = "".join("x" if abs(order - 2.0) < 0.15 else "-" for order in orders)
+    start = second.find("xxxxxx")
+    assert start >= 0, (found, orders)
+    last = start + len(second[start:]) - len(second[start:].lstrip("x"))
+    assert found[last] < 1e-9, (found, orders)
+
+
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-6, 1e-9])
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_lumped(engine, family, tolerance):
+    check(remainders(case(1), ENGINES[engine](tolerance), family, tolerance))
+
+
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-6, 1e-9])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_consistent(family, tolerance):
+    check(remainders(case(2), ENGINES["shift-invert"](tolerance), family, tolerance))
+
+
+@pytest.mark.parametrize("family", [f for f in FAMILIES if f != "stream"])
+@pytest.mark.parametrize("engine", ["faber", "shift-invert"])
+def test_three_dimensions(engine, family):
+    check(remainders(case(1, dim=3), ENGINES[engine](1e-6), family, 1e-6))

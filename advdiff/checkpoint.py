@@ -12,7 +12,7 @@ from petsc4py import PETSc
 
 from advdiff.errors import InputError, on_root
 from advdiff.problem import Problem
-from advdiff.store import open_parallel
+from advdiff.result import open_parallel
 
 DAMAGE = (OSError, KeyError, TypeError, ValueError)
 

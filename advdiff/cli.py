@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from click import ClickException
+from click import ClickException, get_current_context
 from click.exceptions import Exit
 
 app = typer.Typer(
@@ -36,29 +36,52 @@ PATIENCE = 10.0
 
 
 def _say(line: str, file=None) -> None:
-    from mpi4py import MPI
+    from advdiff.errors import world
 
-    if MPI.COMM_WORLD.rank == 0:
+    if world().rank == 0:
         print(line, flush=True, file=file)
 
 
 def _complain(error: str) -> None:
     """One line on stderr; then wait for all ranks, for mpirun kills the rest at the first exit."""
-    from mpi4py import MPI
+    from advdiff.errors import world
 
     _say(f"advdiff: {' '.join(error.split())}", sys.stderr)
-    arrived, start = MPI.COMM_WORLD.Ibarrier(), time.monotonic()
+    if world().size == 1:
+        return
+    arrived, start = world().Ibarrier(), time.monotonic()
     while not arrived.Test() and time.monotonic() - start < PATIENCE:
         time.sleep(1e-3)
 
 
-def _problem(experiment: Path, settings: list[str], output: Path | None = None):
-    from advdiff import problem
+def _task(experiment: Path, settings: list[str], output: Path | None = None):
+    """The room that knows the experiment's task, and what that room runs."""
+    from advdiff import config
+    from advdiff.study.schema import Study
 
     settings = list(settings)
     if output is not None:
         settings.append(f"output.file={json.dumps(str(output.absolute()), ensure_ascii=False)}")
-    return problem.load(experiment, settings)
+    loaded = config.load(experiment, tuple(settings))
+    if isinstance(loaded, Study):
+        from advdiff.study import tasks
+
+        return tasks, loaded
+    _start_petsc()
+    from advdiff import problem, tasks
+
+    return tasks, problem.Problem(loaded)
+
+
+def _start_petsc() -> None:
+    """With the options that the command line has for it."""
+    options = [sys.argv[0], *get_current_context().obj]
+    import petsc4py
+
+    petsc4py.init(options)
+    import slepc4py
+
+    slepc4py.init(options)
 
 
 @app.command()
@@ -69,18 +92,16 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="go on from a checkpoint")] = False,
 ) -> None:
     """Run the experiment and write its result."""
-    from advdiff import tasks
-
-    if not tasks.run(_problem(experiment, settings, output), _say, resume=resume):
+    tasks, task = _task(experiment, settings, output)
+    if not tasks.run(task, _say, resume=resume):
         raise Exit(1)
 
 
 @app.command()
 def check(experiment: ExperimentFile, settings: Set = []) -> None:  # noqa: B006
     """Validate everything that is cheap, run nothing."""
-    from advdiff import tasks
-
-    for line in tasks.check(_problem(experiment, settings)):
+    tasks, task = _task(experiment, settings)
+    for line in tasks.check(task):
         _say(line)
     _say("ok")
 
@@ -100,16 +121,13 @@ def plot(
     output: Annotated[Path | None, typer.Option(help="folder for the pictures")] = None,
 ) -> None:
     """Draw every picture that the result allows, as PNG (on rank 0)."""
-    from mpi4py import MPI
+    from advdiff.errors import on_root, world
+    from advdiff.result import open_result
 
-    from advdiff import store
-    from advdiff.errors import on_root
-
-    store.open_result(result).close()
+    open_result(result).close()
     from advdiff import plots
 
-    comm = MPI.COMM_WORLD
-    for path in on_root(comm, lambda: plots.draw(result, output)):
+    for path in on_root(world(), lambda: plots.draw(result, output)):
         _say(str(path))
 
 
@@ -137,23 +155,15 @@ def _is_option(word: str) -> bool:
 
 def main() -> None:
     """The console script."""
-    from mpi4py import MPI
+    from advdiff.errors import ConvergenceError, InputError, world
 
-    from advdiff.errors import ConvergenceError, InputError
-
-    comm = MPI.COMM_WORLD
+    comm = world()
     if comm.rank:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
         ours, petsc = split_options(sys.argv[1:])
         _check_options(petsc)
-        import petsc4py
-
-        petsc4py.init([sys.argv[0], *petsc])
-        import slepc4py
-
-        slepc4py.init([sys.argv[0], *petsc])
-        code = app(args=ours, prog_name="advdiff", standalone_mode=False) or 0
+        code = app(args=ours, prog_name="advdiff", standalone_mode=False, obj=petsc) or 0
     except Exit as stop:
         code = stop.exit_code
     except ClickException as error:

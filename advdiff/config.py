@@ -15,13 +15,16 @@ from pydantic import ValidationError
 from advdiff.errors import InputError, on_root, shortened, suggestion
 from advdiff.keytypes import StreamVelocity, Table, VelocityField, VorticityVelocity
 from advdiff.schema import Experiment
+from advdiff.study.schema import TASKS, Study
 
 __all__ = ["Experiment", "StreamVelocity", "VelocityField", "VorticityVelocity", "load", "parse"]
 
 LARGEST = 10_000_000
 
 
-def load(path: str | Path, overrides: tuple[str, ...] = (), comm=MPI.COMM_WORLD) -> Experiment:
+def load(
+    path: str | Path, overrides: tuple[str, ...] = (), comm=MPI.COMM_WORLD
+) -> Experiment | Study:
     """Read and validate an experiment file (collective: rank 0 reads).
 
     Args:
@@ -60,7 +63,9 @@ def load(path: str | Path, overrides: tuple[str, ...] = (), comm=MPI.COMM_WORLD)
     return parse(data, path, text)
 
 
-def parse(data: dict[str, Any], path: Path = Path("experiment.toml"), text: str = "") -> Experiment:
+def parse(
+    data: dict[str, Any], path: Path = Path("experiment.toml"), text: str = ""
+) -> Experiment | Study:
     """Validate the tables of an experiment.
 
     Raises:
@@ -69,10 +74,11 @@ def parse(data: dict[str, Any], path: Path = Path("experiment.toml"), text: str 
     for name in ("path", "text"):
         if name in data:
             raise InputError(f"{name}: unknown key; remove it")
+    kind = Study if data.get("task") in TASKS else Experiment
     try:
-        return Experiment(**data, path=Path(path), text=text)
+        return kind(**data, path=Path(path), text=text)
     except ValidationError as error:
-        raise InputError(_explain(error)) from None
+        raise InputError(_explain(error, kind)) from None
 
 
 def _override(data: dict[str, Any], setting: str) -> None:
@@ -118,11 +124,12 @@ PHRASES = {
 """What to say for the types of pydantic's errors that can occur."""
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, experiment: type[Table]) -> str:
     """The first problem, as one line: key, value, remedy."""
     problems = error.errors()
-    # A misspelt key is missing under its right name too: speak of the misspelling.
-    problem = min(problems, key=lambda p: p["type"] != "extra_forbidden")
+    # A misspelt key is missing under its right name too: speak of the misspelling; and first of
+    # the task, which says what the other keys are.
+    problem = min(problems, key=lambda p: (p["loc"] != ("task",), p["type"] != "extra_forbidden"))
     kind, value = problem["type"], problem["input"]
     message = problem["msg"].removeprefix("Value error, ")
     cause = problem.get("ctx", {}).get("error")
@@ -134,7 +141,7 @@ def _explain(error: ValidationError) -> str:
         return f"{key}.{inner}: {message}" if key else f"{inner}: {message}"
     if kind == "extra_forbidden":
         *table, name = problem["loc"]
-        return f"{key}: unknown key; {suggestion(str(name), _known_keys(table))}"
+        return f"{key}: unknown key; {suggestion(str(name), _known_keys(table, experiment))}"
     if kind == "missing":
         return f"{key}: missing; add it to the experiment file"
     if kind in ("model_type", "dict_type", "model_attributes_type"):
@@ -147,6 +154,8 @@ def _explain(error: ValidationError) -> str:
         phrase = PHRASES[kind].format(**{k: f"{v:g}" for k, v in bounds.items()})
     if kind == "literal_error":
         phrase = f"must be {problem['ctx']['expected']}"
+        if key == "task":
+            phrase += ", or of a study, " + " or ".join(map(repr, TASKS))
     return f"{key} = {shortened(value)}: {phrase}"
 
 
@@ -163,9 +172,9 @@ def _key(location: tuple) -> str:
     return key
 
 
-def _known_keys(location: list) -> list[str]:
+def _known_keys(location: list, experiment: type[Table]) -> list[str]:
     """Keys of the table at a location."""
-    kind: Any = Experiment
+    kind: Any = experiment
     for part in location:
         tables = [t for t in _members(kind) if isinstance(t, type) and issubclass(t, Table)]
         if isinstance(part, str) and part.startswith("("):

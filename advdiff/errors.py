@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from mpi4py import MPI
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
 T = TypeVar("T")
 
@@ -45,6 +46,25 @@ def shortened(value: object, longest: int = 60) -> str:
     return text if len(text) <= longest else f"{text[:half]}...{text[-half:]}"
 
 
+class Alone:
+    """The communicator of a process that has no MPI."""
+
+    rank, size = 0, 1
+
+    def bcast(self, value: T, root: int = 0) -> T:
+        """``value``."""
+        return value
+
+
+def world() -> MPI.Comm | Alone:
+    """All ranks; without mpi4py, this process."""
+    try:
+        from mpi4py import MPI
+    except ImportError:
+        return Alone()
+    return MPI.COMM_WORLD
+
+
 def on_root(comm: MPI.Comm, function: Callable[[], T]) -> T:
     """Run ``function`` on rank 0; its result, or its exception, becomes that of all ranks."""
     result: T | None = None
@@ -67,6 +87,8 @@ def agreed(comm: MPI.Comm):
     The block itself must not communicate.  An exception on a single rank would otherwise leave
     the others waiting in their next collective call.
     """
+    from mpi4py import MPI
+
     error: Exception | None = None
     try:
         yield

@@ -1,9 +1,14 @@
-"""What the value of a key may be: strict types, each of which says what it wants."""
+"""What the value of a key may be: strict types, each of which says what it wants.
+
+Also what every experiment file has, whatever its task.
+"""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -14,7 +19,10 @@ from pydantic import (
     Field,
     PlainValidator,
     Tag,
+    model_validator,
 )
+
+from advdiff.errors import InputError
 
 MOST_OUTPUTS = 100_000
 
@@ -94,6 +102,45 @@ class Table(BaseModel):
     """A table of the experiment file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class OutputTable(Table):
+    """Where the results go."""
+
+    file: FileName | None = Field(None, description="HDF5; default: the experiment's name with .h5")
+
+
+class ExperimentFile(Table):
+    """What every experiment file has.
+
+    Attributes:
+        path: the file it came from (paths in it are relative to its folder).
+        text: its text, as written to the output.
+    """
+
+    output: OutputTable = OutputTable()
+    path: Path = Field(Path("experiment.toml"), exclude=True)
+    text: str = Field("", exclude=True)
+
+    def inputs(self) -> dict[str, str]:
+        """The files that it reads, and the result may not replace: what each is → its name."""
+        return {"the experiment file": self.path.name}
+
+    @model_validator(mode="after")
+    def _result_apart(self):
+        for what, name in self.inputs().items():
+            if self.output_path == self.resolve(name):
+                raise InputError(f"output.file: {self.output_path} is {what}; give another name")
+        return self
+
+    def resolve(self, name: str) -> Path:
+        """A path of the file, relative to the file's folder."""
+        return Path(os.path.realpath(self.path.parent / name))
+
+    @property
+    def output_path(self) -> Path:
+        """Where the results go."""
+        return self.resolve(self.output.file or self.path.with_suffix(".h5").name)
 
 
 class StreamVelocity(Table):

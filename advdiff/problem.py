@@ -45,7 +45,10 @@ def load(
     Raises:
         InputError: on every rank, for anything wrong with the file.
     """
-    return Problem(load_experiment(path, tuple(overrides), comm), comm)
+    experiment = load_experiment(path, tuple(overrides), comm)
+    if not isinstance(experiment, Experiment):
+        raise InputError(f"task = '{experiment.task}': has no problem; run it with 'advdiff run'")
+    return Problem(experiment, comm)
 
 
 class Problem:

@@ -8,7 +8,6 @@ no number, ``"1"`` neither.  A validator that finds fault with a key of its tabl
 from __future__ import annotations
 
 import math
-import os
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,6 +18,7 @@ from advdiff.errors import InputError
 from advdiff.expression import Expression
 from advdiff.keytypes import (
     Count,
+    ExperimentFile,
     FileName,
     Formula,
     OptionValue,
@@ -241,22 +241,11 @@ class TruthTable(Table):
     initial: Scalar | None = None
 
 
-class OutputTable(Table):
-    """Where the results go."""
-
-    file: FileName | None = Field(None, description="HDF5; default: the experiment's name with .h5")
-
-
 STREAMS = (StreamVelocity, VorticityVelocity, VelocityUnknown)
 
 
-class Experiment(Table):
-    """A whole experiment file.
-
-    Attributes:
-        path: the file it came from (paths in it are relative to its folder).
-        text: its text, as written to the output.
-    """
+class Experiment(ExperimentFile):
+    """A task on a domain."""
 
     task: Literal["solve", "sensitivity", "invert"] = Field(description="what to do")
     domain: DomainTable
@@ -269,10 +258,7 @@ class Experiment(Table):
     prior: PriorTable = PriorTable()
     optimizer: OptimizerTable = OptimizerTable()
     truth: TruthTable = TruthTable()
-    output: OutputTable = OutputTable()
     petsc: dict[str, OptionValue] = Field({}, description="PETSc options")
-    path: Path = Field(Path("experiment.toml"), exclude=True)
-    text: str = Field("", exclude=True)
 
     @model_validator(mode="after")
     def _task(self):
@@ -294,17 +280,14 @@ class Experiment(Table):
             )
         return self
 
-    @model_validator(mode="after")
-    def _result_apart(self):
-        inputs = {"the experiment file": self.path.name}
+    def inputs(self) -> dict[str, str]:
+        """The files that it reads."""
+        found = super().inputs()
         if self.domain.file is not None:
-            inputs["domain.file"] = self.domain.file
+            found["domain.file"] = self.domain.file
         if self.observations is not None:
-            inputs["observations.file"] = self.observations.file
-        for what, name in inputs.items():
-            if self.output_path == self.resolve(name):
-                raise InputError(f"output.file: {self.output_path} is {what}; give another name")
-        return self
+            found["observations.file"] = self.observations.file
+        return found
 
     @model_validator(mode="after")
     def _dimensions(self):
@@ -329,12 +312,3 @@ class Experiment(Table):
             elif len(value) != dim:
                 raise InputError(f"{key}: {len(value)} components; {shape} needs {dim}")
         return self
-
-    def resolve(self, name: str) -> Path:
-        """A path of the file, relative to the file's folder."""
-        return Path(os.path.realpath(self.path.parent / name))
-
-    @property
-    def output_path(self) -> Path:
-        """Where the results go."""
-        return self.resolve(self.output.file or self.path.with_suffix(".h5").name)

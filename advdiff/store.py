@@ -1,37 +1,26 @@
-"""The result file: HDF5, written by all ranks, in an order that does not depend on them.
+"""Fields on the mesh in the result file, in an order that does not depend on the ranks.
 
-Fields are written at the mesh vertices in their original order, each rank one contiguous slab.  The
-file is written under a temporary name and moved into place when it is whole; ``complete`` is the
-last attribute set.  Datasets carry dimension scales, so that xarray (h5netcdf) names their axes.
-Beside it stands a VTKHDF file by which ParaView reads the same data (``paraview.py``).
+Fields are written at the mesh vertices in their original order, each rank one contiguous slab.
+Beside the result stands a VTKHDF file by which ParaView reads the same data (``paraview.py``).
 """
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from mpi4py import MPI
 from petsc4py import PETSc
 
-import advdiff
+from advdiff import result
 from advdiff.domain import Domain
-from advdiff.errors import InputError, on_root
-
-FORMAT = 1
-REQUIRED = ("mesh/geometry", "mesh/topology", "time", "theta", "solver")
-VECTOR_AXES = ("x", "y", "z")
 
 
-class Store:
-    """An open result file; every method is collective.
+class Store(result.ResultFile):
+    """An open result file with a mesh; every method is collective.
 
     Args:
         file: the h5py file (parallel where there are several ranks).
@@ -39,55 +28,8 @@ class Store:
     """
 
     def __init__(self, file: h5py.File, domain: Domain):
-        self.file, self.domain, self.comm = file, domain, domain.comm
-        self._scales: dict[str, h5py.Dataset] = {}
-
-    def attributes(self, values: Mapping[str, Any], path: str = "/") -> None:
-        """Set attributes of a group or dataset: numbers, strings, or (as JSON) anything else."""
-        for name, value in values.items():
-            if not isinstance(value, str | int | float | bool | np.generic | np.ndarray):
-                value = json.dumps(value)
-            self.file[path].attrs[name] = value
-
-    def scale(self, path: str, values: Iterable, units: str = "1", long_name: str = "") -> None:
-        """A dimension scale: coordinates along an axis, known on every rank."""
-        dataset = self.array(path, np.asarray(values), (), units=units, long_name=long_name)
-        name = path.rsplit("/", 1)[-1]
-        dataset.make_scale(name)
-        self._scales[name] = dataset
-
-    def axis(self, name: str, size: int) -> None:
-        """A dimension without coordinates: its scale is the index."""
-        dataset = self.file.create_dataset(name, shape=(size,), dtype="i8")
-        start, stop = self._share(size)
-        dataset[start:stop] = np.arange(start, stop)
-        dataset.attrs["long_name"] = f"index of {name}"
-        dataset.make_scale(name)
-        self._scales[name] = dataset
-
-    def _share(self, size: int) -> tuple[int, int]:
-        each, extra = divmod(size, self.comm.size)
-        start = self.comm.rank * each + min(self.comm.rank, extra)
-        return start, start + each + (self.comm.rank < extra)
-
-    def _describe(self, dataset, dims: Sequence[str], units: str, long_name: str) -> None:
-        for axis, name in enumerate(dims):
-            dataset.dims[axis].attach_scale(self._scales[name])
-            dataset.dims[axis].label = name
-        dataset.attrs["units"] = units
-        if long_name:
-            dataset.attrs["long_name"] = long_name
-
-    def array(
-        self, path: str, values, dims: Sequence[str], units: str = "1", long_name: str = ""
-    ) -> h5py.Dataset:
-        """A small array, known on every rank; rank 0 writes it."""
-        values = np.asarray(values)
-        dataset = self.file.create_dataset(path, shape=values.shape, dtype=values.dtype)
-        if self.comm.rank == 0 and values.size:
-            dataset[...] = values
-        self._describe(dataset, dims, units, long_name)
-        return dataset
+        super().__init__(file, domain.comm)
+        self.domain = domain
 
     def mesh(self) -> None:
         """``/mesh/geometry`` (vertex, dim) and ``/mesh/topology`` (cell, corner)."""
@@ -155,130 +97,8 @@ class Store:
         self._describe(dataset, ("vertex",) if scalar else ("vertex", "dim"), "1", long_name)
 
 
-def open_parallel(path: Path, comm: MPI.Comm) -> h5py.File:
-    """A new HDF5 file that all ranks write to (collective).
-
-    Raises:
-        InputError: where several ranks have an h5py that was built for one.
-    """
-    if comm.size == 1:
-        return h5py.File(path, "w")
-    if not h5py.get_config().mpi:
-        raise InputError(
-            f"output.file: this h5py cannot write {path} from {comm.size} ranks; install a "
-            "parallel h5py (Debian: python3-h5py-mpi)"
-        )
-    return h5py.File(path, "w", driver="mpio", comm=comm)
-
-
 @contextmanager
 def create(path: Path, domain: Domain, attributes: Mapping[str, Any]):
-    """Open a result file for writing (collective); it appears under ``path`` only when whole.
-
-    Raises:
-        InputError: where the folder cannot be written to.
-    """
-    comm = domain.comm
-    temporary = path.with_name(f".{path.name}.partial")
-
-    def prepare():
-        check_writable(path)
-        temporary.unlink(missing_ok=True)
-
-    on_root(comm, prepare)
-    file = open_parallel(temporary, comm)
-    try:
-        store = Store(file, domain)
-        store.attributes(
-            {
-                "advdiff_version": advdiff.__version__,
-                "format": FORMAT,
-                "ranks": comm.size,
-                "created_at": comm.bcast(datetime.now(UTC).isoformat(timespec="seconds")),
-                **attributes,
-                "complete": False,
-            }
-        )
-        yield store
-        file.attrs["complete"] = True
-        file.close()
-    except BaseException:
-        # Closing a parallel file is collective, which the other ranks may never reach.
-        if comm.size == 1:
-            file.close()
-            temporary.unlink(missing_ok=True)
-        raise
-    on_root(comm, lambda: os.replace(temporary, path))
-
-
-def check_writable(path: Path) -> None:
-    """Raise :class:`InputError` where a result cannot or should not be written (local).
-
-    An earlier result may be replaced, any other file may not.
-    """
-    folder = path.parent
-    if not folder.is_dir():
-        raise InputError(f"output.file: the folder {folder} does not exist; create it")
-    if path.is_dir():
-        raise InputError(f"output.file: {path} is a folder; give the name of a file")
-    if path.suffix == ".vtkhdf":
-        raise InputError(
-            f"output.file: {path} is the name for ParaView's file beside the result; end it in .h5"
-        )
-    if path.exists() and not _is_ours(path):
-        raise InputError(
-            f"output.file: {path} exists and is no result of advdiff; give another name"
-        )
-    probe = path.with_name(f".{path.name}.writable")
-    try:
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(
-            f"output.file: {path} cannot be written ({error.strerror}); give another folder"
-        ) from None
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        with h5py.File(path, "r") as file:
-            return "advdiff_version" in file.attrs
-    except OSError:
-        return False
-
-
-def open_result(path: Path) -> h5py.File:
-    """Open a finished result file for reading (each rank by itself).
-
-    Raises:
-        InputError: if it is missing, truncated, not one of ours or not complete.
-    """
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "no such file"
-        raise InputError(f"{path}: {what}; give a file written by 'advdiff run'")
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{path}: not readable HDF5 ({reason}); run the experiment again"
-        ) from None
-    try:
-        _require_finished(file, path)
-    except BaseException:
-        file.close()
-        raise
-    return file
-
-
-def _require_finished(file: h5py.File, path: Path) -> None:
-    if "advdiff_version" not in file.attrs:
-        raise InputError(f"{path}: not written by advdiff; give a file written by 'advdiff run'")
-    found = file.attrs.get("format", 0)
-    if not isinstance(found, int | np.integer) or found > FORMAT:
-        raise InputError(
-            f"{path}: format {found}, this advdiff reads up to {FORMAT}; upgrade advdiff"
-        )
-    missing = [name for name in REQUIRED if name not in file]
-    if not file.attrs.get("complete", False) or missing:
-        raise InputError(f"{path}: not complete; run the experiment again")
+    """:func:`advdiff.result.create` for fields on ``domain`` (collective)."""
+    with result.create(path, domain.comm, attributes) as file:
+        yield Store(file.file, domain)

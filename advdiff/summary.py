@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import h5py
+import numpy as np
 
-from advdiff.store import open_result
+from advdiff.result import open_result
 
 SOLVER = (
     *("method", "reason", "tolerance", "products", "solves", "actions", "quadrature_nodes"),
@@ -24,7 +25,11 @@ def lines(path: Path) -> list[str]:
     with open_result(path) as file:
         found = [
             f"{path}: {file.attrs['task']}, advdiff {file.attrs['advdiff_version']}, "
-            f"{file.attrs['created_at']}, {file.attrs['ranks']} rank(s)",
+            f"{file.attrs['created_at']}, {file.attrs['ranks']} rank(s)"
+        ]
+        if "law" in file:
+            return found + _study(file)
+        found += [
             f"mesh        {file['mesh/geometry'].shape[0]} vertices, "
             f"{file['mesh/topology'].shape[0]} {file['mesh'].attrs['cell']} cells",
             f"time        {len(file['time'])} outputs up to {file['time'][-1]:g}",
@@ -46,6 +51,27 @@ def lines(path: Path) -> list[str]:
             stages = ("assembly", "forward", "adjoint", "optimiser")
             split = [f"{stage} {solver[f'seconds_{stage}']:.1f} s" for stage in stages]
             found.append("time        " + ", ".join(split))
+    return found
+
+
+def _study(file: h5py.File) -> list[str]:
+    laws, sizes = list(file["law"].asstr()), file["d"][:]
+    found = [f"laws        {', '.join(laws)}", f"d           {', '.join(map(str, sizes))}"]
+    if "error" in file:
+        times, methods = file["time"][:], list(file["method"].asstr())
+        found.append(f"time        {len(times)} times, {times[0]:g} … {times[-1]:g}")
+        relative = file["error/spectral"][0] / file["exact/spectral"][0][:, :, None]
+        at = int(abs(times - 1.0).argmin())
+        for k, method in enumerate(methods):
+            shown = [_short(float(np.nanmedian(relative[i, :, k, at]))) for i in range(len(sizes))]
+            found.append(
+                f"{method:13s} relative error {', '.join(shown)} at t = {times[at]:g}, {laws[0]}"
+            )
+    else:
+        for name in ("modulus_min", "modulus_max", "sigma_min", "correction"):
+            rates = file[f"rates/{name}"]
+            shown = [_short(float(v)) for v in np.nanmedian(rates[0], axis=-1)]
+            found.append(f"{name:13s}{', '.join(shown)}, {laws[0]}")
     return found
 
 

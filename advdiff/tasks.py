@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from petsc4py import PETSc
 
-from advdiff import paraview, store
+from advdiff import paraview, result, store
 from advdiff.checkpoint import Checkpoint
 from advdiff.errors import InputError, on_root
 from advdiff.fields import scalar_field
@@ -34,7 +34,7 @@ def check(problem: Problem) -> list[str]:
 
 def _check(problem: Problem) -> list[str]:
     experiment = problem.experiment
-    on_root(problem.comm, lambda: store.check_writable(experiment.output_path))
+    on_root(problem.comm, lambda: result.check_writable(experiment.output_path))
     domain = problem.domain
     operator = problem.operator
     for name in experiment.domain.open:

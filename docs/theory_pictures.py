@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Draw the pictures of theory.md and print its numbers (minutes; --quick: small sizes)."""
+"""Draw two pictures of theory.md and print numbers of it (--quick: small sizes).
+
+The others are those of the experiments surrogate_error and random_rates.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,6 @@ from advdiff.matexp import (
     spectral_gap,
     unit_entry,
 )
-from advdiff.matexp.studies import SURROGATES, random_rates, surrogate_errors
 
 HERE = Path(__file__).parent
 DPI = 80
@@ -35,71 +37,6 @@ def save(figure: plt.Figure, name: str) -> None:
     figure.tight_layout()
     figure.savefig(HERE / name, dpi=DPI)
     plt.close(figure)
-
-
-def surrogate_picture(dimensions: tuple[int, ...]) -> None:
-    """Absolute and relative errors against t, certificates as dashed lines."""
-    t = np.concatenate([np.logspace(-10, 0, 10), np.logspace(0.5, 2, 4)])
-    figure, axes = plt.subplots(2, len(dimensions), figsize=(12, 7), sharex=True, sharey="row")
-    for column, d in zip(axes.T, dimensions, strict=True):
-        study = surrogate_errors(np.random.default_rng(d), "exponential", d, t, 20, certified=5)
-        for m, name in enumerate(SURROGATES):
-            mean = np.median(study.spectral[m], axis=0)
-            line = column[0].loglog(t, mean, ".-", label=name)[0]
-            column[0].loglog(t, np.nanmedian(study.bound[m], axis=0), "--", color=line.get_color())
-            column[1].loglog(t, np.median(study.spectral[m] / study.spectral_size, axis=0), ".-")
-        column[0].set_title(f"Exp(1) rates, d = {d}")
-        column[1].set_xlabel("t")
-        column[0].grid(alpha=0.3)
-        column[1].grid(alpha=0.3)
-        column[1].set_ylim(1e-17, 1e11)
-    axes[0, 0].set_ylabel("2-norm error (dashed: certificate)")
-    axes[1, 0].set_ylabel("relative error")
-    axes[0, 0].legend(fontsize=8)
-    save(figure, "theory_surrogates.png")
-
-
-def first_order_against_d(dimensions: tuple[int, ...]) -> None:
-    print("t = 1: d, law, mean Frobenius error first-order, its relative error, asymptotic")
-    for law in LAWS:
-        for d in dimensions:
-            study = surrogate_errors(
-                np.random.default_rng(d), law, d, [1.0], 20, ("first-order", "asymptotic"), 0
-            )
-            first, corrected = study.frobenius[:, :, 0].mean(axis=1)
-            relative = (study.frobenius[0] / study.size).mean()
-            print(f"  {law:12s} {d:4d} {first:9.3g} {relative:9.3g} {corrected:9.2g}")
-
-
-def random_rates_picture(dimensions: tuple[int, ...]) -> None:
-    figure, axes = plt.subplots(1, 4, figsize=(14, 4))
-    print("law, d, means: e_m/d, gap/d, e_M/d, sigma_m/d, correction, 1/sigma_m, mended bound")
-    for law, upper in zip(LAWS, axes[:3], strict=True):
-        rows = []
-        for d in dimensions:
-            count = 20 if d <= 200 else 2
-            rows.append([v.mean() for v in random_rates(np.random.default_rng(d), law, d, count)])
-            r = rows[-1]
-            scaled = " ".join(f"{v / d:8.3f}" for v in (r[0], r[2], r[1], r[3]))
-            print(f"  {law:12s} {d:5d} {scaled} {r[4]:9.2e} {r[5]:9.2e} {r[6]:9.2e}", flush=True)
-        rows, d = np.array(rows), np.array(dimensions, dtype=float)
-        for k, label in ((0, "$e_m$"), (1, "$e_M$"), (3, "$\\sigma_m$")):
-            upper.loglog(d, rows[:, k], "o-", label=label)
-        if law == "exponential":
-            upper.loglog(d, d - np.sqrt(d), "k:", label="$d\\mu\\pm\\sqrt{d}\\sigma$")
-            upper.loglog(d, d + np.sqrt(d), "k:")
-        upper.set_title(law)
-        upper.set_xlabel("d")
-        upper.legend(fontsize=8)
-        upper.grid(alpha=0.3)
-        line = axes[3].loglog(d, rows[:, 4], "o-", label=law)[0]
-        axes[3].loglog(d, rows[:, 5], "--", color=line.get_color())
-        axes[3].loglog(d, rows[:, 6], ":", color=line.get_color())
-    axes[3].set_title(r"$\|Q^\# J\Pi\|_2$; -- 1/$\sigma_m$; : mended")
-    axes[3].set_xlabel("d")
-    axes[3].legend(fontsize=8)
-    axes[3].grid(alpha=0.3)
-    save(figure, "theory_random_rates.png")
 
 
 def spectrum_picture(d: int) -> None:
@@ -202,11 +139,8 @@ def main() -> None:
     sign_numbers()
     order_costs(44)
     theorem_numbers()
-    surrogate_picture((5, 20) if quick else (5, 20, 80))
-    first_order_against_d((5, 20, 40) if quick else (5, 20, 40, 80, 160))
     higher_order_picture(20)
     spectrum_picture(100 if quick else 400)
-    random_rates_picture((10, 30, 100) if quick else (10, 20, 50, 100, 200, 500, 1000))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from advdiff import config, observe, store, summary, tasks
+from advdiff import config, observe, result, summary, tasks
 from advdiff.checkpoint import Checkpoint
 from advdiff.errors import ConvergenceError, on_root
 from advdiff.problem import Problem
@@ -208,8 +208,8 @@ def test_results(tmp_path):
     assert "no such file" in message(summary.lines, path)
     assert "a folder" in message(summary.lines, tmp_path)
     assert "not readable HDF5" in message(summary.lines, write(path, "x,y"))
-    content = dict.fromkeys(store.REQUIRED, 0.0)
-    ours = {"advdiff_version": "0.1.0", "format": store.FORMAT}
+    content = dict.fromkeys(result.FIELDS, 0.0)
+    ours = {"advdiff_version": "0.1.0", "format": result.FORMAT}
     for attributes, left_out, part in (
         ({}, "", "not written by advdiff"),
         (ours | {"complete": False}, "", "not complete"),
@@ -234,7 +234,7 @@ def test_a_failed_run_leaves_the_last_result_and_no_hang(tmp_path):
     assert on_root(COMM, (tmp_path / "e.h5").read_bytes) == before
     write(tmp_path / ".e.h5.partial", "of a killed run")
     tasks.run(Problem(config.parse(data({"time.outputs": 3}), experiment)), lambda _: None)
-    with store.open_result(tmp_path / "e.h5") as file:
+    with result.open_result(tmp_path / "e.h5") as file:
         assert len(file["time"]) == 3
     names = on_root(COMM, lambda: sorted(p.name for p in tmp_path.iterdir()))
     assert names == ["e.h5", "e.vtkhdf"]

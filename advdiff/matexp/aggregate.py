@@ -19,8 +19,10 @@ from numpy.typing import ArrayLike
 from scipy.linalg import expm
 
 from .exact import block_triangular, frechet
-from .operands import Array, Result, double, matrices, real_if, times
+from .operands import EPS, Array, DomainError, Result, double, matrices, real_if, times
 from .spectral import (
+    ACCURACY,
+    ROUNDING_SAFETY,
     TAYLOR_SPREAD,
     TAYLOR_TERMS,
     Eigenbasis,
@@ -33,9 +35,12 @@ from .spectral import (
 #: eigenvalues closer than this, relative to the largest, are never divided by: at most 2 digits go
 CLOSE = 1e-2
 #: an eigenbasis loses up to cond(V)²·eps in a sum of gradients and cond(V)³·eps in its derivative:
-#: beyond these limits it is refused (measured worst cases at the limits: 4e-10 and 1e-10)
+#: beyond these limits it is refused; below, a gradient by its own error (`_rounding`), while a
+#: Hessian product is accepted (measured worst case at the limit: 1e-10)
 GRADIENT_CONDITION = 1e3
 HESSIAN_CONDITION = 3e2
+#: the rounding of a sum is estimated from so many of its terms, the largest
+SAMPLE = 96
 #: scalars evaluated at once when close eigenvalues are summed term by term
 CHUNK = 2**18
 
@@ -89,23 +94,30 @@ def bilinear_gradient(
     ``Q`` (d, d), ``a`` and ``p`` (N, d), ``t`` (N,) or a number. ``method``: "daleckii-krein" (the
     eigenbasis; DomainError beyond ``max_condition``), "frechet" (O(d³) for every distinct time,
     any Q), "first-order" (the surrogate Σ_b t_b (e^{t_b Q})ᵀ a_b p_bᵀ, in the same eigenbasis), or
-    "auto": the eigenbasis if cond(V) ≤ ``max_condition``, else Fréchet. ``full_output`` gives a
-    `Result`.
+    "auto": the eigenbasis if cond(V) ≤ ``max_condition`` and rounding stays below cond(V)·1e-14,
+    else Fréchet. ``full_output`` gives a `Result`.
     """
     Q, terms = _terms(Q, a, p, t)
+    asked = method
     method, reason, basis = _route(
         Q, method, ("daleckii-krein", "frechet", "first-order"), max_condition
     )
-    condition = None
+    condition = error = None
     if basis is not None:
         condition = guard(basis, max_condition)
         core = _first_order_core if method == "first-order" else _exact_core
         with np.errstate(over="ignore", invalid="ignore"):  # reported by _checked
             value = basis.inverse.T @ core(basis, _in_eigenbasis(basis, terms)) @ basis.vectors.T
-    else:
+            error = _rounding(basis, terms, value) if core is _exact_core else None
+        if error is not None and not ROUNDING_SAFETY * error <= ACCURACY * condition:
+            refusal = f"rounding of about {error:.0e} in the eigenbasis, cond(V) = {condition:.1e}"
+            if asked != "auto" and np.isfinite(value).all():
+                raise DomainError(f"{refusal}; use method='frechet'")
+            method, reason, basis, error = "frechet", refusal, None, None
+    if basis is None:
         value = _gradient_by_times(Q, terms)
     value = _checked(value, Q, terms.left, terms.right)
-    return Result(value, method, reason, condition) if full_output else value
+    return Result(value, method, reason, condition, error) if full_output else value
 
 
 def bilinear_hessian_product(
@@ -171,6 +183,30 @@ def _in_eigenbasis(basis: Eigenbasis, terms: Terms) -> Terms:
     return Terms(terms.left @ basis.vectors, terms.right @ basis.inverse.T, terms.t)
 
 
+def _rounding(basis: Eigenbasis, terms: Terms, value: Array) -> float:
+    """Relative rounding error of a gradient made in the eigenbasis, errors taken as random.
+
+    As `spectral.rounding_estimate`: entry-wise squares through V⁻ᵀ G̃ Vᵀ and through the sums that
+    make α, β and G̃, here from the `SAMPLE` largest terms.
+    """
+    if ROUNDING_SAFETY * EPS * basis.condition <= ACCURACY or not len(terms.t):
+        return EPS * basis.condition  # cond(V)² is nothing to speak of
+    a, p, t = terms
+    growth = np.exp(t * basis.values.real.max())
+    weight = np.linalg.norm(a, axis=1) * np.linalg.norm(p, axis=1) * np.abs(t) * growth
+    largest = np.argsort(weight)[-SAMPLE:]
+    V, inverse = np.abs(basis.vectors) ** 2, np.abs(basis.inverse) ** 2
+    A, B = np.abs(a[largest]) ** 2 @ V, np.abs(p[largest]) ** 2 @ inverse.T
+    T = t[largest, None]
+    E, F = (np.abs(X) ** 2 for X in _factors(T * basis.values))
+    gap, close = _gaps(basis.values)
+    near = (A * T**2 * E).T @ B + A.T @ (T**2 * E * B)
+    far = ((A * F).T @ B + A.T @ (F * B)) / np.where(close, 1.0, np.abs(gap) ** 2)
+    squares = inverse.sum(axis=1) @ np.where(close, near, far) @ V.sum(axis=0)
+    size = np.linalg.norm(value)
+    return EPS * np.sqrt(squares * len(t) / len(largest)) / size if size else 0.0
+
+
 def _gradient_by_times(Q: Array, terms: Terms) -> Array:
     distinct, groups = np.unique(terms.t, return_inverse=True)
     total = np.zeros(())
@@ -185,19 +221,25 @@ def _first_order_core(basis: Eigenbasis, terms: Terms) -> Array:
     return (terms.left * (terms.t[:, None] * E)).T @ terms.right
 
 
+def _factors(exponent: Array) -> tuple[Array, Array]:
+    """e^{tλ}, and what is differenced for it: where |tλ| is small, e^{tλ} − 1 keeps more digits."""
+    small = np.abs(exponent).max(axis=1) < 1.0
+    E = np.exp(exponent)
+    return E, np.where(small[:, None], np.expm1(exponent), E) if small.any() else E
+
+
+def _gaps(values: Array) -> tuple[Array, Array]:
+    """λ_i − λ_j, and where they are too close to divide by."""
+    gap = values[:, None] - values[None, :]
+    return gap, np.abs(gap) <= CLOSE * np.abs(values).max()
+
+
 def _exact_core(basis: Eigenbasis, terms: Terms) -> Array:
     """G̃_ij = Σ_b α_bi f_b[λ_i, λ_j] β_bj."""
     values, (alpha, beta, t) = basis.values, terms
     T = t[:, None]
-    exponent = T * values
-    # a constant may be taken from e^{tλ} before it is differenced: for small |tλ| that saves digits
-    small = np.abs(exponent).max(axis=1) < 1.0
-    E = np.exp(exponent)
-    F = E
-    if small.any():
-        F = np.where(small[:, None], np.expm1(exponent), E)
-    gap = values[:, None] - values[None, :]
-    close = np.abs(gap) <= CLOSE * np.abs(values).max()
+    E, F = _factors(T * values)
+    gap, close = _gaps(values)
     G = ((alpha * F).T @ beta - alpha.T @ (F * beta)) / np.where(close, 1.0, gap)
     np.fill_diagonal(G, np.einsum("bi,bi,bi->i", alpha, T * E, beta))
     rows, columns = np.nonzero(np.triu(close, 1))

@@ -28,7 +28,7 @@ independent); the certificate says which one gave the bound.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from math import factorial
 from typing import NamedTuple
 
@@ -118,92 +118,147 @@ def certificate(
     The hypotheses and the theorem are in the module's text. Round-off, see `_roundoff`, is a
     first-order a priori allowance; everything else is an inequality.
     """
+    return certificates(Q, J, t, (method,), **options)[method]
+
+
+def certificates(
+    Q: ArrayLike, J: ArrayLike, t: ArrayLike, methods: Sequence[str], **options: int
+) -> dict[str, Certificate]:
+    """`certificate` for several methods, which share all that is dear."""
     Q, J, t = real_matrix("Q", Q), real_matrix("J", J), times("t", t)
     if (t < 0).any():
         raise ValueError("a certificate needs t >= 0")
     stacks(Q, J, t)
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
-    norms = decay_norms(Q)
-    best = [_best(Q, J, s, method, options, norms) for s in t.ravel()]
-    return Certificate(*(np.array(part).reshape(t.shape)[()] for part in zip(*best, strict=True)))
+    for method in methods:
+        if method not in METHODS:
+            raise ValueError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
+    remainders = _remainders(Q, J, decay_norms(Q))
+    inverse = group_inverse(Q) if "asymptotic" in methods else None
+    found: dict[str, list[Certificate]] = {method: [] for method in methods}
+    for s in t.ravel():
+        references = _references(Q, J, s, remainders)
+        for method in methods:
+            value = METHODS[method].run(Q, J, np.array(s)[..., None, None], **options).value
+            base = _roundoff(Q, J, inverse if method == "asymptotic" else None, s)
+            found[method].append(_best(value, references, base))
+    return {
+        method: Certificate(
+            *(np.array(part).reshape(t.shape)[()] for part in zip(*best, strict=True))
+        )
+        for method, best in found.items()
+    }
+
+
+class _Tail(NamedTuple):
+    """A remainder is at most moment·size·e^{−rate·t}, by this hypothesis with its constant."""
+
+    hypothesis: str
+    rate: float
+    constant: float
+    size: float
+
+
+class _Remainder(NamedTuple):
+    """∫ (t−r)^{n+1}/(n+1)! e^{(t−r)Q} C e^{rQ} dr, C = C_{n+1}, n the order of its reference.
+
+    ``C_noise`` bounds the rounding errors of C, ``C_size`` is its size, both in the ∞-norm.
+    """
+
+    family: str
+    order: int
+    C: Array
+    C_size: float
+    C_noise: float
+    tails: tuple[_Tail, ...]
+
+
+def _remainders(Q: Array, J: Array, norms: tuple[DecayNorm, ...]) -> list[_Remainder]:
+    """Those of the references, orders −1 … `MAX_ORDER`: all of them that does not depend on t."""
+    outside = np.eye(len(Q)) - kernel_projector(Q)
+    root = np.sqrt(len(Q))  # ‖·‖₂ ≤ √d ‖·‖_∞
+    found = []
+    for family, C, known in (
+        ("commutator-series", J, ()),
+        ("kernel-exact", outside @ J @ outside, norms),
+    ):
+        noise = 4 * _unit(Q) * _norm_inf(J)  # ‖I − Π‖_∞ ≤ 2, on both sides
+        for order in range(-1, MAX_ORDER + 1):
+            size = _norm_inf(C)
+            tails = [_Tail("stochastic", 0.0, root, root * (size + noise))]
+            for norm in known:
+                inner = _norm2(norm.P @ C @ norm.W) + norm.constant * root * noise
+                tails.append(_Tail(norm.name, norm.rate, norm.constant, norm.constant * inner))
+            found.append(_Remainder(family, order, C, size, noise, tuple(tails)))
+            noise = 2 * _norm_inf(Q) * (noise + _unit(Q) * size)
+            C = commutator(C, Q)
+    return found
 
 
 class _Reference(NamedTuple):
-    """A matrix with known remainder ∫ (t−r)^{n+1}/(n+1)! e^{(t−r)Q} C e^{rQ} dr, C = C_{n+1}.
+    """A matrix whose distance to the derivative is at most ``remainder``, by the ``tail``.
 
-    ``moment`` is the integral of the scalar factor, ``on_complement`` whether C lives there;
-    ``noise`` and ``C_noise`` bound the rounding errors of the matrix and of C in the ∞-norm.
+    ``noise`` bounds the rounding errors of the matrix in the ∞-norm.
     """
 
     name: str
     matrix: Array
-    C: Array
-    moment: float
-    on_complement: bool
     noise: float
-    C_noise: float
+    remainder: float
+    tail: _Tail
 
 
-def _references(Q: Array, J: Array, t: float) -> Iterator[_Reference]:
+def _references(Q: Array, J: Array, t: float, remainders: list[_Remainder]) -> list[_Reference]:
     """Partial sums of the commutator series, and kernel-exact, of orders −1 … `MAX_ORDER`."""
     Pi = kernel_projector(Q)
     outside = np.eye(len(Q)) - Pi
     X, S = exponential_and_integral(Q, np.array(t))
     flow = outside @ S
-    starts = (
-        ("commutator-series", X, J, np.zeros_like(Q)),
-        (
-            "kernel-exact",
+    starts = {
+        "commutator-series": (X, np.zeros_like(Q)),
+        "kernel-exact": (
             outside @ X,
-            outside @ J @ outside,
             t * (Pi @ J @ Pi) + Pi @ J @ flow + flow @ J @ Pi,
         ),
-    )
-    unit = _unit(Q)
-    for name, flow, C, matrix in starts:
-        noise, C_noise = 0.0, 4 * unit * _norm_inf(J)  # ‖I − Π‖_∞ ≤ 2, on both sides
-        for order in range(-1, MAX_ORDER + 1):
-            moment = t ** (order + 2) / factorial(order + 2)
-            yield _Reference(
-                f"{name} {order}", matrix, C, moment, name == "kernel-exact", noise, C_noise
-            )
-            matrix = matrix + moment * (flow @ C)
-            noise += moment * (C_noise + unit * (1 + t * _norm_inf(Q)) * _norm_inf(C))
-            C_noise = 2 * _norm_inf(Q) * (C_noise + unit * _norm_inf(C))
-            C = commutator(C, Q)
-
-
-def _best(
-    Q: Array, J: Array, t: float, method: str, options: dict[str, int], norms: tuple[DecayNorm, ...]
-) -> Certificate:
-    root = np.sqrt(len(Q))  # ‖·‖₂ ≤ √d ‖·‖_∞
-    value = METHODS[method].run(Q, J, np.array(t)[..., None, None], **options).value
-    base = _roundoff(Q, J, group_inverse(Q) if method == "asymptotic" else None, t)
+    }
     found = []
-    for reference in _references(Q, J, t):
+    for family, order, C, size, C_noise, tails in remainders:
+        if order == -1:
+            (flow, matrix), noise = starts[family], 0.0
+        moment = t ** (order + 2) / factorial(order + 2)
+        bounds = [
+            (moment * tail.size * np.exp(-tail.rate * t), tail)
+            for tail in tails
+            if -tail.rate * t <= LARGEST_GROWTH
+        ]
+        remainder, tail = min(bounds, key=lambda bound: bound[0])
+        found.append(_Reference(f"{family} {order}", matrix, noise, remainder, tail))
+        if order < MAX_ORDER:
+            matrix = matrix + moment * (flow @ C)
+            noise += moment * (C_noise + _unit(Q) * (1 + t * _norm_inf(Q)) * size)
+    return found
+
+
+def _best(value: Array, references: list[_Reference], base: float) -> Certificate:
+    """The smallest bound on the error of ``value``, with the round-off ``base`` of its own."""
+    root = np.sqrt(len(value))
+    candidates = []
+    for reference in references:
         roundoff = base + root * reference.noise
-        distance = _norm2(value - reference.matrix) + roundoff
-        remainder = reference.moment * root * (_norm_inf(reference.C) + reference.C_noise)
-        found.append(
-            Certificate(distance + remainder, "stochastic", reference.name, 0.0, root, roundoff)
+        difference, rest = value - reference.matrix, roundoff + reference.remainder
+        # ‖·‖_F ≤ √d ‖·‖₂: most are out before their 2-norm is asked for
+        candidates.append(
+            (np.linalg.norm(difference) / root + rest, difference, rest, roundoff, reference)
         )
-        for norm in norms if reference.on_complement else ():
-            if -norm.rate * t > LARGEST_GROWTH:
-                continue
-            size = _norm2(norm.P @ reference.C @ norm.W) + norm.constant * root * reference.C_noise
-            remainder = reference.moment * norm.constant * np.exp(-norm.rate * t) * size
-            found.append(
-                Certificate(
-                    distance + remainder,
-                    norm.name,
-                    reference.name,
-                    norm.rate,
-                    norm.constant,
-                    roundoff,
-                )
+    best = None
+    for least, difference, rest, roundoff, reference in sorted(candidates, key=lambda c: c[0]):
+        if best is not None and least > best.bound:
+            break
+        bound, tail = _norm2(difference) + rest, reference.tail
+        if best is None or bound < best.bound:
+            best = Certificate(
+                bound, tail.hypothesis, reference.name, tail.rate, tail.constant, roundoff
             )
-    return min(found, key=lambda c: c.bound)
+    return best
 
 
 def _unit(Q: Array) -> float:

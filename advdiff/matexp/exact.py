@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import expm, expm_frechet
 
 from .operands import EPS, Array, DomainError, Result, adjoint, norm1, real_if
-from .series import exponential_and_integral
+from .series import doublings, exponential_and_integral, join
 from .spectral import (
     ACCURACY,
     MAX_CONDITION,
@@ -115,20 +115,15 @@ def quadrature(Q: Array, J: Array, t: Array, nodes: int = QUADRATURE_NODES) -> R
     that 2^k panels cost k steps and no exponential is restarted from 0.
     """
     nodes = _count("nodes", nodes)
-    size = float(np.max(norm1(t * Q), initial=0.0))
-    doublings = max(0, int(np.ceil(np.log2(size)))) if size > 0 else 0
-    h = t / 2.0**doublings
+    count = doublings(norm1(t * Q))
+    h = t / 2.0**count
     x, w = np.polynomial.legendre.leggauss(nodes)
     exponentials = [expm(h * (1 + xi) / 2 * Q) for xi in x]
     Y = sum(
         h * (wi / 2) * (exponentials[-1 - i] @ J @ exponentials[i])  # nodes are symmetric
         for i, wi in enumerate(w)
     )
-    X = expm(h * Q)
-    for _ in range(doublings):
-        Y = X @ Y + Y @ X
-        X = X @ X
-    return Result(Y, terms=nodes * 2**doublings)
+    return Result(join(expm(h * Q), Y, count), terms=nodes * 2 ** int(count.max(initial=0)))
 
 
 def complex_step(Q: Array, J: Array, t: Array) -> Result:

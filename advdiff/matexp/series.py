@@ -12,6 +12,7 @@ from itertools import islice, pairwise
 from math import factorial
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import expm
 
 from .operands import EPS, TINY, Array, DomainError, Result, norm1
@@ -34,9 +35,8 @@ def exponential_and_integral(Q: Array, t: Array) -> tuple[Array, Array]:
     Taylor for a small step (Paterson & Stockmeyer), then S(2h) = S(h) + e^{hQ}S(h): 7 products and
     two for every doubling.
     """
-    size = float(np.max(norm1(t * Q), initial=0.0))
-    doublings = max(0, int(np.ceil(np.log2(size / TAYLOR_STEP)))) if size > 0 else 0
-    h = t / 2.0**doublings
+    count = doublings(norm1(t * Q) / TAYLOR_STEP)
+    h = t / 2.0**count
     A, eye = h * Q, np.eye(Q.shape[-1])
     powers = [eye, A, A @ A]
     powers.append(powers[2] @ A)
@@ -48,10 +48,26 @@ def exponential_and_integral(Q: Array, t: Array) -> tuple[Array, Array]:
         )
     S = h * S
     X = eye + Q @ S
-    for _ in range(doublings):
-        S = S + X @ S
-        X = X @ X
+    for n in range(count.max(initial=0)):
+        S = np.where(n < count, S + X @ S, S)
+        X = np.where(n < count, X @ X, X)
     return X, S
+
+
+def doublings(size: Array) -> NDArray[np.int64]:
+    """How often each of a stack has to be halved for its ``size`` to be at most 1.
+
+    Every member has its own number: more doublings than needed cost a small one its digits.
+    """
+    return np.ceil(np.log2(np.maximum(size, 1.0))).astype(int)
+
+
+def join(X: Array, Y: Array, count: NDArray[np.int64]) -> Array:
+    """Y(2h) = X(h)Y(h) + Y(h)X(h) and X(2h) = X(h)², ``count`` (..., 1, 1) times; Y at the end."""
+    for n in range(count.max(initial=0)):
+        Y = np.where(n < count, X @ Y + Y @ X, Y)
+        X = np.where(n < count, X @ X, X)
+    return Y
 
 
 def commutator_terms(Q: Array, J: Array, t: Array) -> Iterator[Array]:
@@ -111,32 +127,29 @@ def product_formula(
     """The derivative of (I + tQ/N)^N, O(1/N), extrapolated ``levels`` times in 1/N (seed 000).
 
     N = ``factors`` must be a power of two (the product is formed by squaring); the default is the
-    first one ≥ max(16, 2‖tQ‖₁). ``levels=0`` is the bare formula. The error estimate is the last
-    difference of the extrapolation, relative, and round-off.
+    first one ≥ max(16, 2‖tQ‖₁), for each of a stack. ``levels=0`` is the bare formula. The error
+    estimate is the last difference of the extrapolation, relative, and round-off.
     """
     if factors is None:
-        size = 2 * float(np.max(norm1(t * Q), initial=0.0))
-        factors = 2 ** int(np.ceil(np.log2(max(MIN_FACTORS, size))))
-    squarings = int(factors).bit_length() - 1
-    if factors < 1 or 2**squarings != factors:
-        raise ValueError(f"factors must be a power of two, got {factors}")
+        squarings = doublings(np.maximum(2 * norm1(t * Q), MIN_FACTORS))
+    else:
+        squarings = np.full((1, 1), int(factors).bit_length() - 1)
+        if factors < 1 or 2 ** int(squarings[0, 0]) != factors:
+            raise ValueError(f"factors must be a power of two, got {factors}")
+    most = 2 ** int(squarings.max()) * 2**levels
     column = [_product(Q, J, t, squarings + k) for k in range(levels + 1)]
     estimate = None
     for k in range(1, levels + 1):
         finer = [b + (b - a) / (2.0**k - 1) for a, b in pairwise(column)]
         change, column = finer[-1] - column[-1], finer
-        rounding = EPS * factors * 2**levels  # one for every factor of the finest product
+        rounding = EPS * most  # one for every factor of the finest product
         estimate = _relative(norm1(change), norm1(finer[-1])) + rounding
-    return Result(column[-1], error_estimate=estimate, terms=factors * 2**levels)
+    return Result(column[-1], error_estimate=estimate, terms=most)
 
 
-def _product(Q: Array, J: Array, t: Array, squarings: int) -> Array:
+def _product(Q: Array, J: Array, t: Array, squarings: NDArray[np.int64]) -> Array:
     h = t / 2.0**squarings
-    X, Y = np.eye(Q.shape[-1]) + h * Q, h * J
-    for _ in range(squarings):
-        Y = X @ Y + Y @ X
-        X = X @ X
-    return Y
+    return join(np.eye(Q.shape[-1]) + h * Q, h * J, squarings)
 
 
 def _sum(

@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import gammainccinv, gammaincinv
 
-from .certificate import certificate
+from .certificate import certificates
 from .group import stationary_distribution
-from .laws import random_rate_matrix, unit_entry
+from .laws import LAWS, random_rate_matrix, unit_entry
 from .methods import derivative
 from .operands import Array, times
 
@@ -67,8 +68,9 @@ def surrogate_errors(
         error = derivative(Q, J, t, method) - exact
         frobenius[m] = np.linalg.norm(error, axis=(-2, -1))
         spectral[m] = np.linalg.norm(error, 2, axis=(-2, -1))
-        for r in range(certified):
-            bound[m, r] = certificate(Q[r, 0], J[r, 0], t, method).bound
+    for r in range(certified):
+        found = certificates(Q[r, 0], J[r, 0], t, methods)
+        bound[:, r] = [found[method].bound for method in methods]
     size = np.linalg.norm(exact, axis=(-2, -1))
     spectral_size = np.linalg.norm(exact, 2, axis=(-2, -1))
     return SurrogateErrors(tuple(methods), t, frobenius, spectral, size, spectral_size, bound)
@@ -106,6 +108,25 @@ def random_rates(
         for n in _chunks(replicates, d)
     ]
     return RandomRates(*(np.concatenate(part) for part in zip(*stacks, strict=True)))
+
+
+def predicted_moduli(law: str, d: ArrayLike) -> tuple[Array, Array]:
+    """Typical e_m and e_M of a law at large d, from its row sums alone (arrays of d's shape).
+
+    Row sums are minus the diagonal; the rest moves the non-zero eigenvalues less than the row sums
+    differ. "exponential": medians of the extremes of d sums Gamma(d − 1). "effects": row i has the
+    mean (d − 1)(2 + r_i), the extremes of d numbers r_i ~ Exp(1). "cauchy": sums of d have the
+    size (2/π) d log d, the lowest of d the less by log log d; the largest of d² entries rules e_M.
+    """
+    d = np.asarray(d, dtype=float)
+    if law == "exponential":
+        tail = -np.expm1(-np.log(2) / d)  # of one sum, if the median of the extreme is there
+        return gammaincinv(d - 1, tail), gammainccinv(d - 1, tail)
+    if law == "effects":
+        return 2 * (d - 1), (d - 1) * (2 + np.log(d / np.log(2)))
+    if law == "cauchy":
+        return 2 / np.pi * d * (np.log(d) - np.log(np.log(d))), 2 / np.pi * d**2 / np.log(2)
+    raise ValueError(f"unknown law {law!r}; choose from {', '.join(LAWS)}")
 
 
 def _random_rates(Q: Array, rng: np.random.Generator, eigenvectors: bool) -> RandomRates:

@@ -1,7 +1,8 @@
 """Pictures of a result file: every one that its content allows, as PNG.
 
-``draw`` decides which; ``pictures`` composes each of them from ``panels`` (charts) and ``shapes``
-(fields in one, two or three dimensions); ``canvas`` holds what they share: sizes, colours, saving.
+``draw`` decides which; ``pictures`` composes those of fields from ``panels`` (charts) and
+``shapes`` (fields in one, two or three dimensions), ``studies`` makes those of ``matexp``;
+``canvas`` holds what they share: sizes, colours, saving.
 All of it reads the HDF5 file alone, and uses matplotlib's objects without pyplot's global state.
 """
 
@@ -17,8 +18,8 @@ import h5py
 from matplotlib.figure import Figure
 
 from advdiff.errors import InputError
-from advdiff.plots import canvas, pictures
-from advdiff.store import open_result
+from advdiff.plots import canvas, pictures, studies
+from advdiff.result import open_result
 
 Picture: TypeAlias = Callable[[], Figure]
 
@@ -59,8 +60,14 @@ def _writing(folder: Path):
 
 def contents(file: h5py.File) -> dict[str, Picture]:
     """The pictures that a result allows, by name."""
-    source = pictures.Source(file)
     found: dict[str, Picture] = {}
+    if "error/spectral" in file:
+        for kind in studies.LIMITS:
+            found[f"{kind}_errors"] = partial(studies.surrogate_errors, file, kind)
+        found["errors_against_d"] = partial(studies.errors_against_d, file)
+    if "rates" in file:
+        found["random_rates"] = partial(studies.random_rates, file)
+    source = pictures.Source(file)
     if "estimate" in file and "observations" in file and "history" in file:
         found["overview"] = partial(pictures.overview, source)
     if "theta" in file:

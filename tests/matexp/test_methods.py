@@ -29,6 +29,17 @@ def test_exact_methods_meet_50_digits_on_rate_matrices(method, d):
     assert relative(derivative(Q, J, 0.8, method), exact_derivative(Q, J, 0.8)) < WELL
 
 
+@pytest.mark.parametrize("method", [m for m in METHODS if not m.endswith("series")])
+def test_short_times_keep_their_digits_beside_long_ones(method):
+    """A stack is no less accurate than its members one by one."""
+    rng = np.random.default_rng(6)
+    Q = hermitian(rng, 5) if method == "eigenpair" else random_rate_matrix(rng, 5)
+    J, t = rng.normal(size=(5, 5)), np.array([1e-8, 1e-3, 1.0, 200.0])
+    stack = derivative(Q, J, t, method)
+    for value, s in zip(stack, t, strict=True):
+        assert relative(value, derivative(Q, J, s, method)) < 1e-14
+
+
 @pytest.mark.parametrize("method", EXACT)
 def test_exact_methods_meet_50_digits_on_symmetric_matrices(method):
     rng = np.random.default_rng(4)

@@ -1,0 +1,1 @@
+"""Numerical studies of ``matexp`` as experiments: a table, a task, a result; no mesh, no PETSc."""

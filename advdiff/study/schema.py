@@ -1,0 +1,79 @@
+"""The experiment file of a study: ``task`` and the table ``[matexp]``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PlainValidator, model_validator
+
+from advdiff.keytypes import ExperimentFile, Table
+from advdiff.matexp.laws import LAWS
+from advdiff.matexp.studies import SURROGATES
+
+TASKS = ("surrogate-error", "random-rates")
+LARGEST = 10_000
+"""States of a dense matrix."""
+
+
+def _counts(value: Any) -> int | list[int]:
+    entries = value if isinstance(value, list) and value else [value]
+    if any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in entries):
+        raise ValueError("must be a number of replicates, or a list of one for each d")
+    return value
+
+
+Replicates = Annotated[int | list[int], PlainValidator(_counts)]
+"""How many for every d, or for each."""
+Time = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+States = Annotated[int, Field(ge=2, le=LARGEST)]
+
+
+class MatexpTable(Table):
+    """Random rate matrices Q: which laws, how large, how many."""
+
+    laws: list[Literal[LAWS]] = Field(list(LAWS), description="laws of the rates", min_length=1)
+    dimensions: list[States] = Field(description="numbers of states d", min_length=1)
+    replicates: Replicates = Field(20, description="matrices a law and d (or a list, one a d)")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="of the random numbers")
+    times: list[Time] = Field([], description="surrogate-error: times t")
+    methods: list[Literal[SURROGATES]] = Field(
+        list(SURROGATES), description="surrogate-error: surrogates", min_length=1
+    )
+    certified: Replicates = Field(
+        0, description="surrogate-error: how many replicates get a certificate"
+    )
+
+    @model_validator(mode="after")
+    def _lengths(self):
+        for name in ("laws", "dimensions", "times", "methods"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name}|has an entry twice; remove one")
+        for name in ("replicates", "certified"):
+            value = getattr(self, name)
+            if isinstance(value, list) and len(value) != len(self.dimensions):
+                raise ValueError(
+                    f"{name}|{len(value)} entries; give one number, or one for each of the "
+                    f"{len(self.dimensions)} dimensions"
+                )
+        if 0 in self.counts("replicates"):
+            raise ValueError("replicates|0 is too few; give at least 1")
+        return self
+
+    def counts(self, name: Literal["replicates", "certified"]) -> list[int]:
+        """How many for each d."""
+        value = getattr(self, name)
+        return value if isinstance(value, list) else [value] * len(self.dimensions)
+
+
+class Study(ExperimentFile):
+    """A study of random rate matrices."""
+
+    task: Literal[TASKS] = Field(description="what to do")
+    matexp: MatexpTable
+
+    @model_validator(mode="after")
+    def _task(self):
+        if self.task == "surrogate-error" and not self.matexp.times:
+            raise ValueError("matexp.times|missing; e.g. times = [1e-3, 0.1, 10.0]")
+        return self

@@ -9,7 +9,7 @@ from petsc4py import PETSc
 
 from advdiff.expm.auto import AutoEngine
 from advdiff.expm.ellipse import Ellipse
-from advdiff.expm.engine import Engine, Solution
+from advdiff.expm.engine import Engine, Solution, finite
 from advdiff.expm.faber import FaberEngine, FaberOptions
 from advdiff.expm.generator import Generator
 from advdiff.expm.mfn import MFNEngine, MFNOptions
@@ -94,7 +94,10 @@ class Semigroup:
         Raises:
             ConvergenceError: naming the tolerance that was reached.
         """
-        return self.engine.forward(self.initial if initial is None else initial, times, self.load)
+        start = self.initial if initial is None else initial
+        solution = self.engine.forward(start, times, self.load)
+        finite(solution.states, "the state")
+        return solution
 
     def trajectory(
         self, times: Sequence[float], initial: PETSc.Vec | None = None

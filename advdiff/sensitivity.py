@@ -20,7 +20,7 @@ from dolfinx import fem
 from petsc4py import PETSc
 
 from advdiff.expm import augmented, quadrature
-from advdiff.expm.engine import Solution
+from advdiff.expm.engine import Solution, finite
 from advdiff.expm.mfn import MFNEngine
 from advdiff.operator import Operator
 from advdiff.semigroup import SolverOptions, make_engine
@@ -76,7 +76,8 @@ def sensitivity(
     given = (initial, times, stiffness, direction.initial, operator.load, d_load)
     if method == "recurrence" and not options.is_mfn:
         engine = make_engine(operator.generator, options)
-        return Sensitivity(*engine.push(*given), tight)
+        solution, tangents = engine.push(*given)
+        return Sensitivity(solution, list(finite(tangents, "the sensitivity")), tight)
     if method == "augmented":
         return Sensitivity(*augmented.push(operator.generator, options.mfn, *given), tight)
     engine = MFNEngine(operator.generator, options.mfn)

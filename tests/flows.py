@@ -29,6 +29,14 @@ def problem(n: int = 8, degree: int = 1, comm: MPI.Comm = MPI.COMM_WORLD, **chan
     return Problem(config.parse(data(n, degree, **changes)), comm)
 
 
+def beside(other: Problem, **changes) -> Problem:
+    """The same with changes, on the same mesh: another one may be divided differently."""
+    cells, degree = other.experiment.domain.cells[0], other.experiment.domain.degree
+    result = problem(cells, degree, other.comm, **changes)
+    result.domain = other.domain
+    return result
+
+
 def through_flow(n: int = 8, degree: int = 1, comm: MPI.Comm = MPI.COMM_WORLD) -> Problem:
     """A channel with inflow at the left, a prescribed value there, an outflow and a source."""
     physics = {

@@ -11,14 +11,15 @@ from tests import dense, flows
 
 @pytest.mark.parametrize("degree", [1, 2])
 def test_closed_flow_conserves_mass_and_dissipates(degree):
-    operator = flows.problem(6, degree).operator
+    problem = flows.problem(6, degree)
+    operator = problem.operator
     k = dense.matrix(operator.generator.stiffness)
     scale = np.abs(k).max()
     assert np.abs(k.sum(axis=0)).max() < 1e-13 * scale
     assert np.abs(k.sum(axis=1)).max() < 1e-13 * scale
     symmetric = np.linalg.eigvalsh(0.5 * (k + k.T))
     assert symmetric.max() < 1e-13 * scale
-    still = flows.problem(6, degree, physics={"velocity": None}).operator
+    still = flows.beside(problem, physics={"velocity": None}).operator
     assert np.allclose(0.5 * (k + k.T), dense.matrix(still.generator.stiffness), atol=1e-13)
 
 

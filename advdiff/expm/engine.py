@@ -21,13 +21,14 @@ communicator.  Nothing prints; what was done is in ``Solution.report``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from petsc4py import PETSc
 
-from advdiff.errors import ConvergenceError
+from advdiff.errors import ConvergenceError, NotFinite
 from advdiff.expm.generator import Generator
 
 __all__ = ["ConvergenceError", "Cotangent", "Engine", "Pullback", "Solution"]
@@ -49,6 +50,18 @@ class Solution:
     states: list[PETSc.Vec]
     report: dict[str, Any] = field(default_factory=dict)
     tape: Any = None
+
+
+def finite(vectors: Sequence[PETSc.Vec], what: str) -> Sequence[PETSc.Vec]:
+    """The vectors, if every entry is a finite number (collective).
+
+    Raises:
+        NotFinite: where one is not, on every rank.
+    """
+    for vector in vectors:
+        if not math.isfinite(vector.norm()):
+            raise NotFinite(f"{what} has entries that are not finite")
+    return vectors
 
 
 class Cotangent(Protocol):

@@ -5,18 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from dolfinx import fem, mesh
-from dolfinx.fem.petsc import assemble_matrix
 from mpi4py import MPI
-from ufl import TestFunction as Test
-from ufl import TrialFunction as Trial
-from ufl import dx
 
 from advdiff.expm import choose as choose_module
 from advdiff.expm.choose import choose
 from advdiff.expm.faber import FaberEngine, FaberOptions
-from advdiff.expm.generator import Mass
 from advdiff.expm.numerical_range import bounds
+from tests import flows
 
 from .problems import box, bump, irregular, unit_square
 
@@ -99,11 +94,7 @@ def test_cost_of_factorising_in_three_dimensions():
 
 
 def test_a_consistent_mass_takes_solves():
-    domain = mesh.create_unit_square(MPI.COMM_WORLD, 8, 8)
-    space = fem.functionspace(domain, ("Lagrange", 1))
-    matrix = assemble_matrix(fem.form(Trial(space) * Test(space) * dx))
-    matrix.assemble()
-    generator = replace(unit_square(8, 1e-2), mass=Mass(matrix))
+    generator = flows.problem(8, degree=2).operator.generator
     choice = choose(generator, TIMES, 1e-6)
     assert choice.method == "shift-invert" and "mass" in choice.reason
     assert "products" not in choice.predicted and choice.predicted["solves"] > 0

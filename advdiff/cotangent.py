@@ -120,7 +120,6 @@ class OperatorCotangent:
         matrix = self.pattern.matrix()
         (local,) = matrix.createSubMatrices(self._rows, self._rows)
         indptr, indices, values = local.getValuesCSR()
-        blocks = np.zeros((*self._cells.shape, self._cells.shape[1]))
         _gather(
             self._cells,
             self._place,
@@ -129,14 +128,11 @@ class OperatorCotangent:
             values,
             self._dual.x.array,
             operator.boundary.x.array,
-            blocks,
+            self._broken,
+            self._rows_of_blocks.x.array.reshape(-1, self._cells.shape[1]),
         )
         matrix.destroy()
         local.destroy()
-        nodes = blocks.shape[1]
-        rows = self._rows_of_blocks.x.array.reshape(-1, nodes)
-        # node b of θ_a holds Ḡ_ab
-        rows[self._broken[: len(blocks)]] = blocks.transpose(0, 2, 1)
         for name, form in self._forms.items():
             self._assemble(self.gradient[name], form)
 
@@ -149,18 +145,17 @@ class OperatorCotangent:
 
 
 @numba.njit(cache=True)
-def _gather(cells, place, indptr, indices, values, dual, boundary, blocks):
-    """blocks[cell, a, b] = Ḡ_ab; where b is constrained, (∂Φ/∂F)_a times its prescribed value."""
+def _gather(cells, place, indptr, indices, values, dual, boundary, broken, rows):
+    """rows[node b of the cell, a] = Ḡ_ab; where b is constrained, (∂Φ/∂F)_a times its value."""
     for cell in range(cells.shape[0]):
         for a in range(cells.shape[1]):
             row = place[cells[cell, a]]
-            if row < 0:
-                continue
-            first, last = indptr[row], indptr[row + 1]
             for b in range(cells.shape[1]):
                 column = place[cells[cell, b]]
-                if column < 0:
-                    blocks[cell, a, b] = dual[cells[cell, a]] * boundary[cells[cell, b]]
-                else:
-                    found = first + np.searchsorted(indices[first:last], column)
-                    blocks[cell, a, b] = values[found]
+                entry = 0.0
+                if row >= 0 and column >= 0:
+                    first, last = indptr[row], indptr[row + 1]
+                    entry = values[first + np.searchsorted(indices[first:last], column)]
+                elif row >= 0:
+                    entry = dual[cells[cell, a]] * boundary[cells[cell, b]]
+                rows[broken[cell, b], a] = entry

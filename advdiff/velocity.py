@@ -60,10 +60,13 @@ class Velocity:
     def peclet_bound(self, diffusivity: fem.Function) -> Callable[[], float]:
         """A collective function that returns P = max |u|²/κ for the present u and κ.
 
-        Sampled at the nodes of degree 2 of each cell: exact where u is linear there (a stream
-        function), an estimate otherwise.
+        Sampled at the nodes of the degree of u on each cell: exact where u is linear there (a
+        stream function), an estimate otherwise.
         """
-        space = fem.functionspace(self.domain.mesh, ("DG", DEGREE))
+        degree = 1
+        if self.given is not None:
+            degree = self.given.function_space.element.basix_element.degree
+        space = fem.functionspace(self.domain.mesh, ("DG", degree))
         u = self.expression
         ratio = fem.Expression(ufl.dot(u, u) / diffusivity, compat.interpolation_points(space))
         sample = fem.Function(space)

@@ -42,16 +42,17 @@ def configurations(quick: bool, full: bool) -> list[tuple]:
         for kappa in (1e-1, 1e-2, 1e-3, 1e-4):
             for final in (0.1, 1.0):
                 found.append((2, n, kappa, final, both, (n, kappa, final) == (256, 1e-2, 1.0)))
-    for kappa in (1e-1, 1e-2, 1e-3, 1e-4):
+    for kappa in (1e-1, 1e-2, 1e-3, 1e-4) if full else (1e-1, 1e-2):
         found.append((2, 512, kappa, 0.1, both if full else both[:1], False))
         found.append((2, 512, kappa, 1.0, both if full else both[1:], False))
-    for n in (24, 48) if not full else (24, 32, 48):
-        for kappa in (1e-1, 1e-2, 1e-3, 1e-4) if full or n == 24 else (1e-2,):
+    for n in (24, 48):
+        for kappa in (1e-1, 1e-2, 1e-3, 1e-4) if full else (1e-2,):
             for final in (0.1, 1.0):
                 found.append((3, n, kappa, final, both, False))
     found.append((3, 64, 1e-2, 0.1, (1e-9,), False))
     found.append((3, 64, 1e-2, 1.0, (1e-9,), True))
-    found.append((3, 100, 1e-2, 1.0, (1e-9,), True))
+    if full:
+        found.append((3, 100, 1e-2, 1.0, (1e-9,), True))
     return found
 
 

@@ -97,19 +97,20 @@ def _work(dim: int, n: int, memory: float) -> dict:
         note("value", seconds)
         again, seconds = timed(lambda e=engine: e.forward(case.initial, times))
         note("value, bounds known", seconds)
-        _free(solution, again)
+        _free(generator.stiffness.comm, solution, again)
         engine = FaberEngine(generator, options)
         _, seconds = timed(lambda e=engine: _both(case, e))
         note("value and gradient", seconds)
+        _free(generator.stiffness.comm)
         solution = engine.forward(case.initial, times, record=True)
         residuals = case.residuals(solution.states)
         cotangent = PatternCotangent(generator.stiffness)
         _, seconds = timed(lambda e=engine, s=solution, r=residuals, c=cotangent: e.pull(s, r, c))
         note("adjoint", seconds)
         report = solution.report
-        _free(solution)
         for vector in residuals:
             vector.destroy()
+        _free(generator.stiffness.comm, solution)
     largest = comm.allreduce(peak())
     speed = comm.allreduce(bandwidth())
     terms = expand(engine.ellipse, times, TOLERANCE).terms
@@ -135,11 +136,15 @@ def _work(dim: int, n: int, memory: float) -> dict:
     }
 
 
-def _free(*solutions) -> None:
+def _free(comm, *solutions) -> None:
+    from petsc4py import PETSc
+
     for solution in solutions:
         for state in solution.states:
             state.destroy()
         solution.tape = None
+    # on several ranks what Python drops waits for this, with all its memory
+    PETSc.garbage_cleanup(comm)
 
 
 def _both(case, engine):

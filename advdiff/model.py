@@ -70,6 +70,8 @@ class TransportModel:
         self.evaluations = 0
 
     def _solve(self, m: PETSc.Vec, record: bool) -> TransportLinearisation:
+        # What Python drops on several ranks is only freed here: the last evaluation's whole tape.
+        PETSc.garbage_cleanup(self.initial.comm)
         self.unknowns.assign(m)
         generator = self.operator.assemble()
         with FORWARD:

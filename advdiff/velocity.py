@@ -21,6 +21,7 @@ from advdiff import compat
 from advdiff.domain import Domain
 from advdiff.errors import InputError
 from advdiff.fields import interpolate
+from advdiff.linear import cholesky
 
 DEGREE = 2
 
@@ -211,15 +212,7 @@ def solve_stream(
         fem_petsc.apply_lifting(rhs, [fem.form(energy)], [bcs])
         rhs.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
         fem_petsc.set_bc(rhs, bcs)
-        ksp = PETSc.KSP().create(domain.comm)
-        ksp.setOptionsPrefix("advdiff_stream_")
-        ksp.setOperators(matrix)
-        ksp.setType("preonly")
-        ksp.getPC().setType("cholesky")
-        if domain.comm.size > 1:
-            ksp.getPC().setFactorSolverType("mumps")
-        ksp.setErrorIfNotConverged(True)
-        ksp.setFromOptions()
+        ksp = cholesky(matrix, "advdiff_stream_")
         solution = fem.Function(space)
         ksp.solve(rhs, solution.x.petsc_vec)
         solution.x.scatter_forward()

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from mpi4py import MPI
 from petsc4py import PETSc
 
+from advdiff.linear import cholesky
+
 
 class Mass:
     """The mass matrix M: a diagonal (lumped, or collocated) or a consistent sparse matrix.
@@ -45,16 +47,7 @@ class Mass:
             return
         self.matrix = matrix
         self._work = matrix.createVecRight()
-        self.ksp = PETSc.KSP().create(matrix.comm)
-        self.ksp.setOptionsPrefix(prefix)
-        self.ksp.setOperators(matrix)
-        self.ksp.setType("preonly")
-        pc = self.ksp.getPC()
-        pc.setType("cholesky")
-        if matrix.comm.size > 1:
-            pc.setFactorSolverType("mumps")
-        self.ksp.setErrorIfNotConverged(True)
-        self.ksp.setFromOptions()
+        self.ksp = cholesky(matrix, prefix)
 
     @property
     def is_diagonal(self) -> bool:

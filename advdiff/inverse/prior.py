@@ -19,6 +19,7 @@ from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
 
+from advdiff.linear import cholesky
 from advdiff.unknowns import Unknowns
 
 
@@ -98,15 +99,7 @@ class Matern:
         diagonal.restoreSubVector(rows, part)
         self.root.sqrtabs()
         self._work = self.root.duplicate()
-        self.ksp = PETSc.KSP().create(space.mesh.comm)
-        self.ksp.setOptionsPrefix("advdiff_prior_")
-        self.ksp.setOperators(self.matrix)
-        self.ksp.setType("preonly")
-        self.ksp.getPC().setType("cholesky")
-        if space.mesh.comm.size > 1:
-            self.ksp.getPC().setFactorSolverType("mumps")
-        self.ksp.setErrorIfNotConverged(True)
-        self.ksp.setFromOptions()
+        self.ksp = cholesky(self.matrix, "advdiff_prior_")
 
     def color(self, x, y):
         self._work.pointwiseMult(self.root, x)

@@ -120,12 +120,6 @@ class Velocity:
         """‖∇·u‖ in L² (collective)."""
         return 0.0 if self.given is None else _norm(self.domain, ufl.div(self.given))
 
-    def flow_through(self, facets_measure: ufl.Measure) -> float:
-        """∫|u·n| over the measure (collective): how much passes a boundary."""
-        normal = ufl.FacetNormal(self.domain.mesh)
-        flux = abs(ufl.dot(self.expression, normal)) * facets_measure
-        return self.domain.comm.allreduce(fem.assemble_scalar(fem.form(flux)), MPI.SUM)
-
 
 def _norm(domain: Domain, expression) -> float:
     square = fem.form(ufl.dot(expression, expression) * domain.dx)

@@ -24,6 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 from petsc4py import PETSc
@@ -50,6 +51,19 @@ class Solution:
     states: list[PETSc.Vec]
     report: dict[str, Any] = field(default_factory=dict)
     tape: Any = None
+
+
+def checked_times(times: Sequence[float]) -> tuple[float, ...]:
+    """The times as floats.
+
+    Raises:
+        ValueError: where they are not positive, finite and strictly increasing.
+    """
+    checked = tuple(float(time) for time in times)
+    increasing = all(a < b for a, b in pairwise((0.0, *checked)))
+    if not checked or not increasing or not math.isfinite(checked[-1]):
+        raise ValueError(f"times must be positive, finite and strictly increasing, got {checked}")
+    return checked
 
 
 def finite(vectors: Sequence[PETSc.Vec], what: str) -> Sequence[PETSc.Vec]:

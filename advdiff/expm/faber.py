@@ -20,7 +20,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from mpi4py import MPI
@@ -29,7 +28,7 @@ from petsc4py import PETSc
 from advdiff.errors import ConvergenceError, NotFinite
 from advdiff.expm.checkpoints import CHUNK, Recurrence, checkpoint_stride
 from advdiff.expm.ellipse import Ellipse, Expansion, expand
-from advdiff.expm.engine import Cotangent, Pullback, Solution
+from advdiff.expm.engine import Cotangent, Pullback, Solution, checked_times
 from advdiff.expm.faber_options import EllipseChoice, FaberOptions, unchanged
 from advdiff.expm.faber_recurrence import (
     FaberRecurrence,
@@ -110,7 +109,7 @@ class FaberEngine:
             ValueError: bad times, or a vector that is not finite (on every rank).
             ConvergenceError: ‖x_j‖ grows whatever the ellipse.
         """
-        times = _checked_times(times)
+        times = checked_times(times)
         starts = self._starts(initial, load)
 
         def run(recurrence: FaberRecurrence, expansion: Expansion) -> Solution:
@@ -145,7 +144,7 @@ class FaberEngine:
             ValueError: bad times, numbers that differ, a vector that is not finite.
             ConvergenceError: the recurrence grows whatever the ellipse.
         """
-        times = _checked_times(times)
+        times = checked_times(times)
         riesz = self._riesz(residuals, times)
 
         def run(recurrence: FaberRecurrence, expansion: Expansion) -> PETSc.Vec:
@@ -178,7 +177,7 @@ class FaberEngine:
         Raises:
             ValueError, ConvergenceError: as for :meth:`forward`.
         """
-        times = _checked_times(times)
+        times = checked_times(times)
         if d_load is not None and load is None:
             load = self.generator.vector()
             load.zeroEntries()
@@ -357,11 +356,3 @@ class FaberEngine:
                 "range_flow": region.flow,
             }
         return report
-
-
-def _checked_times(times: Sequence[float]) -> tuple[float, ...]:
-    checked = tuple(float(time) for time in times)
-    increasing = all(a < b for a, b in pairwise((0.0, *checked)))
-    if not checked or not increasing or not math.isfinite(checked[-1]):
-        raise ValueError(f"times must be positive, finite and strictly increasing, got {checked}")
-    return checked

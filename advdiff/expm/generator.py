@@ -134,10 +134,3 @@ class Generator:
             self.stiffness.mult(x, work)
             self.mass.solve(work, y)
             work.destroy()
-
-    def mult_transpose(self, x: PETSc.Vec, y: PETSc.Vec) -> None:
-        """y = Aᵀ x = Kᵀ M⁻¹ x (collective); x and y must differ."""
-        work = self.vector()
-        self.mass.solve(x, work)
-        self.stiffness.multTranspose(work, y)
-        work.destroy()

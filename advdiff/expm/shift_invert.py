@@ -24,7 +24,7 @@ import numpy as np
 from petsc4py import PETSc
 
 from advdiff.errors import ConvergenceError
-from advdiff.expm.engine import Cotangent, Pullback, Solution
+from advdiff.expm.engine import Cotangent, Pullback, Solution, checked_times
 from advdiff.expm.filter_flow import FilterFlow, lift, sweep_back
 from advdiff.expm.generator import Generator
 from advdiff.expm.krylov_increments import KrylovIncrements
@@ -111,7 +111,7 @@ class ShiftInvert:
             ValueError: for times that are not positive, finite and increasing.
             ConvergenceError: if max_dimension vectors do not reach the tolerance.
         """
-        times = _checked(times)
+        times = checked_times(times)
         if record:
             flow, report = self._filtered(initial, times, load)
             return Solution(times, flow.states, report, flow)
@@ -120,7 +120,7 @@ class ShiftInvert:
 
     def transpose(self, residuals: Sequence[PETSc.Vec], times: Sequence[float]) -> PETSc.Vec:
         """Σ_k e^{t_k Aᵀ} r_k for all times in one sweep, a new dual vector (collective)."""
-        times = _checked(times)
+        times = checked_times(times)
         _check_number(residuals, times)
         rational = self._filter(times)
         result, load_bar = sweep_back(self._resolvent(rational.pole), rational, residuals)
@@ -137,7 +137,7 @@ class ShiftInvert:
         d_load: PETSc.Vec | None = None,
     ) -> tuple[Solution, list[PETSc.Vec]]:
         """Filtered states and their exact derivative along (dθ0, dK, dF) (collective)."""
-        times = _checked(times)
+        times = checked_times(times)
         flow, report = self._filtered(initial, times, load)
         resolvent = self._resolvent(report["pole"])
         before = resolvent.solves
@@ -263,13 +263,6 @@ class ShiftInvert:
             rtol = min(1e-10, 1e-3 * self.options.tolerance)
             self._resolvents[pole] = Resolvent(self.generator, pole, rtol)
         return self._resolvents[pole]
-
-
-def _checked(times: Sequence[float]) -> tuple[float, ...]:
-    times = tuple(float(t) for t in times)
-    if not times or not np.all(np.isfinite(times)) or np.any(np.diff(times, prepend=0.0) <= 0.0):
-        raise ValueError(f"times must be positive, finite and strictly increasing, not {times}")
-    return times
 
 
 def _check_number(residuals: Sequence[PETSc.Vec], times: tuple[float, ...]) -> None:

@@ -18,10 +18,12 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff import compat, memory
+from advdiff import periodic as closed
 from advdiff.errors import InputError, on_root, suggestion
 
 SIDES = ("left", "right", "bottom", "top", "front", "back")
-CELLS = {1: mesh.CellType.interval, 2: mesh.CellType.triangle, 3: mesh.CellType.tetrahedron}
+AXES = ("x", "y", "z")
+SIMPLICES = {1: mesh.CellType.interval, 2: mesh.CellType.triangle, 3: mesh.CellType.tetrahedron}
 
 
 class Domain:
@@ -37,6 +39,16 @@ class Domain:
         self.mesh, self.facet_tags, self.tags = msh, facet_tags, tags
         self.ds = ufl.Measure("ds", domain=msh, subdomain_data=facet_tags)
         self.dx = ufl.Measure("dx", domain=msh)
+
+    @property
+    def is_periodic(self) -> bool:
+        """Whether it closes upon itself along some axis."""
+        return isinstance(self.mesh, closed.PeriodicMesh)
+
+    @property
+    def is_simplicial(self) -> bool:
+        """Intervals, triangles or tetrahedra; not quadrilaterals or hexahedra."""
+        return self.mesh.topology.cell_type in SIMPLICES.values()
 
     @property
     def comm(self) -> MPI.Comm:
@@ -151,33 +163,51 @@ def box(
     lower: Sequence[float],
     upper: Sequence[float],
     cells: Sequence[int],
+    cell: str | None = None,
+    periodic: Sequence[str] = (),
 ) -> Domain:
-    """An interval, rectangle or box of simplices with its sides tagged by name (collective).
+    """An interval, rectangle or box with its sides tagged by name (collective).
 
     Sides are ``left, right`` (x), ``bottom, top`` (y), ``front, back`` (z).
+
+    Args:
+        cell: kind of cell; simplices where none is given.
+        periodic: names of the axes along which the box closes upon itself, and has no sides.
     """
     dim = len(cells)
-    if dim == 1:
+    kind = SIMPLICES[dim] if cell is None else mesh.CellType[cell]
+    axes = [AXES.index(name) for name in periodic]
+    if axes:
+        msh = closed.box(comm, lower, upper, cells, kind, axes)
+    elif dim == 1:
         msh = mesh.create_interval(comm, cells[0], [lower[0], upper[0]])
     elif dim == 2:
-        msh = mesh.create_rectangle(comm, [lower, upper], cells, CELLS[2])
+        msh = mesh.create_rectangle(comm, [lower, upper], cells, kind)
     else:
-        msh = mesh.create_box(comm, [lower, upper], cells, CELLS[3])
+        msh = mesh.create_box(comm, [lower, upper], cells, kind)
     msh.topology.create_connectivity(dim - 1, dim)
-    facets, values = [], []
-    for axis in range(dim):
+    facets, values, names = [], [], {}
+    for axis in set(range(dim)) - set(axes):
         for end, bound in enumerate((lower[axis], upper[axis])):
             tolerance = 1e-9 * (upper[axis] - lower[axis])
             found = mesh.locate_entities_boundary(
                 msh, dim - 1, lambda x, a=axis, b=bound, t=tolerance: np.abs(x[a] - b) < t
             )
+            names[SIDES[2 * axis + end]] = 2 * axis + end + 1
             facets.append(found)
             values.append(np.full(len(found), 2 * axis + end + 1, dtype=np.int32))
+    if not facets:
+        return Domain(msh, _no_tags(msh), {})
     indices, unique = np.unique(np.concatenate(facets), return_index=True)
     tags = mesh.meshtags(
         msh, dim - 1, indices.astype(np.int32), np.concatenate(values)[unique].astype(np.int32)
     )
-    return Domain(msh, tags, {name: i + 1 for i, name in enumerate(SIDES[: 2 * dim])})
+    return Domain(msh, tags, names)
+
+
+def _no_tags(msh: mesh.Mesh) -> mesh.MeshTags:
+    empty = np.empty(0, dtype=np.int32)
+    return mesh.meshtags(msh, msh.topology.dim - 1, empty, empty)
 
 
 def gmsh_file(comm: MPI.Comm, path: Path, mesh_size: float | None, key: str) -> Domain:
@@ -266,7 +296,4 @@ def gmsh_file(comm: MPI.Comm, path: Path, mesh_size: float | None, key: str) -> 
                 if gmsh.isInitialized():
                     gmsh.finalize()
     msh.topology.create_connectivity(dim - 1, dim)
-    if tags is None:
-        empty = np.empty(0, dtype=np.int32)
-        tags = mesh.meshtags(msh, dim - 1, empty, empty)
-    return Domain(msh, tags, names)
+    return Domain(msh, _no_tags(msh) if tags is None else tags, names)

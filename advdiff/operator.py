@@ -1,13 +1,14 @@
-"""The transport operator: UFL forms become M and K, dK in a direction, and gradients.
+"""The transport operator: forms become M, K and F, their derivatives, and gradients.
 
-    k(θ, φ) = −∫κ∇θ·∇φ − ½∫(φ u·∇θ − θ u·∇φ) − ½∫_∂Ω (u·n) θφ
+    k(θ, φ) = −∫κ∇θ·∇φ − ½∫(φ u·∇θ − θ u·∇φ) + what the facets and the boundary add,
+    l(φ) = ∫fφ + the boundary's data.
 
-The advection term is skew-symmetric whatever the quadrature; its boundary term is what remains
-where the flow passes the boundary.  K, its derivative dK and the gradient of any scalar of K come
-from this one form through UFL's derivative, so they cannot disagree.
+The forms come from a :class:`~advdiff.discretization.Discretization` and its boundary conditions.
+K and F, their derivatives, and the gradient of any scalar of them come from these forms through
+UFL's derivative, so they cannot disagree.
 
-Steady Dirichlet values are eliminated: a *state* is a vector over the free unknowns alone, and the
-constrained values enter through the constant load F = (f, φ) + k(g, φ).
+Steady Dirichlet values of continuous elements are eliminated: a *state* is a vector over the free
+unknowns alone, and the constrained values g enter through F = l + k(g, ·).
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
 
+from advdiff.conditions import BoundaryForms, Conditions
 from advdiff.cotangent import ASSEMBLY, OperatorCotangent
-from advdiff.domain import Domain
+from advdiff.discretization import Discretization
+from advdiff.discretization.base import Sides, derivative, sides
 from advdiff.errors import InputError
 from advdiff.expm.generator import Generator, Mass
 from advdiff.fields import interpolate
@@ -34,15 +37,14 @@ class Operator:
     """M θ' = K θ + F for one velocity and diffusivity, which may change in place.
 
     Args:
-        domain: mesh and boundary names.
-        degree: of the Lagrange elements; 1 takes the lumped mass, 2 the consistent one.
-        velocity: u, linear in its functions.
+        discretization: space, forms and mass.
+        velocity: u.
         diffusivity: κ, a P1 function, positive.
         source: f, or None.
-        dirichlet: boundary part → value there; all others are natural.
+        conditions: on the boundary; none: natural everywhere.
 
     Attributes:
-        space: the Lagrange space of θ.
+        space: that of θ.
         controls: the functions that may vary, by name: ``diffusivity``, and ``given`` and
             ``stream`` where the velocity has that part, ``source`` where there is one.
         numbering: local unknown of ``space``, ghosts too → its row in K, or −1 where constrained.
@@ -50,56 +52,71 @@ class Operator:
 
     def __init__(
         self,
-        domain: Domain,
-        degree: int,
+        discretization: Discretization,
         velocity: Velocity,
         diffusivity: fem.Function,
         source: fem.Function | None = None,
-        dirichlet: Mapping[str, Field] | None = None,
+        conditions: Conditions | None = None,
     ):
-        self.domain, self.degree, self.velocity = domain, degree, velocity
+        self.discretization, self.velocity = discretization, velocity
+        self.domain, self.degree = discretization.domain, discretization.degree
         self.diffusivity, self.source = diffusivity, source
-        self.space = fem.functionspace(domain.mesh, ("Lagrange", degree))
+        self.space = discretization.space
         self.controls = {"diffusivity": diffusivity}
         for name in ("given", "stream"):
             if getattr(velocity, name) is not None:
                 self.controls[name] = getattr(velocity, name)
         if source is not None:
             self.controls["source"] = source
-        self._constrain(dirichlet or {})
+        conditions = Conditions() if conditions is None else conditions
+        self._boundary_forms = BoundaryForms(discretization, conditions)
+        self._constrain({} if discretization.is_discontinuous else conditions.dirichlet)
         trial, test = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
-        self._stiffness_form = fem.form(self.form(trial, test))
+        whole = self.form(trial, test) + self.facet_form(
+            sides(trial), sides(test), discretization.dS
+        )
+        load = self.load_form(test)
         self._directions = {n: fem.Function(c.function_space) for n, c in self.controls.items()}
-        self._direction_forms = {
-            name: fem.form(ufl.derivative(self.form(trial, test), control, self._directions[name]))
-            for name, control in self.controls.items()
-            if name != "source"
-        }
-        self._source_forms = {
-            function: fem.form(function * test * domain.dx)
-            for function in (source, self._directions.get("source"))
-            if function is not None
-        }
+        self._stiffness_form = fem.form(whole)
+        self._load_form = None if load.empty() else fem.form(load)
+        self._direction_forms = self._along(whole)
+        self._load_direction_forms = self._along(load)
         self._full = fem_petsc.assemble_matrix(self._stiffness_form)
         self._full.assemble()
         self._full_direction = self._full.duplicate()
-        self._full_vector = self._full.createVecLeft()
-        self.mass = self._assemble_mass()
+        self._total = fem.Function(self.space)
+        self.mass = self._restricted_mass()
         self._peclet_bound = velocity.peclet_bound(diffusivity)
         self._stiffness: PETSc.Mat | None = None
         self.load: PETSc.Vec | None = None
         self.generator: Generator | None = None
 
     def form(self, theta, phi) -> ufl.Form:
-        """k(θ, φ) as UFL."""
-        dx, ds = self.domain.dx, self.domain.ds
-        u, normal = self.velocity.expression, ufl.FacetNormal(self.domain.mesh)
-        drift = phi * ufl.dot(u, ufl.grad(theta)) - theta * ufl.dot(u, ufl.grad(phi))
-        return (
-            -self.diffusivity * ufl.dot(ufl.grad(theta), ufl.grad(phi)) * dx
-            - 0.5 * drift * dx
-            - 0.5 * ufl.dot(u, normal) * theta * phi * ds
+        """k(θ, φ) on cells and boundary, as UFL."""
+        u, kappa = self.velocity.expression, self.diffusivity
+        return self.discretization.cells(theta, phi, u, kappa) + self._boundary_forms.bilinear(
+            theta, phi, u, kappa
         )
+
+    def facet_form(self, theta: Sides, phi: Sides, dS: ufl.Measure) -> ufl.Form:
+        """k(θ, φ) on facets between cells, as UFL; empty where there is nothing."""
+        u, kappa = self.velocity.expression, self.diffusivity
+        return self.discretization.facets(theta, phi, u, kappa, dS)
+
+    def load_form(self, phi) -> ufl.Form:
+        """l(φ) as UFL; empty where there is nothing."""
+        form = self._boundary_forms.load(phi, self.velocity.expression, self.diffusivity)
+        if self.source is not None:
+            form += self.source * phi * self.discretization.dx
+        return form
+
+    def _along(self, form: ufl.Form) -> dict[str, fem.Form]:
+        """Control → the form's derivative along its direction, where it has one."""
+        derivatives = {
+            name: derivative(form, control, self._directions[name])
+            for name, control in self.controls.items()
+        }
+        return {name: fem.form(d) for name, d in derivatives.items() if not d.empty()}
 
     def _constrain(self, dirichlet: Mapping[str, Field]) -> None:
         self.boundary = fem.Function(self.space)
@@ -130,24 +147,11 @@ class Operator:
         if self.free.getSize() == 0:
             raise InputError("physics.dirichlet: every unknown is constrained; nothing is left")
 
-    def _assemble_source(self, source: fem.Function | None) -> PETSc.Vec | None:
-        if source is None:
-            return None
-        load = fem_petsc.assemble_vector(self._source_forms[source])
-        load.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
-        return load
-
-    def _assemble_mass(self) -> Mass:
-        dx, test = self.domain.dx, ufl.TestFunction(self.space)
-        if self.degree == 1:
-            # Row sums: for P1 the same as vertex quadrature, and positive on any mesh.
-            diagonal = fem_petsc.assemble_vector(fem.form(test * dx))
-            diagonal.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
-            return Mass(self._restrict_vector(diagonal))
-        trial = ufl.TrialFunction(self.space)
-        matrix = fem_petsc.assemble_matrix(fem.form(trial * test * dx))
-        matrix.assemble()
-        return Mass(self._restrict_matrix(matrix))
+    def _restricted_mass(self) -> Mass:
+        mass = self.discretization.mass()
+        if isinstance(mass, PETSc.Vec):
+            return Mass(self._restrict_vector(mass))
+        return Mass(self._restrict_matrix(mass))
 
     def _restrict_matrix(self, matrix: PETSc.Mat, out: PETSc.Mat | None = None) -> PETSc.Mat:
         if not self.is_constrained:
@@ -206,21 +210,24 @@ class Operator:
             fem_petsc.assemble_matrix(self._full, self._stiffness_form)
             self._full.assemble()
             self._stiffness = self._restrict_matrix(self._full, self._stiffness)
-            self.load = self._lift(self._full, self._assemble_source(self.source))
-            bound = self._peclet_bound()
+            forms = [] if self._load_form is None else [self._load_form]
+            self.load = self._assemble_load(self._full, forms)
+            bound = self.discretization.flow_factor * self._peclet_bound()
         self.generator = Generator(self._stiffness, self.mass, bound)
         return self.generator
 
-    def _lift(self, matrix: PETSc.Mat, load: PETSc.Vec | None) -> PETSc.Vec | None:
-        if not self.is_constrained and load is None:
+    def _assemble_load(self, matrix: PETSc.Mat, forms: Sequence[fem.Form]) -> PETSc.Vec | None:
+        """The forms' vectors, and the matrix times the Dirichlet values; None where neither is."""
+        if not self.is_constrained and self._load_form is None:
             return None
-        total = self._full_vector
+        total = self._total.x.petsc_vec
+        with total.localForm() as local:
+            local.set(0.0)
+        for form in forms:
+            fem_petsc.assemble_vector(total, form)
+        total.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
         if self.is_constrained:
-            matrix.mult(self.boundary.x.petsc_vec, total)
-        else:
-            total.set(0.0)
-        if load is not None:
-            total.axpy(1.0, load)
+            matrix.multAdd(self.boundary.x.petsc_vec, total, total)
         return self._restrict_vector(total)
 
     def push(
@@ -242,12 +249,11 @@ class Operator:
             for name, direction in directions.items():
                 direction.x.petsc_vec.copy(self._directions[name].x.petsc_vec)
                 self._directions[name].x.scatter_forward()
-                if name == "source":
-                    continue
-                fem_petsc.assemble_matrix(self._full_direction, self._direction_forms[name])
+                if name in self._direction_forms:
+                    fem_petsc.assemble_matrix(self._full_direction, self._direction_forms[name])
                 self._full_direction.assemble()
-            source = self._directions["source"] if "source" in directions else None
-            load = self._lift(self._full_direction, self._assemble_source(source))
+            forms = [f for n, f in self._load_direction_forms.items() if n in directions]
+            load = self._assemble_load(self._full_direction, forms)
         return self._restrict_matrix(self._full_direction), load
 
     def cotangent(self, names: Sequence[str]) -> OperatorCotangent:

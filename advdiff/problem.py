@@ -12,10 +12,12 @@ from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
+from advdiff import discretization, memory, velocity
 from advdiff import domain as domains
-from advdiff import memory, velocity
+from advdiff.conditions import Conditions, require_inflow_data
 from advdiff.config import Experiment, StreamVelocity, VelocityField
 from advdiff.config import load as load_experiment
+from advdiff.discretization import Discretization
 from advdiff.domain import Domain
 from advdiff.errors import InputError
 from advdiff.expm import quadrature
@@ -76,8 +78,17 @@ class Problem:
         if table.shape == "gmsh":
             path = self.experiment.resolve(table.file)
             return domains.gmsh_file(self.comm, path, table.mesh_size, "domain.file")
-        memory.require_box(self.comm, table.cells, table.degree, len(self.experiment.time.times))
-        return domains.box(self.comm, *table.corners, table.cells)
+        degree = max(1, self.experiment.discretization.degree)
+        memory.require_box(self.comm, table.cells, degree, len(self.experiment.time.times))
+        return domains.box(
+            self.comm, *table.corners, table.cells, table.cell, table.periodic
+        )
+
+    @cached_property
+    def discretization(self) -> Discretization:
+        """[discretization] on the mesh."""
+        options = self.experiment.discretization.model_dump(exclude_none=True)
+        return discretization.make(self.domain, **options)
 
     def _scalar(self, value, key: str) -> Callable:
         return scalar_field(value, key, self.domain.dim)
@@ -89,7 +100,10 @@ class Problem:
             return Velocity(domain)
         if isinstance(field, list):
             return Velocity(
-                domain, given=velocity.given(domain, vector_field(field, key, domain.dim), key)
+                domain,
+                given=velocity.given(
+                    domain, vector_field(field, key, domain.dim), key, self._velocity_degree
+                ),
             )
         if isinstance(field, StreamVelocity):
             space = velocity.stream_space(domain, key)
@@ -97,6 +111,10 @@ class Problem:
             return Velocity(domain, stream=interpolate(psi, space, f"{key}.stream"))
         vorticity = self._scalar(field.vorticity, f"{key}.vorticity")
         return Velocity(domain, stream=velocity.solve_stream(domain, vorticity, field.walls, key))
+
+    @property
+    def _velocity_degree(self) -> int:
+        return max(velocity.DEGREE, self.experiment.discretization.degree)
 
     def diffusivity(self, value, key: str) -> fem.Function:
         """A diffusivity, positive (collective)."""
@@ -121,16 +139,30 @@ class Problem:
             source = interpolate(
                 self._scalar(physics.source, "physics.source"), space, "physics.source"
             )
-        operator = Operator(
-            self.domain,
-            self.experiment.domain.degree,
-            flow,
-            self.diffusivity(physics.diffusivity, "physics.diffusivity"),
-            source,
-            {k: self._scalar(v, f"physics.dirichlet.{k}") for k, v in physics.dirichlet.items()},
-        )
+        conditions = self.conditions
+        require_inflow_data(self.domain, flow, conditions)
+        kappa = self.diffusivity(physics.diffusivity, "physics.diffusivity")
+        operator = Operator(self.discretization, flow, kappa, source, conditions)
         operator.assemble()
         return operator
+
+    @property
+    def conditions(self) -> Conditions:
+        """What [physics] says of the boundary."""
+        physics = self.experiment.physics
+
+        def each(kind: str) -> dict[str, Callable]:
+            table = getattr(physics, kind)
+            return {name: self._scalar(v, f"physics.{kind}.{name}") for name, v in table.items()}
+
+        robin = {
+            name: tuple(
+                self._scalar(getattr(table, part), f"physics.robin.{name}.{part}")
+                for part in ("coefficient", "exterior")
+            )
+            for name, table in physics.robin.items()
+        }
+        return Conditions(each("dirichlet"), each("inflow"), each("flux"), robin)
 
     @property
     def _estimates_velocity(self) -> bool:

@@ -34,6 +34,12 @@ from advdiff.keytypes import (
     walk,
 )
 
+AXES = ("x", "y", "z")
+CELLS = {1: ("interval",), 2: ("triangle", "quadrilateral"), 3: ("tetrahedron", "hexahedron")}
+DEGREES = {"cg": (1, 3), "spectral": (2, 8), "cip": (1, 3), "dg": (0, 3)}
+FEWEST = 3
+"""Cells along a periodic axis: with two of them, two facets would have the same vertices."""
+
 
 class DomainTable(Table):
     """Where: a built-in shape, or a gmsh file."""
@@ -46,7 +52,10 @@ class DomainTable(Table):
     upper: list[FiniteFloat] | None = Field(None, description="upper corner (1, 1, …)")
     file: FileName | None = Field(None, description="gmsh .geo or .msh")
     mesh_size: Positive | None = Field(None, description="largest cell of a .geo mesh")
-    degree: Literal[1, 2] = Field(1, description="1: lumped mass; 2: consistent mass")
+    cell: Literal["interval", "triangle", "quadrilateral", "tetrahedron", "hexahedron"] | None = (
+        Field(None, description="kind of cell of a built-in shape (simplices)")
+    )
+    periodic: list[Literal["x", "y", "z"]] = Field([], description="axes that close on themselves")
     open: list[str] = Field([], description="boundary parts an unknown flow may pass")
 
     @property
@@ -59,6 +68,9 @@ class DomainTable(Table):
         if self.shape == "gmsh":
             if self.file is None:
                 raise ValueError("file|missing; shape = 'gmsh' needs the name of a .geo or .msh")
+            for name in ("cell", "periodic"):
+                if getattr(self, name):
+                    raise ValueError(f"{name}|only built-in shapes take it; remove it")
             if Path(self.file).suffix not in (".geo", ".msh"):
                 raise ValueError(f"file|{self.file!r} is not a .geo or .msh file")
             return self
@@ -71,6 +83,15 @@ class DomainTable(Table):
             value = getattr(self, name)
             if value is not None and len(value) != self.dim:
                 raise ValueError(f"{name}|{len(value)} entries; a {self.shape} needs {self.dim}")
+        if self.cell is not None and self.cell not in CELLS[self.dim]:
+            raise ValueError(f"cell|'{self.cell}': a {self.shape} has {' or '.join(CELLS[self.dim])}")
+        for axis in self.periodic:
+            if axis not in AXES[: self.dim] or self.periodic.count(axis) > 1:
+                raise ValueError(f"periodic|{self.periodic}: a {self.shape} has axes {AXES[: self.dim]}")
+            if self.cells[AXES.index(axis)] < FEWEST:
+                raise ValueError(
+                    f"cells|{self.cells}: a periodic axis needs {FEWEST} cells or more; raise it"
+                )
         for axis, (a, b) in enumerate(zip(*self.corners, strict=True)):
             if not 0 < b - a < math.inf:
                 raise ValueError(
@@ -84,6 +105,32 @@ class DomainTable(Table):
         return self.lower or [0.0] * self.dim, self.upper or [1.0] * self.dim
 
 
+class DiscretizationTable(Table):
+    """How the equation is discretised in space."""
+
+    method: Literal["cg", "spectral", "cip", "dg"] = Field("cg", description="family of elements")
+    degree: Annotated[int, Field(ge=0, le=8)] = Field(1, description="of the polynomials")
+    stabilization: Positive | None = Field(None, description="γ of cip (0.02)")
+
+    @model_validator(mode="after")
+    def _complete(self):
+        low, high = DEGREES[self.method]
+        if not low <= self.degree <= high:
+            raise ValueError(
+                f"degree|{self.degree}: method = '{self.method}' has degrees {low} to {high}"
+            )
+        if self.stabilization is not None and self.method != "cip":
+            raise ValueError("stabilization|only method = 'cip' takes it; remove it")
+        return self
+
+
+class Robin(Table):
+    """κ∂θ/∂n = coefficient·(exterior − θ)."""
+
+    coefficient: Scalar = Field(description="α ≥ 0")
+    exterior: Scalar = Field(0.0, description="θ outside")
+
+
 class PhysicsTable(Table):
     """∂θ/∂t = ∇·(κ∇θ) − u·∇θ + f."""
 
@@ -92,6 +139,24 @@ class PhysicsTable(Table):
     initial: Scalar = Field(0.0, description="θ at time 0")
     source: Scalar | None = Field(None, description="f, constant in time")
     dirichlet: dict[str, Scalar] = Field({}, description="boundary part → steady value of θ")
+    inflow: dict[str, Scalar] = Field({}, description="part → θ of what the flow carries in")
+    flux: dict[str, Scalar] = Field({}, description="part → κ∂θ/∂n, into the domain")
+    robin: dict[str, Robin] = Field({}, description="part → coefficient and exterior value")
+
+    @model_validator(mode="after")
+    def _apart(self):
+        for kind in ("inflow", "flux", "robin"):
+            for name in getattr(self, kind):
+                if name in self.dirichlet:
+                    raise ValueError(
+                        f"{kind}.{name}|'{name}' has a Dirichlet value too; remove one of them"
+                    )
+        for name, robin in self.robin.items():
+            if isinstance(robin.coefficient, float) and robin.coefficient < 0:
+                raise ValueError(
+                    f"robin.{name}.coefficient|{robin.coefficient:g} is negative; give α >= 0"
+                )
+        return self
 
     @field_validator("diffusivity")
     @classmethod
@@ -249,6 +314,7 @@ class Experiment(ExperimentFile):
 
     task: Literal["solve", "sensitivity", "invert"] = Field(description="what to do")
     domain: DomainTable
+    discretization: DiscretizationTable = DiscretizationTable()
     physics: PhysicsTable
     time: TimeTable
     solver: SolverTable = SolverTable()

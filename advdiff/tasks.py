@@ -44,7 +44,8 @@ def _check(problem: Problem) -> list[str]:
         f"task        {experiment.task}",
         f"mesh        {domain.num_vertices} vertices, dimension {domain.dim}, "
         f"boundary parts {', '.join(domain.tags)}",
-        f"unknowns    {operator.generator.size} in the state, degree {operator.degree}",
+        f"unknowns    {operator.generator.size} in the state, {operator.discretization.method} "
+        f"of degree {operator.degree}",
         f"times       {len(experiment.time.times)} up to {experiment.time.final:g}",
     ]
     _ = problem.initial

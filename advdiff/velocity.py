@@ -105,6 +105,12 @@ class Velocity:
         weight.destroy()
         return components
 
+    def largest_speed(self) -> float:
+        """max |u|, sampled like :meth:`peclet_bound` (collective)."""
+        one = fem.Function(fem.functionspace(self.domain.mesh, ("DG", 0)))
+        one.x.array[:] = 1.0
+        return float(np.sqrt(self.peclet_bound(one)()))
+
     def norm(self) -> float:
         """‖u‖ in L² (collective)."""
         u = self.expression

@@ -43,7 +43,8 @@ class Case:
     def problem(self, degree: int, n: int, **changes) -> Problem:
         """The problem with n cells a side."""
         data = {"task": "sensitivity", **self.tables}
-        data["domain"] = self.tables["domain"] | {"cells": self.cells(n), "degree": degree}
+        data["domain"] = self.tables["domain"] | {"cells": self.cells(n)}
+        data["discretization"] = {"degree": degree}
         data["sensitivity"] = {"tolerance": 1e-7, "directions": {"d": self.direction}}
         data["solver"] = {"tolerance": 1e-9}
         for name, table in changes.items():
@@ -110,6 +111,7 @@ def rotating_gaussian() -> Case:
                 "diffusivity": kappa,
                 "velocity": ["-y", "x"],
                 "initial": f"exp(-(x**2 + (y-0.4)**2)/{start})",
+                "inflow": dict.fromkeys(("left", "right", "bottom", "top"), 0.0),
             },
             "time": {"final": t, "outputs": 2},
         },

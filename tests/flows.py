@@ -14,7 +14,8 @@ def data(n: int = 8, degree: int = 1, **changes) -> dict:
     """The tables of a cellular flow on the unit square, with changes by table."""
     tables = {
         "task": "solve",
-        "domain": {"shape": "rectangle", "cells": [n, n], "degree": degree},
+        "domain": {"shape": "rectangle", "cells": [n, n]},
+        "discretization": {"degree": degree},
         "physics": {"diffusivity": 0.02, "velocity": CELL, "initial": BLOB},
         "time": {"final": 0.4, "outputs": 3},
         "solver": {"tolerance": 1e-10},
@@ -31,7 +32,7 @@ def problem(n: int = 8, degree: int = 1, comm: MPI.Comm = MPI.COMM_WORLD, **chan
 
 def beside(other: Problem, **changes) -> Problem:
     """The same with changes, on the same mesh: another one may be divided differently."""
-    cells, degree = other.experiment.domain.cells[0], other.experiment.domain.degree
+    cells, degree = other.experiment.domain.cells[0], other.experiment.discretization.degree
     result = problem(cells, degree, other.comm, **changes)
     result.domain = other.domain
     return result

@@ -16,7 +16,8 @@ from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import velocity
+from advdiff import discretization, velocity
+from advdiff.conditions import Conditions
 from advdiff.domain import box
 from advdiff.expm.faber import FaberEngine, FaberOptions
 from advdiff.expm.generator import Generator
@@ -54,12 +55,11 @@ def case(degree: int, dim: int = 2) -> Case:
         stream=scalar("sin(pi*x)*sin(pi*y)/pi") if dim == 2 else None,
     )
     operator = Operator(
-        domain,
-        degree,
+        discretization.make(domain, "cg", degree),
         flow,
         scalar("0.03 + 0.01*x", 1),
         scalar("0.2*x*y"),
-        {"left": scalar_field("y", "test", dim)},
+        Conditions(dirichlet={"left": scalar_field("y", "test", dim)}),
     )
     operator.assemble()
     initial = operator.state(scalar_field("exp(-8*((x-0.4)**2 + (y-0.5)**2))", "t", dim), "t")

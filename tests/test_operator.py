@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from dolfinx import fem
 
+from advdiff.conditions import Conditions
+from advdiff.discretization import make
 from advdiff.fields import interpolate, scalar_field
 from advdiff.operator import Operator
 from tests import dense, flows
@@ -167,4 +169,4 @@ def test_every_unknown_constrained_is_refused():
     kappa = interpolate(one, fem.functionspace(domain.mesh, ("Lagrange", 1)), "k")
     flow = problem.velocity(None, "v")
     with pytest.raises(InputError, match="every unknown"):
-        Operator(domain, 1, flow, kappa, None, dict.fromkeys(domain.tags, one))
+        Operator(make(domain), flow, kappa, None, Conditions(dict.fromkeys(domain.tags, one)))

@@ -1,0 +1,123 @@
+"""Conditions on the boundary, part by part.
+
+* ``dirichlet``: θ = g;
+* ``inflow``: where the flow enters (u·n < 0) it carries θ_in: (u·n)θ − κ∂θ/∂n = (u·n)θ_in;
+* ``flux``: κ∂θ/∂n = q, into the domain;
+* ``robin``: κ∂θ/∂n = α(θ_ext − θ).
+
+Everywhere else κ∂θ/∂n = 0, and what the flow carries out leaves.  A part where it comes in needs
+one of the first two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from mpi4py import MPI
+
+from advdiff.discretization import Discretization
+from advdiff.domain import Domain
+from advdiff.errors import InputError
+from advdiff.fields import interpolate
+from advdiff.velocity import Velocity
+
+Field = Callable[[np.ndarray], np.ndarray]
+
+NEGLIGIBLE = 1e-6
+"""Part of the largest speed; a smaller one across a boundary is taken for interpolation error."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Boundary part → data, callables of coordinates; ``robin`` has pairs (α, θ_ext)."""
+
+    dirichlet: Mapping[str, Field] = field(default_factory=dict)
+    inflow: Mapping[str, Field] = field(default_factory=dict)
+    flux: Mapping[str, Field] = field(default_factory=dict)
+    robin: Mapping[str, tuple[Field, Field]] = field(default_factory=dict)
+
+
+class BoundaryForms:
+    """The conditions as forms (collective).
+
+    Raises:
+        InputError: for a part that the mesh has not, or data that are not finite.
+    """
+
+    def __init__(self, discretization: Discretization, conditions: Conditions):
+        self._discretization = discretization
+        domain = self._domain = discretization.domain
+        space = fem.functionspace(domain.mesh, ("Lagrange", max(1, discretization.degree)))
+
+        def data(values: Field, key: str, name: str) -> fem.Function:
+            domain.tag(name, key)
+            return interpolate(values, space, f"{key}.{name}")
+
+        def each(kind: str) -> dict[str, fem.Function]:
+            table = getattr(conditions, kind)
+            return {name: data(values, f"physics.{kind}", name) for name, values in table.items()}
+
+        self._dirichlet, self._inflow, self._flux = map(each, ("dirichlet", "inflow", "flux"))
+        self._robin = {
+            name: (data(a, "physics.robin", name), data(b, "physics.robin", name))
+            for name, (a, b) in conditions.robin.items()
+        }
+
+    def _ds(self, name: str) -> ufl.Measure:
+        return self._discretization.ds(self._domain.tags[name])
+
+    def bilinear(self, theta, phi, u, kappa) -> ufl.Form:
+        """What the boundary adds to k(θ, φ)."""
+        u_n = ufl.dot(u, ufl.FacetNormal(self._domain.mesh))
+        form = -0.5 * u_n * theta * phi * self._discretization.ds
+        for name in self._inflow:
+            form += 0.5 * (u_n - abs(u_n)) * theta * phi * self._ds(name)
+        for name, (alpha, _) in self._robin.items():
+            form -= alpha * theta * phi * self._ds(name)
+        for name, value in self._dirichlet.items():
+            weak = self._discretization.dirichlet
+            form += weak(theta, phi, value, u, kappa, self._ds(name))[0]
+        return form
+
+    def load(self, phi, u, kappa) -> ufl.Form:
+        """What the boundary adds to the load (strong Dirichlet values apart)."""
+        u_n = ufl.dot(u, ufl.FacetNormal(self._domain.mesh))
+        form = ufl.Form([])
+        for name, value in self._inflow.items():
+            form += -0.5 * (u_n - abs(u_n)) * value * phi * self._ds(name)
+        for name, value in self._flux.items():
+            form += value * phi * self._ds(name)
+        for name, (alpha, outside) in self._robin.items():
+            form += alpha * outside * phi * self._ds(name)
+        for name, value in self._dirichlet.items():
+            weak = self._discretization.dirichlet
+            form += weak(phi, phi, value, u, kappa, self._ds(name))[1]
+        return form
+
+
+def require_inflow_data(domain: Domain, velocity: Velocity, conditions: Conditions) -> None:
+    """Raise :class:`InputError` where the flow enters through a part without data (collective)."""
+    facets = {name: domain.facet_tags.find(tag) for name, tag in domain.tags.items()}
+    u = velocity.expression
+    entering = ufl.max_value(-ufl.dot(u, ufl.FacetNormal(domain.mesh)), 0.0)
+    speed = velocity.largest_speed()
+
+    def total(integrand, ds) -> float:
+        value = fem.assemble_scalar(fem.form(integrand * ds))
+        return domain.comm.allreduce(value, MPI.SUM)
+
+    one = fem.Constant(domain.mesh, 1.0)
+    for name in facets:
+        if name in conditions.dirichlet or name in conditions.inflow:
+            continue
+        ds = domain.ds(domain.tags[name])
+        flow = total(entering, ds)
+        if flow > NEGLIGIBLE * speed * total(one, ds):
+            raise InputError(
+                f"physics.velocity: enters through boundary part '{name}' ({flow:.3g} a unit of "
+                f"time) where no tracer is given; add physics.inflow.{name} = 0.0, or a value"
+            )

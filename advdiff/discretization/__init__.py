@@ -1,0 +1,54 @@
+"""Discretisations in space: what becomes of κΔ − u·∇ on a mesh.
+
+Each gives a space, the bilinear form k(θ, φ) in two parts (cells, and facets between cells), and
+a mass.  All share the skew-symmetric advection, so that the flow neither creates nor destroys the L²
+norm, whatever the quadrature:
+
+=========  ===================================================================  ===================
+method     what it is                                                           mass
+=========  ===================================================================  ===================
+cg         Lagrange elements of degree 1, 2, 3                                  lumped; 2, 3: sparse
+spectral   Lagrange elements on Gauss-Lobatto-Legendre points, degree 2 … 8     diagonal
+cip        cg with a penalty on the jumps of the normal derivative              as cg
+dg         discontinuous, degree 0 … 3: upwind flux, symmetric interior penalty  diagonal
+=========  ===================================================================  ===================
+
+A diagonal mass makes A = M⁻¹K an explicit sparse matrix.
+"""
+
+from __future__ import annotations
+
+from advdiff.discretization.base import Discretization
+from advdiff.discretization.continuous import InteriorPenalty, Lagrange, Spectral
+from advdiff.discretization.discontinuous import Discontinuous
+from advdiff.domain import Domain
+from advdiff.errors import InputError
+from advdiff.schema import DEGREES
+
+__all__ = ["METHODS", "Discretization", "make"]
+
+METHODS: dict[str, type[Discretization]] = {
+    kind.method: kind for kind in (Lagrange, Spectral, InteriorPenalty, Discontinuous)
+}
+
+
+def make(domain: Domain, method: str = "cg", degree: int = 1, **options) -> Discretization:
+    """A discretisation by name (collective).
+
+    Args:
+        options: ``stabilization`` of cip.
+
+    Raises:
+        InputError: for a degree or a kind of cell that the method does not have.
+    """
+    kind, (low, high) = METHODS[method], DEGREES[method]
+    if not low <= degree <= high:
+        raise InputError(
+            f"discretization.degree = {degree}: method = '{method}' has degrees {low} to {high}"
+        )
+    if method == "spectral" and domain.is_simplicial and domain.dim > 1:
+        raise InputError(
+            f"discretization.method = 'spectral': needs quadrilaterals or hexahedra, the mesh has "
+            f"cells of kind {domain.mesh.topology.cell_name()}; set domain.cell or take 'cg'"
+        )
+    return kind(domain, degree, **options)

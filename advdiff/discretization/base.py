@@ -1,0 +1,145 @@
+"""What every discretisation offers, and the vocabulary of forms on facets between cells."""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+import ufl
+from basix.ufl import _ElementBase
+from dolfinx import fem
+from dolfinx.fem import petsc as fem_petsc
+from petsc4py import PETSc
+from ufl.algorithms import expand_derivatives
+
+from advdiff.domain import Domain
+
+
+class Sides(NamedTuple):
+    """A function on a facet, seen from its two cells: values and gradients."""
+
+    plus: ufl.core.expr.Expr
+    minus: ufl.core.expr.Expr
+    slope_plus: ufl.core.expr.Expr
+    slope_minus: ufl.core.expr.Expr
+
+    @property
+    def jump(self):
+        """θ⁺ − θ⁻."""
+        return self.plus - self.minus
+
+    @property
+    def average(self):
+        """(θ⁺ + θ⁻)/2."""
+        return 0.5 * (self.plus + self.minus)
+
+    @property
+    def slope_jump(self):
+        """∇θ⁺ − ∇θ⁻."""
+        return self.slope_plus - self.slope_minus
+
+    @property
+    def slope_average(self):
+        """(∇θ⁺ + ∇θ⁻)/2."""
+        return 0.5 * (self.slope_plus + self.slope_minus)
+
+
+def sides(left, right=None) -> Sides:
+    """Both sides of a function; or ``left`` on the plus side and ``right`` on the minus side."""
+    right = left if right is None else right
+    return Sides(left("+"), right("-"), ufl.grad(left)("+"), ufl.grad(right)("-"))
+
+
+def one_sided(function, side: str) -> Sides:
+    """A function on one side (``"+"`` or ``"-"``), zero on the other."""
+    both = sides(function)
+    if side == "+":
+        return Sides(both.plus, 0 * both.plus, both.slope_plus, 0 * both.slope_plus)
+    return Sides(0 * both.minus, both.minus, 0 * both.slope_minus, both.slope_minus)
+
+
+class Discretization:
+    """A space and the forms of the equation in it.
+
+    Args:
+        domain: mesh and boundary names.
+        degree: of the polynomials.
+
+    Attributes:
+        method: name in the experiment file.
+        space: of θ.
+        dx, ds, dS: measures of cells, boundary facets and facets between cells.
+        is_discontinuous: whether θ may jump between cells.
+        has_facets: whether k has terms on facets between cells.
+        flow_factor: the numerical range lies in |Im z|² ≤ factor·P·|Re z|, P = max |u|²/κ.
+    """
+
+    method: ClassVar[str]
+    is_discontinuous = False
+    has_facets = False
+    flow_factor = 1.0
+
+    def __init__(self, domain: Domain, degree: int):
+        self.domain, self.degree = domain, degree
+        self.space = fem.functionspace(domain.mesh, self.element())
+        self.dx, self.ds = domain.dx, domain.ds
+        self.dS = ufl.Measure("dS", domain=domain.mesh)
+
+    def element(self) -> _ElementBase:
+        """The element of θ."""
+        raise NotImplementedError
+
+    def mass(self) -> PETSc.Vec | PETSc.Mat:
+        """M over all unknowns: its diagonal where it is one, else a matrix (collective)."""
+        raise NotImplementedError
+
+    def cells(self, theta, phi, u, kappa) -> ufl.Form:
+        """−∫κ∇θ·∇φ − ½∫(φ u·∇θ − θ u·∇φ) on the cells."""
+        drift = phi * ufl.dot(u, ufl.grad(theta)) - theta * ufl.dot(u, ufl.grad(phi))
+        return -(kappa * ufl.dot(ufl.grad(theta), ufl.grad(phi)) + 0.5 * drift) * self.dx
+
+    def facets(self, theta: Sides, phi: Sides, u, kappa, dS: ufl.Measure) -> ufl.Form:
+        """The terms on facets between cells; none here."""
+        return ufl.Form([])
+
+    def dirichlet(self, theta, phi, value, u, kappa, ds: ufl.Measure) -> tuple[ufl.Form, ufl.Form]:
+        """Bilinear form and load of a value imposed weakly; none where it is imposed strongly."""
+        return ufl.Form([]), ufl.Form([])
+
+    def thickness(self):
+        """|T|/|F|, the size of a cell across a facet (a UFL expression, one on each side)."""
+        msh, dim = self.domain.mesh, self.domain.dim
+        volume = abs(ufl.JacobianDeterminant(msh))
+        share = float(dim) if self.domain.is_simplicial else 1.0
+        if dim == 1:
+            return volume
+        return volume / (share * abs(ufl.FacetJacobianDeterminant(msh)))
+
+    def _row_sums(self) -> PETSc.Vec:
+        """∫φ_a, the lumped mass."""
+        phi = ufl.TestFunction(self.space)
+        diagonal = fem_petsc.assemble_vector(fem.form(phi * self.dx))
+        diagonal.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
+        return diagonal
+
+    def _gram(self) -> PETSc.Mat:
+        """∫φ_a φ_b."""
+        theta, phi = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
+        matrix = fem_petsc.assemble_matrix(fem.form(theta * phi * self.dx))
+        matrix.assemble()
+        return matrix
+
+
+def upwind(u_n, kappa, height):
+    """|u·n| for facets that the flow crosses fast, (u·n)²h/2κ for those that diffusion resolves.
+
+    √((u·n)² + (κ/h)²) − κ/h: smooth in u and κ, so that gradients exist where the flow turns.
+    """
+    diffusion = kappa / height
+    return ufl.sqrt(u_n**2 + diffusion**2) - diffusion
+
+
+def derivative(form: ufl.Form, control: fem.Function, direction=None) -> ufl.Form:
+    """The derivative of a form along a direction (or a test function), empty where it is zero."""
+    if form.empty():
+        return form
+    return expand_derivatives(ufl.derivative(form, control, direction))

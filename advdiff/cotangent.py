@@ -69,8 +69,8 @@ class OperatorCotangent:
         self._facet_forms = [self._gradients(self._across(dS), self._names) for dS in self._dS()]
 
     def _dS(self) -> list[ufl.Measure]:
-        msh = self._operator.domain.mesh
-        return [ufl.Measure("dS", domain=msh, subdomain_data=t)(1) for t in self._blocks.colours]
+        dS = self._operator.discretization.dS
+        return [dS.reconstruct(subdomain_data=tags)(1) for tags in self._blocks.colours]
 
     def _across(self, dS: ufl.Measure) -> ufl.Form:
         """Σ_a k(θ_a, φ_a) on facets, with a on either side of each."""

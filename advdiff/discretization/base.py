@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, NamedTuple
 
 import ufl
+import ufl.geometry
 from basix.ufl import _ElementBase
 from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
@@ -81,8 +82,10 @@ class Discretization:
     def __init__(self, domain: Domain, degree: int):
         self.domain, self.degree = domain, degree
         self.space = fem.functionspace(domain.mesh, self.element())
-        self.dx, self.ds = domain.dx, domain.ds
-        self.dS = ufl.Measure("dS", domain=domain.mesh)
+        # the same rule for a form and its derivatives, of which UFL would estimate other degrees
+        rule = {"quadrature_degree": 2 * degree + max(2, degree)}
+        self.dx, self.ds = domain.dx, domain.ds(metadata=rule)
+        self.dS = ufl.Measure("dS", domain=domain.mesh, metadata=rule)
 
     def element(self) -> _ElementBase:
         """The element of θ."""
@@ -112,7 +115,7 @@ class Discretization:
         share = float(dim) if self.domain.is_simplicial else 1.0
         if dim == 1:
             return volume
-        return volume / (share * abs(ufl.FacetJacobianDeterminant(msh)))
+        return volume / (share * abs(ufl.geometry.FacetJacobianDeterminant(msh)))
 
     def _row_sums(self) -> PETSc.Vec:
         """∫φ_a, the lumped mass."""

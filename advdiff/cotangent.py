@@ -279,9 +279,7 @@ def _own_rows(cells, first, places, rows, place, indptr, indices, values, dual, 
 
 
 @numba.njit(cache=True)
-def _rows_across(
-    pairs, cells, first, places, rows, place, indptr, indices, values, dual, boundary
-):
+def _rows_across(pairs, cells, first, places, rows, place, indptr, indices, values, dual, boundary):
     """rows[node b of a cell, a − first] = Ḡ_ab, a a node of its neighbour in the pair."""
     nodes = cells.shape[1]
     for pair in range(pairs.shape[0]):

@@ -20,6 +20,7 @@ from mpi4py import MPI
 from advdiff import compat
 from advdiff.schema import FEWEST
 
+
 class PeriodicMesh(mesh.Mesh):
     """A mesh that closes upon itself.
 
@@ -77,9 +78,7 @@ def box(
         numbers.astype(np.int64),
     )
     topology = closed.topology._cpp_object
-    result = PeriodicMesh(
-        cpp.mesh.Mesh_float64(comm, topology, geometry), ufl.Mesh(element)
-    )
+    result = PeriodicMesh(cpp.mesh.Mesh_float64(comm, topology, geometry), ufl.Mesh(element))
     result.periods = {a: float(upper[a]) - float(lower[a]) for a in axes}
     result.num_points = int(points.prod())
     return result

@@ -84,10 +84,14 @@ class DomainTable(Table):
             if value is not None and len(value) != self.dim:
                 raise ValueError(f"{name}|{len(value)} entries; a {self.shape} needs {self.dim}")
         if self.cell is not None and self.cell not in CELLS[self.dim]:
-            raise ValueError(f"cell|'{self.cell}': a {self.shape} has {' or '.join(CELLS[self.dim])}")
+            raise ValueError(
+                f"cell|'{self.cell}': a {self.shape} has {' or '.join(CELLS[self.dim])}"
+            )
         for axis in self.periodic:
             if axis not in AXES[: self.dim] or self.periodic.count(axis) > 1:
-                raise ValueError(f"periodic|{self.periodic}: a {self.shape} has axes {AXES[: self.dim]}")
+                raise ValueError(
+                    f"periodic|{self.periodic}: a {self.shape} has axes {AXES[: self.dim]}"
+                )
             if self.cells[AXES.index(axis)] < FEWEST:
                 raise ValueError(
                     f"cells|{self.cells}: a periodic axis needs {FEWEST} cells or more; raise it"

@@ -52,7 +52,11 @@ def operator(method, degree, cell, *, periodic=False, closed=False, kappa="0.03 
         flow.given = velocity.given(domain, field, "u", max(2, degree))
     elif dim == 2:
         space = velocity.stream_space(domain)
-        text = "sin(pi*x)*sin(pi*y)/pi" if not periodic else "sin(2*pi*x)*cos(2*pi*y)/6 + 0.1*sin(2*pi*y)"
+        text = (
+            "sin(pi*x)*sin(pi*y)/pi"
+            if not periodic
+            else "sin(2*pi*x)*cos(2*pi*y)/6 + 0.1*sin(2*pi*y)"
+        )
         flow.stream = interpolate(scalar_field(text, "psi", 2), space, "psi")
     space = fem.functionspace(domain.mesh, ("Lagrange", 1))
     diffusivity = interpolate(scalar_field(kappa, "kappa", dim), space, "kappa")

@@ -159,8 +159,7 @@ def test_boundary_term_closes_the_energy_balance():
     n = ufl.FacetNormal(operator.domain.mesh)
     u = ufl.as_vector((1.0, 0.5))
     balance = (
-        -0.1 * ufl.dot(ufl.grad(f), ufl.grad(f)) * ufl.dx
-        - 0.5 * abs(ufl.dot(u, n)) * f**2 * ufl.ds
+        -0.1 * ufl.dot(ufl.grad(f), ufl.grad(f)) * ufl.dx - 0.5 * abs(ufl.dot(u, n)) * f**2 * ufl.ds
     )
     expected = problem.comm.allreduce(fem.assemble_scalar(fem.form(balance)), MPI.SUM)
     assert theta.dot(moved) == pytest.approx(expected, rel=1e-11)

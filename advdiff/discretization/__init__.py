@@ -1,17 +1,13 @@
 """Discretisations in space: what becomes of κΔ − u·∇ on a mesh.
 
-Each gives a space, the bilinear form k(θ, φ) in two parts (cells, and facets between cells), and
-a mass.  All share the skew-symmetric advection, so that the flow neither creates nor destroys the L²
-norm, whatever the quadrature:
+Each gives a space, the bilinear form k(θ, φ) in two parts (cells, and facets between cells), and a
+mass.  All share the skew-symmetric advection, so that the flow neither creates nor destroys the
+norm in L², whatever the quadrature:
 
-=========  ===================================================================  ===================
-method     what it is                                                           mass
-=========  ===================================================================  ===================
-cg         Lagrange elements of degree 1, 2, 3                                  lumped; 2, 3: sparse
-spectral   Lagrange elements on Gauss-Lobatto-Legendre points, degree 2 … 8     diagonal
-cip        cg with a penalty on the jumps of the normal derivative              as cg
-dg         discontinuous, degree 0 … 3: upwind flux, symmetric interior penalty  diagonal
-=========  ===================================================================  ===================
+* ``cg``: Lagrange elements of degree 1 (lumped mass), 2 and 3 (consistent mass);
+* ``spectral``: Lagrange elements of degree 2 … 8 on Gauss-Lobatto-Legendre points (diagonal mass);
+* ``cip``: cg with a penalty on the jumps of the normal derivative (mass as cg);
+* ``dg``: discontinuous, degree 0 … 3: upwind flux, symmetric interior penalty (diagonal mass).
 
 A diagonal mass makes A = M⁻¹K an explicit sparse matrix.
 """

@@ -47,12 +47,15 @@ def interpolate(
     function = fem.Function(space, name=key)
     with agreed(space.mesh.comm):
         function.interpolate(field)
-    _require_finite(function, key)
+    _require_finite(function, key, field)
     return function
 
 
-def _require_finite(function: fem.Function, key: str) -> None:
-    """Raise on all ranks where a nodal value is not finite, naming the first such point."""
+def _require_finite(function: fem.Function, key: str, field: Callable) -> None:
+    """Raise on all ranks where a nodal value is not finite, naming the first such point.
+
+    A field may know more: ``field.why(point)`` says why it has no value there.
+    """
     space = function.function_space
     comm, dim = space.mesh.comm, space.mesh.geometry.dim
     owned = space.dofmap.index_map.size_local
@@ -64,7 +67,8 @@ def _require_finite(function: fem.Function, key: str) -> None:
         return
     points = space.tabulate_dof_coordinates()[bad, :dim].tolist() if len(bad) else []
     where = min(point for part in comm.allgather(points) for point in part)
+    reason = f" ({field.why(where)})" if hasattr(field, "why") else ""
     raise InputError(
-        f"{key}: not finite at {count} points, first at ({', '.join(f'{v:g}' for v in where)}); "
-        "give values that are finite in the whole domain"
+        f"{key}: not finite at {count} points, first at ({', '.join(f'{v:g}' for v in where)})"
+        f"{reason}; give values that are finite in the whole domain"
     )

@@ -13,7 +13,7 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff import domain as domains
-from advdiff import memory, velocity
+from advdiff import gridded, memory, velocity
 from advdiff.config import Experiment, StreamVelocity, VelocityField
 from advdiff.config import load as load_experiment
 from advdiff.domain import Domain
@@ -25,6 +25,7 @@ from advdiff.fields import interpolate, scalar_field, vector_field
 from advdiff.inverse import map as map_estimate
 from advdiff.inverse.misfit import Misfit
 from advdiff.inverse.prior import Independent, Matern, Prior, decaying_std
+from advdiff.keytypes import Gridded
 from advdiff.model import TransportModel
 from advdiff.observe import Readings, read
 from advdiff.operator import Operator
@@ -62,6 +63,8 @@ class Problem:
     def __init__(self, experiment: Experiment, comm: MPI.Comm = MPI.COMM_WORLD):
         self.experiment, self.comm = experiment, comm
         self.nodes: int | None = None
+        self.sources: dict[str, str] = {}
+        """Key → what of which file was read for it, so far."""
         options = PETSc.Options()
         for name, value in experiment.petsc.items():
             if not options.hasName(name):
@@ -80,14 +83,26 @@ class Problem:
         return domains.box(self.comm, *table.corners, table.cells)
 
     def _scalar(self, value, key: str) -> Callable:
+        if isinstance(value, Gridded):
+            return self._gridded(value, key)
         return scalar_field(value, key, self.domain.dim)
+
+    def _gridded(self, table: Gridded, key: str) -> gridded.Grid:
+        path, domain = self.experiment.resolve(table.file), self.domain
+        options = {name: getattr(table, name) for name in gridded.OPTIONS}
+        grid = gridded.read(path, table.names, domain.bounds, domain.dim, key, self.comm, **options)
+        self.sources[key] = grid.source
+        return grid
 
     def velocity(self, field: VelocityField | None, key: str) -> Velocity:
         """A velocity as the experiment file writes it (collective)."""
         domain = self.domain
         if field is None:
             return Velocity(domain)
+        if isinstance(field, Gridded):
+            return Velocity(domain, given=velocity.given(domain, self._gridded(field, key), key))
         if isinstance(field, list):
+            field = [self._scalar(part, f"{key}[{i}]") for i, part in enumerate(field)]
             return Velocity(
                 domain, given=velocity.given(domain, vector_field(field, key, domain.dim), key)
             )
@@ -139,8 +154,11 @@ class Problem:
     @cached_property
     def initial(self) -> PETSc.Vec:
         """θ0 as a state."""
-        field = self._scalar(self.experiment.physics.initial, "physics.initial")
-        return self.operator.state(field, "physics.initial")
+        return self.state(self.experiment.physics.initial, "physics.initial")
+
+    def state(self, value, key: str) -> PETSc.Vec:
+        """The state of a scalar as the experiment file writes it (collective)."""
+        return self.operator.state(self._scalar(value, key), key)
 
     # -- semigroup and sensitivity --------------------------------------------------------------
 
@@ -166,9 +184,7 @@ class Problem:
             raise InputError(f"{key}: no such direction; known: {', '.join(directions)}")
         table, operator = directions[name], self.operator
         if table.initial is not None:
-            field = self._scalar(table.initial, f"{key}.initial")
-            state = operator.state(field, f"{key}.initial")
-            return Direction({}, state)
+            return Direction({}, self.state(table.initial, f"{key}.initial"))
         if table.diffusivity is not None:
             field = self._scalar(table.diffusivity, f"{key}.diffusivity")
             space = operator.diffusivity.function_space

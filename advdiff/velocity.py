@@ -120,9 +120,14 @@ class Velocity:
         """‖∇·u‖ in L² (collective)."""
         return 0.0 if self.given is None else _norm(self.domain, ufl.div(self.given))
 
+    def relative_divergence(self) -> float:
+        """‖∇·u‖ / ‖∇u‖ of the given part, in L² (collective); 0 where it is constant."""
+        size = 0.0 if self.given is None else _norm(self.domain, ufl.grad(self.given))
+        return self.divergence() / size if size > 0 else 0.0
+
 
 def _norm(domain: Domain, expression) -> float:
-    square = fem.form(ufl.dot(expression, expression) * domain.dx)
+    square = fem.form(ufl.inner(expression, expression) * domain.dx)
     return float(np.sqrt(domain.comm.allreduce(fem.assemble_scalar(square), MPI.SUM)))
 
 

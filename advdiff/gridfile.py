@@ -119,7 +119,7 @@ class GridFile:
             raise self._unreadable(error) from None
 
 
-# -- the axes ---------------------------------------------------------------------------------------
+# -- the axes --------------------------------------------------------------------------------------
 
 STANDARD_NAMES = {
     "longitude": "x",
@@ -273,7 +273,7 @@ def _dates(file: GridFile, variable) -> np.ndarray:
     import xarray
 
     try:
-        raw = variable.rename({variable.dims[0]: "t"})
+        raw = xarray.Variable(("t",), variable.values, variable.attrs)
         dates = xarray.decode_cf(xarray.Dataset({"t": raw})).variables["t"].values
         return dates.astype("datetime64[ns]")
     except Exception as error:

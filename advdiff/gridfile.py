@@ -16,7 +16,8 @@ import numpy as np
 
 from advdiff.errors import InputError, suggestion
 
-Moment = int | float | datetime
+Moment = int | float | str
+"""An index, a value in the file's units, or a date by ISO 8601."""
 
 
 class GridFile:
@@ -169,11 +170,13 @@ def layout(
     what = f"{name} in {file.name}"
     if axes is not None and len(axes) != dim:
         raise InputError(f"{key}.axes: {len(axes)} names in {dim} dimensions; give {dim}")
+    if axes is not None and len(set(axes)) < dim:
+        raise InputError(f"{key}.axes: {', '.join(axes)} are not {dim} different names; mend them")
     nameless = any(str(place).startswith(NAMELESS) for place in places)
     if axes is None:
         axes = list("xyz"[:dim])
-        if not nameless and dimensions is None and not all(file.has(a, group) for a in axes):
-            axes = _cf_axes(file, what, places, group, dim)
+        if not (nameless and dimensions is None) and not all(file.has(a, group) for a in axes):
+            axes = _cf_axes(file, what, list(dimensions or places), group, dim)
     for axis in axes:
         if not file.has(axis, group):
             raise InputError(
@@ -244,8 +247,8 @@ def moment(file: GridFile, label, group, size: int, time: Moment | None) -> tupl
     else:
         variable, _ = file.variable(label, group)
         values, wanted = file.load(variable), time
-        if isinstance(time, datetime):
-            values, wanted = _dates(file, variable), np.datetime64(_naive(time), "ns")
+        if isinstance(time, str):
+            values, wanted = _dates(file, variable), _date(time)
         if not values.min() <= wanted <= values.max():
             units = variable.attrs.get("units", "") if isinstance(time, float) else ""
             raise InputError(
@@ -264,8 +267,11 @@ def _short(value) -> str:
     return str(value)[:19] if isinstance(value, np.datetime64) else f"{value:g}"
 
 
-def _naive(time: datetime) -> datetime:
-    return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
+def _date(text: str) -> np.datetime64:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is not None:
+        time = time.astimezone(UTC).replace(tzinfo=None)
+    return np.datetime64(time, "ns")
 
 
 def _dates(file: GridFile, variable) -> np.ndarray:
@@ -275,6 +281,8 @@ def _dates(file: GridFile, variable) -> np.ndarray:
     try:
         raw = xarray.Variable(("t",), variable.values, variable.attrs)
         dates = xarray.decode_cf(xarray.Dataset({"t": raw})).variables["t"].values
+        if dates.dtype.kind != "M":
+            raise ValueError("no dates")
         return dates.astype("datetime64[ns]")
     except Exception as error:
         units = variable.attrs.get("units", "none")

@@ -71,15 +71,14 @@ def _outputs(value: Any) -> int | list[float]:
     return value
 
 
-def _moment(value: Any) -> int | float | datetime:
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return datetime(value.year, value.month, value.day)
-    if isinstance(value, datetime) or (isinstance(value, int) and not isinstance(value, bool)):
+def _moment(value: Any) -> int | float | str:
+    if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, float):
         return _finite(value)
     try:
-        return datetime.fromisoformat(value)
+        text = value.isoformat() if isinstance(value, date) else value
+        return datetime.fromisoformat(text).isoformat()
     except (TypeError, ValueError):
         raise ValueError("must be an index such as 3, a value such as 3.0, or a date") from None
 
@@ -106,8 +105,8 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0, lt=2**31)]
 FileName = Annotated[str, AfterValidator(_file_name)]
 ResultName = Annotated[str, AfterValidator(_result_name)]
-Moment = Annotated[int | float | datetime, PlainValidator(_moment)]
-"""An index (whole number), a value (with a decimal point), or a date."""
+Moment = Annotated[int | float | str, PlainValidator(_moment)]
+"""An index (whole number), a value (with a decimal point), or a date (ISO 8601)."""
 WallValue = Annotated[float | str, PlainValidator(_wall)]
 Outputs = Annotated[int | list[float], PlainValidator(_outputs)]
 TaoType = Literal["lmvm", "cg", "blmvm", "bncg", "bqnls", "bqnktr", "bqnktl"]

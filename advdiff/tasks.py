@@ -16,12 +16,9 @@ from advdiff.inverse.map import Estimate, Iteration, make_tao
 from advdiff.petsc_errors import finite_numbers, good_options
 from advdiff.problem import Problem
 from advdiff.store import Store
-from advdiff.velocity import Velocity
+from advdiff.velocity import ROUNDING, Velocity
 
 Say = Callable[[str], None]
-
-ROUNDING = 1e-10
-"""Relative divergence below which a velocity is divergence free."""
 
 
 def check(problem: Problem) -> list[str]:

@@ -1,8 +1,8 @@
 """Make ``wind.nc``: a synthetic surface wind, packed as weather services pack theirs.
 
-Three days, six hours apart, on a grid of 25 km: a background wind that turns and freshens, and three
-cyclones and anticyclones that drift with it and change in strength.  The wind blows across their
-isobars by 10 degrees, into lows and out of highs, as friction makes it; so it has a divergence.
+Three days, six hours apart, on a grid of 25 km: a background wind that turns and freshens, and two
+lows and a high that drift with it and change in strength.  The wind blows across their isobars by
+10 degrees, into lows and out of highs, as friction makes it; so it has a divergence.
 Stored as int16 with scale_factor, add_offset and _FillValue, rows from north to south.
 
     scripts/run python experiments/make_wind.py

@@ -162,6 +162,8 @@ def read(
 def _part(file: GridFile, name, dim, bounds, axes, dimensions, time, interpolation, copies) -> Grid:
     """One variable around the domain."""
     key, (variable, group) = file.key, file.variable(name)
+    if variable.dtype.kind not in "iufb":
+        raise InputError(f"{key}: {name} in {file.name} does not hold numbers; give another")
     labels, axes = layout(file, name, variable, group, dim, axes, dimensions)
     pick, points, falling, when = {}, [], [], ""
     for label, place, size in zip(labels, variable.dims, variable.shape, strict=True):

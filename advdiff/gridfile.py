@@ -44,9 +44,9 @@ class GridFile:
         self._decode = xarray.decode_cf
 
     def __enter__(self) -> GridFile:
-        with open(self.path, "rb") as file:
-            classic = file.read(3) == b"CDF"
         try:
+            with open(self.path, "rb") as file:
+                classic = file.read(3) == b"CDF"
             if classic:
                 self._engine = {"engine": "scipy"}
                 self._known = list(self._dataset("").variables)
@@ -183,6 +183,11 @@ def layout(
                 f"{key}.axes: {file.name} has no coordinate '{axis}'; "
                 f"{suggestion(axis, file.names(group))}"
             )
+        if len(shape := file.variable(axis, group)[0].shape) != 1:
+            raise InputError(
+                f"{key}.axes: {axis} in {file.name} has shape {shape}; a regular grid has a "
+                "coordinate of one dimension for each axis: interpolate the field to such a grid"
+            )
     if dimensions is not None:
         labels = list(dimensions)
         if len(labels) != len(places):
@@ -299,7 +304,7 @@ def coordinate(file: GridFile, label: str, group: str, size: int, least: int) ->
     if points.shape != (size,):
         raise InputError(
             f"{file.key}.axes: {label} in {file.name} has shape {points.shape}, the grid needs "
-            f"({size},); a regular grid has a coordinate of one dimension for each axis"
+            f"({size},); mend the file or give other axes"
         )
     if size < least:
         raise InputError(

@@ -270,7 +270,13 @@ BAD = {
     "no variable": ({"components": ["u", "vv"]}, ["a.nc has no variable 'vv'", "mean 'v'"]),
     "no components": ({"components": ["u"]}, ["velocity.components: 1 in 2 dimensions"]),
     "no axis": ({"axes": ["lno", "lat"]}, ["velocity.axes", "no coordinate 'lno'", "'lon'"]),
-    "wrong axis": ({"axes": ["lon", "v"]}, ["velocity.axes: 'v' is no axis of u", "lat"]),
+    "no coordinate": ({"axes": ["lon", "v"]}, ["velocity.axes: v in a.nc has shape (3, 15, 13)"]),
+    "wrong axis": ({"axes": ["lon", "time"]}, ["velocity.axes: u in a.nc", "also an axis lat"]),
+    "constant axis": ({"axes": ["lon", "mask"]}, ["mask in a.nc neither rises nor falls"]),
+    "not its axis": (
+        {"components": ["mask", "v"], "axes": ["lon", "lat"], "time": None},
+        ["velocity.axes: 'lon' is no axis of mask in a.nc, which has (lat)"],
+    ),
     "one axis": ({"axes": ["lon"]}, ["velocity.axes: 1 names in 2 dimensions; give 2"]),
     "axis twice": ({"axes": ["lon", "lon"]}, ["velocity.axes: lon, lon are not 2 different"]),
     "dimensions": ({"dimensions": ["lat", "lon"]}, ["2 names", "3 axes"]),
@@ -333,6 +339,17 @@ def test_a_domain_that_sticks_out(tmp_path):
     assert "a.nc covers lat from -0.2 to 1.2, the domain needs -0.3 to 1" in text
     read(path, bounds=((0, -0.2 - 1e-5), (1, 1)), time=0)  # as from single precision
     assert "covers lon from -0.1 to 1.1" in message(read, path, bounds=((0, 0), (9, 1)), time=0)
+
+
+def test_a_grid_that_is_not_regular(tmp_path):
+    x, y = np.meshgrid(np.linspace(0, 1, 5), np.linspace(0, 1, 4))
+    content = {"u": (("j", "i"), x), "name": (("j", "i"), np.full((4, 5), "a"))}
+    coordinates = {"lon": (("j", "i"), x, LON), "lat": (("j", "i"), y, LAT)}
+    path = tmp_path / "a.nc"
+    on_root(COMM, lambda: xarray.Dataset(content, coordinates).to_netcdf(path, engine="h5netcdf"))
+    assert "does not say which of (j, i) is x, y" in message(read, path)
+    assert "lon in a.nc has shape (4, 5)" in message(read, path, axes=["lon", "lat"])
+    assert "name in a.nc does not hold numbers" in message(read, path, "name")
 
 
 @pytest.mark.parametrize(

@@ -176,12 +176,13 @@ def _known_keys(location: list, experiment: type[Table]) -> list[str]:
     """Keys of the table at a location."""
     kind: Any = experiment
     for part in location:
-        tables = [t for t in _members(kind) if isinstance(t, type) and issubclass(t, Table)]
+        members = _members(kind)
+        tables = [t for t in members if isinstance(t, type) and issubclass(t, Table)]
         if isinstance(part, str) and part.startswith("("):
-            name = part.strip("()").capitalize() + "Velocity"
-            kind = next((t for t in tables if t.__name__ == name), None)
-        elif get_origin(kind) is dict:
-            kind = get_args(kind)[1]
+            name = part.strip("()")
+            kind = next((t for t in members if t.__name__.lower().startswith(name)), None)
+        elif get_origin(kind) in (dict, list):
+            kind = get_args(kind)[-1]
         else:
             kind = next(t.model_fields[part].annotation for t in tables if part in t.model_fields)
     tables = [t for t in _members(kind) if isinstance(t, type) and issubclass(t, Table)]

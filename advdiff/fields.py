@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from dolfinx import fem
@@ -33,7 +34,17 @@ def vector_field(
     if len(value) != dim:
         raise InputError(f"{key}: {len(value)} components in {dim} dimensions; give {dim}")
     components = [scalar_field(c, f"{key}[{i}]", dim) for i, c in enumerate(value)]
-    return lambda x: np.stack([component(x) for component in components])
+    return Components(tuple(components))
+
+
+@dataclass(frozen=True)
+class Components:
+    """A vector field of scalar ones: a callable of coordinates (3, n) with values (dim, n)."""
+
+    parts: tuple[Callable[[np.ndarray], np.ndarray], ...]
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return np.stack([part(x) for part in self.parts])
 
 
 def interpolate(
@@ -47,11 +58,11 @@ def interpolate(
     function = fem.Function(space, name=key)
     with agreed(space.mesh.comm):
         function.interpolate(field)
-    _require_finite(function, key)
+    _require_finite(function, key, field)
     return function
 
 
-def _require_finite(function: fem.Function, key: str) -> None:
+def _require_finite(function: fem.Function, key: str, field: Callable) -> None:
     """Raise on all ranks where a nodal value is not finite, naming the first such point."""
     space = function.function_space
     comm, dim = space.mesh.comm, space.mesh.geometry.dim
@@ -65,6 +76,15 @@ def _require_finite(function: fem.Function, key: str) -> None:
     points = space.tabulate_dof_coordinates()[bad, :dim].tolist() if len(bad) else []
     where = min(point for part in comm.allgather(points) for point in part)
     raise InputError(
-        f"{key}: not finite at {count} points, first at ({', '.join(f'{v:g}' for v in where)}); "
-        "give values that are finite in the whole domain"
+        f"{key}: not finite at {count} points, first at ({', '.join(f'{v:g}' for v in where)})"
+        f"{_reason(field, where)}; give values that are finite in the whole domain"
     )
+
+
+def _reason(field: Callable, point: Sequence[float]) -> str:
+    """Why a field has no value at a point, where it (or a component) can say: ``field.why``."""
+    x = np.pad(np.asarray(point, dtype=float), (0, 3 - len(point)))[:, None]
+    for part in getattr(field, "parts", [field]):
+        if hasattr(part, "why") and not np.isfinite(part(x)).all():
+            return f" ({part.why(point)})"
+    return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    FiniteFloat,
     PlainValidator,
     Tag,
     model_validator,
@@ -35,7 +37,9 @@ def _scalar(value: Any) -> float | Formula:
     if isinstance(value, str):
         return Formula(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("must be a number, or an expression in x, y, z as a string")
+        raise ValueError(
+            "must be a number, an expression in x, y, z as a string, or { file = …, name = … }"
+        )
     return _finite(value)
 
 
@@ -67,6 +71,18 @@ def _outputs(value: Any) -> int | list[float]:
     return value
 
 
+def _moment(value: Any) -> int | float | str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float):
+        return _finite(value)
+    try:
+        text = value.isoformat() if isinstance(value, date) else value
+        return datetime.fromisoformat(text).isoformat()
+    except (TypeError, ValueError):
+        raise ValueError("must be an index such as 3, a value such as 3.0, or a date") from None
+
+
 def _option(value: Any) -> str | int | float | bool:
     if not isinstance(value, str | int | float | bool):
         raise ValueError("must be a string, number or truth value")
@@ -89,8 +105,8 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0, lt=2**31)]
 FileName = Annotated[str, AfterValidator(_file_name)]
 ResultName = Annotated[str, AfterValidator(_result_name)]
-Scalar = Annotated[float | str, PlainValidator(_scalar)]
-"""A number, or an expression in x, y, z."""
+Moment = Annotated[int | float | str, PlainValidator(_moment)]
+"""An index (whole number), a value (with a decimal point), or a date (ISO 8601)."""
 WallValue = Annotated[float | str, PlainValidator(_wall)]
 Outputs = Annotated[int | list[float], PlainValidator(_outputs)]
 TaoType = Literal["lmvm", "cg", "blmvm", "bncg", "bqnls", "bqnktr", "bqnktl"]
@@ -102,6 +118,53 @@ class Table(BaseModel):
     """A table of the experiment file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Gridded(Table):
+    """A field on a regular grid in a file."""
+
+    file: FileName = Field(description="NetCDF or HDF5")
+    axes: list[str] | None = Field(None, description="the file's names of x, y, z")
+    dimensions: list[str] | None = Field(
+        None, description="names of the array's axes in its order, where the file has none"
+    )
+    time: Moment | None = Field(None, description="index, or value or date to take the nearest of")
+    interpolation: Literal["linear", "cubic"] = Field("linear", description="spline")
+    scale: FiniteFloat = Field(1.0, description="factor of all values")
+
+
+class GriddedScalar(Gridded):
+    """A scalar field on a regular grid in a file."""
+
+    name: str = Field(description="variable, or group/variable")
+
+    @property
+    def names(self) -> str:
+        """What to read."""
+        return self.name
+
+
+class GriddedVelocity(Gridded):
+    """A velocity on a regular grid in a file."""
+
+    components: list[str] = Field(description="variables, one for each of x, y, z")
+
+    @property
+    def names(self) -> list[str]:
+        """What to read."""
+        return self.components
+
+
+def _scalar_kind(value: Any) -> str:
+    return "(gridded)" if isinstance(value, dict | GriddedScalar) else "(plain)"
+
+
+Scalar = Annotated[
+    Annotated[float | str, PlainValidator(_scalar), Tag("(plain)")]
+    | Annotated[GriddedScalar, Tag("(gridded)")],
+    Discriminator(_scalar_kind),
+]
+"""A number, an expression in x, y, z, or a field from a file."""
 
 
 class OutputTable(Table):
@@ -160,7 +223,11 @@ class VorticityVelocity(Table):
 
 def _velocity_kind(value: Any) -> str | None:
     if isinstance(value, list):
-        return "(components)"
+        return "(list)"
+    if isinstance(value, GriddedVelocity) or (
+        isinstance(value, dict) and ("file" in value or "components" in value)
+    ):
+        return "(gridded)"
     if isinstance(value, StreamVelocity) or (isinstance(value, dict) and "stream" in value):
         return "(stream)"
     if isinstance(value, VorticityVelocity) or (
@@ -171,13 +238,15 @@ def _velocity_kind(value: Any) -> str | None:
 
 
 VelocityField = Annotated[
-    Annotated[list[Scalar], Tag("(components)")]
+    Annotated[list[Scalar], Tag("(list)")]
+    | Annotated[GriddedVelocity, Tag("(gridded)")]
     | Annotated[StreamVelocity, Tag("(stream)")]
     | Annotated[VorticityVelocity, Tag("(vorticity)")],
     Discriminator(
         _velocity_kind,
         custom_error_type="velocity",
-        custom_error_message="must be a list of components, { stream = … } or { walls = … }",
+        custom_error_message="must be a list of components, { stream = … }, { walls = … } or "
+        "{ file = …, components = … }",
     ),
 ]
 

@@ -8,32 +8,26 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import discretization, memory, velocity
-from advdiff import domain as domains
-from advdiff.conditions import Conditions, require_inflow_data
-from advdiff.config import Experiment, StreamVelocity, VelocityField
+from advdiff import memory, velocity
+from advdiff.config import Experiment
 from advdiff.config import load as load_experiment
-from advdiff.discretization import Discretization
-from advdiff.domain import Domain
 from advdiff.errors import InputError
 from advdiff.expm import quadrature
 from advdiff.expm.engine import Engine
 from advdiff.expm.generator import Generator
-from advdiff.fields import interpolate, scalar_field, vector_field
+from advdiff.fields import interpolate
 from advdiff.inverse import map as map_estimate
 from advdiff.inverse.misfit import Misfit
 from advdiff.inverse.prior import Independent, Matern, Prior, decaying_std
 from advdiff.model import TransportModel
 from advdiff.observe import Readings, read
-from advdiff.operator import Operator
 from advdiff.semigroup import Semigroup, SolverOptions, make_engine
 from advdiff.sensitivity import Direction, Sensitivity, sensitivity
+from advdiff.transport import Transport
 from advdiff.unknowns import InitialState, LogDiffusivity, StreamField, StreamModes, Unknowns
-from advdiff.velocity import Velocity
 
 CALIBRATION = 1e-6
 """Relative difference of two gradients at which the quadrature is fine enough for the optimiser."""
@@ -53,8 +47,8 @@ def load(
     return Problem(experiment, comm)
 
 
-class Problem:
-    """Domain, operator, semigroup, sensitivities, misfit and inversion of one experiment.
+class Problem(Transport):
+    """The forward problem, its semigroup and sensitivities, its misfit and inversion.
 
     Args:
         experiment: the validated file.
@@ -62,115 +56,12 @@ class Problem:
     """
 
     def __init__(self, experiment: Experiment, comm: MPI.Comm = MPI.COMM_WORLD):
-        self.experiment, self.comm = experiment, comm
+        super().__init__(experiment, comm)
         self.nodes: int | None = None
         options = PETSc.Options()
         for name, value in experiment.petsc.items():
             if not options.hasName(name):
                 options.setValue(name, value)
-
-    # -- domain and fields ----------------------------------------------------------------------
-
-    @cached_property
-    def domain(self) -> Domain:
-        """The mesh."""
-        table = self.experiment.domain
-        if table.shape == "gmsh":
-            path = self.experiment.resolve(table.file)
-            return domains.gmsh_file(self.comm, path, table.mesh_size, "domain.file")
-        degree = max(1, self.experiment.discretization.degree)
-        memory.require_box(self.comm, table.cells, degree, len(self.experiment.time.times))
-        return domains.box(self.comm, *table.corners, table.cells, table.cell, table.periodic)
-
-    @cached_property
-    def discretization(self) -> Discretization:
-        """[discretization] on the mesh."""
-        options = self.experiment.discretization.model_dump(exclude_none=True)
-        return discretization.make(self.domain, **options)
-
-    def _scalar(self, value, key: str) -> Callable:
-        return scalar_field(value, key, self.domain.dim)
-
-    def velocity(self, field: VelocityField | None, key: str) -> Velocity:
-        """A velocity as the experiment file writes it (collective)."""
-        domain = self.domain
-        if field is None:
-            return Velocity(domain)
-        if isinstance(field, list):
-            return Velocity(
-                domain,
-                given=velocity.given(
-                    domain, vector_field(field, key, domain.dim), key, self._velocity_degree
-                ),
-            )
-        if isinstance(field, StreamVelocity):
-            space = velocity.stream_space(domain, key)
-            psi = self._scalar(field.stream, f"{key}.stream")
-            return Velocity(domain, stream=interpolate(psi, space, f"{key}.stream"))
-        vorticity = self._scalar(field.vorticity, f"{key}.vorticity")
-        return Velocity(domain, stream=velocity.solve_stream(domain, vorticity, field.walls, key))
-
-    @property
-    def _velocity_degree(self) -> int:
-        return max(velocity.DEGREE, self.experiment.discretization.degree)
-
-    def diffusivity(self, value, key: str) -> fem.Function:
-        """A diffusivity, positive (collective)."""
-        space = fem.functionspace(self.domain.mesh, ("Lagrange", 1))
-        kappa = interpolate(self._scalar(value, key), space, key)
-        smallest = kappa.x.petsc_vec.min()[1]
-        if not smallest > 0:
-            raise InputError(f"{key}: {smallest:g} somewhere in the domain; it must be positive")
-        return kappa
-
-    @cached_property
-    def operator(self) -> Operator:
-        """The transport operator of [physics], assembled."""
-        physics = self.experiment.physics
-        flow = self.velocity(physics.velocity, "physics.velocity")
-        if flow.stream is None and self._estimates_velocity:
-            space = velocity.stream_space(self.domain, "unknowns.velocity")
-            flow.stream = fem.Function(space)
-        source = None
-        if physics.source is not None:
-            space = fem.functionspace(self.domain.mesh, ("Lagrange", 2))
-            source = interpolate(
-                self._scalar(physics.source, "physics.source"), space, "physics.source"
-            )
-        conditions = self.conditions
-        require_inflow_data(self.domain, flow, conditions)
-        kappa = self.diffusivity(physics.diffusivity, "physics.diffusivity")
-        operator = Operator(self.discretization, flow, kappa, source, conditions)
-        operator.assemble()
-        return operator
-
-    @property
-    def conditions(self) -> Conditions:
-        """What [physics] says of the boundary."""
-        physics = self.experiment.physics
-
-        def each(kind: str) -> dict[str, Callable]:
-            table = getattr(physics, kind)
-            return {name: self._scalar(v, f"physics.{kind}.{name}") for name, v in table.items()}
-
-        robin = {
-            name: tuple(
-                self._scalar(getattr(table, part), f"physics.robin.{name}.{part}")
-                for part in ("coefficient", "exterior")
-            )
-            for name, table in physics.robin.items()
-        }
-        return Conditions(each("dirichlet"), each("inflow"), each("flux"), robin)
-
-    @property
-    def _estimates_velocity(self) -> bool:
-        return self.experiment.task == "invert" and self.experiment.unknowns.velocity is not None
-
-    @cached_property
-    def initial(self) -> PETSc.Vec:
-        """θ0 as a state."""
-        field = self._scalar(self.experiment.physics.initial, "physics.initial")
-        return self.operator.state(field, "physics.initial")
 
     # -- semigroup and sensitivity --------------------------------------------------------------
 
@@ -196,9 +87,7 @@ class Problem:
             raise InputError(f"{key}: no such direction; known: {', '.join(directions)}")
         table, operator = directions[name], self.operator
         if table.initial is not None:
-            field = self._scalar(table.initial, f"{key}.initial")
-            state = operator.state(field, f"{key}.initial")
-            return Direction({}, state)
+            return Direction({}, self.state(table.initial, f"{key}.initial"))
         if table.diffusivity is not None:
             field = self._scalar(table.diffusivity, f"{key}.diffusivity")
             space = operator.diffusivity.function_space

@@ -21,6 +21,7 @@ from advdiff.keytypes import (
     ExperimentFile,
     FileName,
     Formula,
+    Gridded,
     OptionValue,
     Outputs,
     Positive,
@@ -252,6 +253,11 @@ class VelocityUnknown(Table):
         [5, 5], description="sine modes along each axis"
     )
 
+    @property
+    def control(self) -> str:
+        """The part of the velocity that it moves."""
+        return "stream"
+
 
 class UnknownsTable(Table):
     """What to estimate."""
@@ -340,7 +346,7 @@ class Experiment(ExperimentFile):
                 raise ValueError("unknowns|nothing is unknown; e.g. [unknowns] diffusivity = true")
             if u.diffusivity and not isinstance(self.physics.diffusivity, float):
                 raise ValueError(
-                    "physics.diffusivity|an expression, while unknowns.diffusivity estimates one "
+                    "physics.diffusivity|a field, while unknowns.diffusivity estimates one "
                     "number; give a number as first guess"
                 )
         if self.task == "sensitivity" and not self.sensitivity.directions:
@@ -357,6 +363,7 @@ class Experiment(ExperimentFile):
             found["domain.file"] = self.domain.file
         if self.observations is not None:
             found["observations.file"] = self.observations.file
+        found |= {f"{k}.file": v.file for k, v in walk(self) if isinstance(v, Gridded)}
         return found
 
     @model_validator(mode="after")

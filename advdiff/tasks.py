@@ -12,12 +12,11 @@ from petsc4py import PETSc
 from advdiff import paraview, result, store
 from advdiff.checkpoint import Checkpoint
 from advdiff.errors import InputError, on_root
-from advdiff.fields import scalar_field
 from advdiff.inverse.map import Estimate, Iteration, make_tao
 from advdiff.petsc_errors import finite_numbers, good_options
 from advdiff.problem import Problem
 from advdiff.store import Store
-from advdiff.velocity import Velocity
+from advdiff.velocity import ROUNDING, Velocity
 
 Say = Callable[[str], None]
 
@@ -49,6 +48,9 @@ def _check(problem: Problem) -> list[str]:
         f"times       {len(experiment.time.times)} up to {experiment.time.final:g}",
     ]
     _ = problem.initial
+    divergence = operator.velocity.relative_divergence()
+    if divergence > ROUNDING:
+        lines.append(f"divergence  {divergence:.2g} of |grad u| (given velocity, L2)")
     if experiment.task == "sensitivity":
         for name in experiment.sensitivity.directions:
             problem.direction(name)
@@ -66,7 +68,7 @@ def _check(problem: Problem) -> list[str]:
     truth = experiment.truth
     if truth.velocity is not None:
         problem.velocity(truth.velocity, "truth.velocity")
-    return lines
+    return lines + [f"read        {key}: {source}" for key, source in problem.sources.items()]
 
 
 def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
@@ -128,6 +130,12 @@ def _state(file: Store, path: str, problem: Problem, state: PETSc.Vec, name: str
     file.field(path, problem.domain.vertices.values(function), name)
 
 
+def _velocity(file: Store, path: str, flow: Velocity, name: str) -> None:
+    file.field(path, flow.at_vertices(), name)
+    values = {"divergence": flow.divergence(), "relative_divergence": flow.relative_divergence()}
+    file.attributes(values, path)
+
+
 def _solver(file: Store, report: dict) -> None:
     file.file.require_group("solver")
     file.attributes(report, "solver")
@@ -145,7 +153,7 @@ def _solve(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
     with store.create(path, problem.domain, _attributes(problem)) as file:
         _begin(file, problem)
         _states(file, "theta", problem, solution.states, boundary=True, name="tracer")
-        file.field("velocity", problem.operator.velocity.at_vertices(), "velocity")
+        _velocity(file, "velocity", problem.operator.velocity, "velocity")
         _state(file, "initial", problem, problem.initial, "initial tracer")
         _solver(file, solution.report)
     return True
@@ -168,7 +176,7 @@ def _sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
     with store.create(path, problem.domain, _attributes(problem)) as file:
         _begin(file, problem)
         _states(file, "theta", problem, solution.states, boundary=True, name="tracer")
-        file.field("velocity", problem.operator.velocity.at_vertices(), "velocity")
+        _velocity(file, "velocity", problem.operator.velocity, "velocity")
         _state(file, "initial", problem, problem.initial, "initial tracer")
         for name in names:
             title = f"derivative of the tracer along {name}"
@@ -222,12 +230,12 @@ def _write_estimate(
     if truth.velocity is not None:
         flow = problem.velocity(truth.velocity, "truth.velocity")
     if truth.initial is not None:
-        start = operator.state(scalar_field(truth.initial, "truth.initial", 3), "truth.initial")
+        start = problem.state(truth.initial, "truth.initial")
     errors = recovery(problem, flow, start)
     with store.create(path, problem.domain, _attributes(problem)) as file:
         _begin(file, problem)
         _states(file, "theta", problem, solution.states, boundary=True, name="tracer")
-        file.field("estimate/velocity", operator.velocity.at_vertices(), "estimated velocity")
+        _velocity(file, "estimate/velocity", operator.velocity, "estimated velocity")
         kappa = problem.domain.vertices.values(operator.diffusivity)
         file.field("estimate/diffusivity", kappa, "estimated diffusivity")
         _state(file, "estimate/initial", problem, problem.initial, "initial tracer")
@@ -236,7 +244,7 @@ def _write_estimate(
             file.axis("coefficient", len(coefficients))
             file.array("estimate/coefficients", coefficients, ("coefficient",))
         if flow is not None:
-            file.field("truth/velocity", flow.at_vertices(), "true velocity")
+            _velocity(file, "truth/velocity", flow, "true velocity")
         if start is not None:
             _state(file, "truth/initial", problem, start, "true initial tracer")
         if truth.diffusivity is not None:

@@ -24,6 +24,8 @@ from advdiff.fields import interpolate
 from advdiff.linear import cholesky
 
 DEGREE = 2
+ROUNDING = 1e-10
+"""Relative size below which a gradient or divergence is but rounding."""
 
 Field = Callable[[np.ndarray], np.ndarray]
 
@@ -126,9 +128,17 @@ class Velocity:
         """‖∇·u‖ in L² (collective)."""
         return 0.0 if self.given is None else _norm(self.domain, ufl.div(self.given))
 
+    def relative_divergence(self) -> float:
+        """‖∇·u‖ / ‖∇u‖ of the given part, in L² (collective); 0 where it is constant."""
+        if self.given is None:
+            return 0.0
+        size, length = _norm(self.domain, ufl.grad(self.given)), self.domain.measure
+        least = ROUNDING * _norm(self.domain, self.given) / length ** (1 / self.domain.dim)
+        return self.divergence() / size if size > least else 0.0
+
 
 def _norm(domain: Domain, expression) -> float:
-    square = fem.form(ufl.dot(expression, expression) * domain.dx)
+    square = fem.form(ufl.inner(expression, expression) * domain.dx)
     return float(np.sqrt(domain.comm.allreduce(fem.assemble_scalar(square), MPI.SUM)))
 
 

@@ -28,6 +28,7 @@ file = "obs.csv"
 diffusivity = true
 """
 
+GRIDDED = 'physics.velocity={ file = "obs.csv", components = ["u", "v"] }'
 MFN = ("--set", "solver.method=krylov")
 
 COMMANDS = {
@@ -35,6 +36,7 @@ COMMANDS = {
     "bad key": (["check", "e.toml", "--set", "physics.diffusivty=1"], 2, "'diffusivity'"),
     "sensor outside": (["run", "invert.toml"], 2, "row 3: the sensor at (2, 0.5)"),
     "too large": (["run", "e.toml", "--set", "domain.cells=[1000000000, 4000]"], 2, "memory"),
+    "gridded": (["check", "e.toml", "--set", GRIDDED], 2, "not readable NetCDF or HDF5"),
     "overwrites": (["run", "e.toml", "--output", "e.toml"], 2, "is the experiment file"),
     "PETSc option": (["check", "e.toml", *MFN, "-advdiff_mfn_type", "nonsense"], 2, "nonsense"),
     "PETSc number": (["check", "e.toml", *MFN, "-advdiff_mfn_ncv", "many"], 2, "many"),
@@ -49,7 +51,7 @@ COMMANDS = {
     "plot": (["plot", "none.h5"], 2, "none.h5: no such file"),
     "overflow": (["run", "e.toml", "--set", "physics.diffusivity=1e300"], 1, "mind the sizes"),
 }
-PARALLEL = ("bad key", "sensor outside", "PETSc option", "plot", "overflow")
+PARALLEL = ("bad key", "gridded", "sensor outside", "PETSc option", "plot", "overflow")
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ KEYS = [
     ({"domain.shape": "gmsh"}, ["domain.file: missing"]),
     ({"domain.shape": "gmsh", "domain.file": "a.vtu"}, ["domain.file", "'a.vtu'", ".geo"]),
     ({"domain.mesh_size": 0.1}, ["domain.mesh_size", "remove it"]),
-    ({"domain.degree": 3}, ["domain.degree = 3", "1 or 2"]),
+    ({"discretization.degree": 4}, ["discretization.degree", "4", "1 to 3"]),
     # physics
     ({"physics.diffusivity": -1}, ["physics.diffusivity = -1", "positive"]),
     ({"physics.diffusivity": 0.0}, ["physics.diffusivity = 0.0", "positive"]),

@@ -29,7 +29,7 @@ def experiment(tmp_path):
 def test_defaults(experiment):
     table = config.load(experiment)
     assert table.domain.corners == ([0.0, 0.0], [1.0, 1.0])
-    assert table.domain.degree == 1
+    assert table.discretization.degree == 1
     assert isinstance(table.physics.diffusivity, float)  # an integer is a number
     assert (table.physics.velocity, table.physics.source, table.physics.initial) == (None, None, 0)
     assert table.time.times == pytest.approx([0.2 * (k + 1) for k in range(10)])

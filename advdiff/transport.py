@@ -1,0 +1,160 @@
+"""The forward problem of an experiment file: domain, discretisation, flow, operator, start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+from dolfinx import fem
+from mpi4py import MPI
+from petsc4py import PETSc
+
+from advdiff import discretization, gridded, memory, velocity
+from advdiff import domain as domains
+from advdiff.conditions import Conditions, require_inflow_data
+from advdiff.config import Experiment, StreamVelocity, VelocityField
+from advdiff.discretization import Discretization
+from advdiff.domain import Domain
+from advdiff.errors import InputError
+from advdiff.fields import interpolate, scalar_field, vector_field
+from advdiff.keytypes import Gridded
+from advdiff.operator import Operator
+from advdiff.velocity import Velocity
+
+
+class Transport:
+    """What [domain], [discretization] and [physics] describe, made when it is first needed.
+
+    Args:
+        experiment: the validated file.
+        comm: everything is collective on it.
+
+    Attributes:
+        sources: key → what of which file was read for it, so far.
+    """
+
+    def __init__(self, experiment: Experiment, comm: MPI.Comm = MPI.COMM_WORLD):
+        self.experiment, self.comm = experiment, comm
+        self.sources: dict[str, str] = {}
+
+    @cached_property
+    def domain(self) -> Domain:
+        """The mesh."""
+        table = self.experiment.domain
+        if table.shape == "gmsh":
+            path = self.experiment.resolve(table.file)
+            return domains.gmsh_file(self.comm, path, table.mesh_size, "domain.file")
+        degree = max(1, self.experiment.discretization.degree)
+        memory.require_box(self.comm, table.cells, degree, len(self.experiment.time.times))
+        return domains.box(self.comm, *table.corners, table.cells, table.cell, table.periodic)
+
+    @cached_property
+    def discretization(self) -> Discretization:
+        """[discretization] on the mesh."""
+        options = self.experiment.discretization.model_dump(exclude_none=True)
+        return discretization.make(self.domain, **options)
+
+    def _scalar(self, value, key: str) -> Callable:
+        if isinstance(value, Gridded):
+            return self._gridded(value, key)
+        return scalar_field(value, key, self.domain.dim)
+
+    def _gridded(self, table: Gridded, key: str) -> gridded.Grid:
+        path, domain = self.experiment.resolve(table.file), self.domain
+        options = {name: getattr(table, name) for name in gridded.OPTIONS}
+        grid = gridded.read(path, table.names, domain.bounds, domain.dim, key, self.comm, **options)
+        self.sources[key] = grid.source
+        return grid
+
+    def velocity(self, field: VelocityField | None, key: str) -> Velocity:
+        """A velocity as the experiment file writes it (collective)."""
+        domain = self.domain
+        if field is None:
+            return Velocity(domain)
+        if isinstance(field, Gridded | list):
+            if isinstance(field, Gridded):
+                values = self._gridded(field, key)
+            else:
+                parts = [self._scalar(part, f"{key}[{i}]") for i, part in enumerate(field)]
+                values = vector_field(parts, key, domain.dim)
+            return Velocity(domain, given=interpolate(values, self._velocity_space, key))
+        if isinstance(field, StreamVelocity):
+            space = velocity.stream_space(domain, key)
+            psi = self._scalar(field.stream, f"{key}.stream")
+            return Velocity(domain, stream=interpolate(psi, space, f"{key}.stream"))
+        vorticity = self._scalar(field.vorticity, f"{key}.vorticity")
+        return Velocity(domain, stream=velocity.solve_stream(domain, vorticity, field.walls, key))
+
+    @cached_property
+    def _velocity_space(self) -> fem.FunctionSpace:
+        degree = max(velocity.DEGREE, self.experiment.discretization.degree)
+        return velocity.vector_space(self.domain, degree)
+
+    def diffusivity(self, value, key: str) -> fem.Function:
+        """A diffusivity, positive (collective)."""
+        space = fem.functionspace(self.domain.mesh, ("Lagrange", 1))
+        kappa = interpolate(self._scalar(value, key), space, key)
+        smallest = kappa.x.petsc_vec.min()[1]
+        if not smallest > 0:
+            raise InputError(f"{key}: {smallest:g} somewhere in the domain; it must be positive")
+        return kappa
+
+    @cached_property
+    def operator(self) -> Operator:
+        """The transport operator of [physics], assembled."""
+        physics = self.experiment.physics
+        flow = self.velocity(physics.velocity, "physics.velocity")
+        require_inflow_data(self.domain, flow, self.conditions)
+        for kind, key in self._wanted_velocities().items():
+            if kind == "stream" and flow.stream is None:
+                flow.stream = fem.Function(velocity.stream_space(self.domain, key))
+            if kind == "given" and flow.given is None:
+                flow.given = fem.Function(self._velocity_space)
+        source = None
+        if physics.source is not None:
+            space = fem.functionspace(self.domain.mesh, ("Lagrange", 2))
+            source = interpolate(
+                self._scalar(physics.source, "physics.source"), space, "physics.source"
+            )
+        kappa = self.diffusivity(physics.diffusivity, "physics.diffusivity")
+        operator = Operator(self.discretization, flow, kappa, source, self.conditions)
+        operator.assemble()
+        return operator
+
+    def _wanted_velocities(self) -> dict[str, str]:
+        """Parts of the velocity that something is differentiated by → the key that says so."""
+        table, wanted = self.experiment, {}
+        if table.task != "solve" and table.unknowns.velocity is not None:
+            wanted[table.unknowns.velocity.control] = "unknowns.velocity"
+        for name, direction in table.sensitivity.directions.items():
+            if direction.velocity is not None:
+                given = isinstance(direction.velocity, Gridded | list)
+                wanted["given" if given else "stream"] = f"sensitivity.directions.{name}.velocity"
+        return wanted
+
+    @cached_property
+    def conditions(self) -> Conditions:
+        """What [physics] says of the boundary."""
+        physics = self.experiment.physics
+
+        def each(kind: str) -> dict[str, Callable]:
+            table = getattr(physics, kind)
+            return {name: self._scalar(v, f"physics.{kind}.{name}") for name, v in table.items()}
+
+        robin = {
+            name: tuple(
+                self._scalar(getattr(table, part), f"physics.robin.{name}.{part}")
+                for part in ("coefficient", "exterior")
+            )
+            for name, table in physics.robin.items()
+        }
+        return Conditions(each("dirichlet"), each("inflow"), each("flux"), robin)
+
+    @cached_property
+    def initial(self) -> PETSc.Vec:
+        """θ0 as a state."""
+        return self.state(self.experiment.physics.initial, "physics.initial")
+
+    def state(self, value, key: str) -> PETSc.Vec:
+        """The state of a scalar as the experiment file writes it (collective)."""
+        return self.operator.state(self._scalar(value, key), key)

@@ -98,6 +98,11 @@ class Domain:
         one = fem.form(fem.Constant(self.mesh, 1.0) * self.dx)
         return self.comm.allreduce(fem.assemble_scalar(one), MPI.SUM)
 
+    def norm(self, expression) -> float:
+        """‖expression‖ in L² (collective)."""
+        square = fem.form(ufl.inner(expression, expression) * self.dx)
+        return float(np.sqrt(self.comm.allreduce(fem.assemble_scalar(square), MPI.SUM)))
+
     @cached_property
     def vertices(self) -> VertexOrder:
         """The map from degrees of freedom to the original vertex order."""

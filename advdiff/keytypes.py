@@ -83,6 +83,12 @@ def _moment(value: Any) -> int | float | str:
         raise ValueError("must be an index such as 3, a value such as 3.0, or a date") from None
 
 
+def _number_or_field(value: Any) -> bool | str:
+    if value not in (True, False, "field") or not isinstance(value, bool | str):
+        raise ValueError("must be true, false or 'field'")
+    return value
+
+
 def _option(value: Any) -> str | int | float | bool:
     if not isinstance(value, str | int | float | bool):
         raise ValueError("must be a string, number or truth value")
@@ -108,6 +114,7 @@ ResultName = Annotated[str, AfterValidator(_result_name)]
 Moment = Annotated[int | float | str, PlainValidator(_moment)]
 """An index (whole number), a value (with a decimal point), or a date (ISO 8601)."""
 WallValue = Annotated[float | str, PlainValidator(_wall)]
+NumberOrField = Annotated[bool | str, PlainValidator(_number_or_field)]
 Outputs = Annotated[int | list[float], PlainValidator(_outputs)]
 TaoType = Literal["lmvm", "cg", "blmvm", "bncg", "bqnls", "bqnktr", "bqnktl"]
 """Optimisers that need a gradient and no Hessian."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
@@ -21,13 +23,25 @@ from advdiff.expm.generator import Generator
 from advdiff.fields import interpolate
 from advdiff.inverse import map as map_estimate
 from advdiff.inverse.misfit import Misfit
-from advdiff.inverse.prior import Independent, Matern, Prior, decaying_std
+from advdiff.inverse.penalty import DivergencePenalty
+from advdiff.inverse.prior import (
+    Independent,
+    Matern,
+    PartPrior,
+    Prior,
+    decaying,
+    kraichnan,
+    like,
+)
 from advdiff.model import TransportModel
 from advdiff.observe import Readings, read
+from advdiff.parts import InitialState, LogDiffusivity, LogDiffusivityField, Modes, Nodal
+from advdiff.schema import VelocityUnknown
 from advdiff.semigroup import Semigroup, SolverOptions, make_engine
 from advdiff.sensitivity import Direction, Sensitivity, sensitivity
 from advdiff.transport import Transport
-from advdiff.unknowns import InitialState, LogDiffusivity, StreamField, StreamModes, Unknowns
+from advdiff.unknowns import Part, Unknowns
+from advdiff.velocity import Velocity
 
 CALIBRATION = 1e-6
 """Relative difference of two gradients at which the quadrature is fine enough for the optimiser."""
@@ -45,6 +59,15 @@ def load(
     if not isinstance(experiment, Experiment):
         raise InputError(f"task = '{experiment.task}': has no problem; run it with 'advdiff run'")
     return Problem(experiment, comm)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What made the data, as far as it is known."""
+
+    velocity: Velocity | None = None
+    diffusivity: fem.Function | None = None
+    initial: PETSc.Vec | None = None
 
 
 class Problem(Transport):
@@ -129,61 +152,92 @@ class Problem(Transport):
             self.comm,
         )
 
+    @property
+    def truth(self) -> Truth:
+        """[truth], on this mesh."""
+        table, found = self.experiment.truth, {}
+        for name in ("velocity", "diffusivity"):
+            if getattr(table, name) is not None:
+                found[name] = getattr(self, name)(getattr(table, name), f"truth.{name}")
+        if table.initial is not None:
+            found["initial"] = self.state(table.initial, "truth.initial")
+        return Truth(**found)
+
     @cached_property
     def unknowns(self) -> Unknowns:
         """The parts of the parameter vector."""
         table, operator, parts = self.experiment.unknowns, self.operator, []
         if table.velocity is not None:
-            if table.velocity.family == "sine":
-                count = math.prod(table.velocity.modes)
-                size = 8.0 * operator.controls["stream"].x.petsc_vec.getSize() * count
-                what = f"unknowns.velocity.modes = {table.velocity.modes}"
-                memory.require(self.comm, size, what, "take fewer modes")
-                modes, self._waves = velocity.sine_modes(self.domain, table.velocity.modes)
-                parts.append(StreamModes(operator, modes))
-            else:
-                for name in self.experiment.domain.open:
-                    self.domain.tag(name, "domain.open")
-                parts.append(StreamField(operator, self.experiment.domain.open))
-        if table.diffusivity:
+            parts.append(self._velocity_part(table.velocity))
+        if table.diffusivity == "field":
+            parts.append(LogDiffusivityField(operator))
+        elif table.diffusivity:
             parts.append(LogDiffusivity(operator))
         if table.initial:
             parts.append(InitialState(self.initial))
         return Unknowns(parts)
 
+    def _velocity_part(self, table: VelocityUnknown) -> Part:
+        operator, control = self.operator, table.control
+        if table.family in ("stream", "nodal"):
+            for name in self.experiment.domain.open:
+                self.domain.tag(name, "domain.open")
+            return Nodal(operator, control, self.experiment.domain.open)
+        if table.family == "sine":
+            what, count = f"modes = {table.modes}", math.prod(table.modes)
+        else:
+            what, count = f"largest = {table.largest:g}", math.pi * table.largest**2
+        size = 8.0 * operator.controls[control].x.petsc_vec.getSize() * count
+        memory.require(self.comm, size, f"unknowns.velocity.{what}", "take fewer modes")
+        if table.family == "sine":
+            modes, self._waves = velocity.sine_modes(self.domain, table.modes)
+        else:
+            modes, self._waves = velocity.fourier_modes(self.domain, table.largest)
+        return Modes(operator, control, modes)
+
     @cached_property
     def prior(self) -> Prior:
         """[prior] on the unknowns."""
-        table, unknowns, factors = self.experiment.prior, self.unknowns, []
+        unknowns, factors = self.unknowns, []
         mean = unknowns.vector()
         for i, part in enumerate(unknowns.parts):
-            if isinstance(part, StreamModes):
-                std = decaying_std(
-                    part.template, self._waves, table.velocity.std, table.velocity.decay
-                )
-                factors.append(Independent(std))
-            elif isinstance(part, StreamField):
-                lower, upper = self.domain.bounds
-                length = table.velocity.correlation_length or 0.25 * float(np.max(upper - lower))
-                space = part.function.function_space
-                factors.append(Matern(space, part.rows, table.velocity.std, length, power=2))
-            elif isinstance(part, LogDiffusivity):
-                start = part.template.duplicate()
-                start.set(np.log(self.experiment.physics.diffusivity))
+            factor, start = self._part_prior(part)
+            factors.append(factor)
+            if start is not None:
                 unknowns.insert(start, i, mean)
-                start.set(table.diffusivity.std)
-                factors.append(Independent(start))
-            else:
-                unknowns.insert(part.state, i, mean)
-                factors.append(
-                    Matern(
-                        self.operator.space,
-                        self.operator.free,
-                        table.initial.std,
-                        table.initial.correlation_length,
-                    )
-                )
         return Prior(unknowns, mean, factors)
+
+    def _part_prior(self, part: Part) -> tuple[PartPrior, PETSc.Vec | None]:
+        """The prior of one part, and its mean where that is not 0."""
+        table = self.experiment.prior
+        if isinstance(part, Modes):
+            flow = table.velocity
+            if flow.spectrum == "kraichnan":
+                std = kraichnan(self._waves, flow.std)
+            else:
+                std = decaying(self._waves, flow.std, flow.decay)
+            return Independent(like(part.template, std)), None
+        if isinstance(part, Nodal):
+            lower, upper = self.domain.bounds
+            length = table.velocity.correlation_length or 0.25 * float(np.max(upper - lower))
+            # a stream function one power smoother, so that its velocity has a variance
+            power = 2 if part.control == "stream" else 1
+            space = part.function.function_space
+            return Matern(space, part.rows, table.velocity.std, length, power), None
+        if isinstance(part, InitialState):
+            field = table.initial
+            space, rows = self.operator.space, self.operator.free
+            return Matern(space, rows, field.std, field.correlation_length), part.state
+        mean = part.template.duplicate()
+        if isinstance(part, LogDiffusivityField):
+            part.function.x.petsc_vec.copy(mean)
+            mean.log()
+            field, space = table.diffusivity, part.function.function_space
+            return Matern(space, part.rows, field.std, field.correlation_length), mean
+        mean.set(math.log(self.experiment.physics.diffusivity))
+        std = part.template.duplicate()
+        std.set(table.diffusivity.std)
+        return Independent(std), mean
 
     @cached_property
     def model(self) -> TransportModel:
@@ -195,8 +249,13 @@ class Problem(Transport):
     @cached_property
     def objective(self) -> Misfit:
         """Misfit and prior together, for PETSc vectors."""
-        readings = self.readings
-        return Misfit(self.model, readings.values, readings.std, self.prior)
+        readings, weight = self.readings, self.experiment.prior.velocity.divergence_penalty
+        penalties = [
+            DivergencePenalty(self.unknowns, i, weight)
+            for i, part in enumerate(self.unknowns.parts)
+            if part.control == "given" and weight > 0
+        ]
+        return Misfit(self.model, readings.values, readings.std, self.prior, penalties)
 
     def initial_guess(self) -> np.ndarray | PETSc.Vec:
         """The prior's mean: a numpy array of coefficients, or a Vec where a field is unknown."""

@@ -22,6 +22,7 @@ from advdiff.keytypes import (
     FileName,
     Formula,
     Gridded,
+    NumberOrField,
     OptionValue,
     Outputs,
     Positive,
@@ -248,22 +249,31 @@ class ObservationsTable(Table):
 class VelocityUnknown(Table):
     """The unknown part of the velocity, added to physics.velocity."""
 
-    family: Literal["sine", "stream"] = Field("sine", description="sine modes, or ψ itself (P2)")
+    family: Literal["sine", "fourier", "stream", "nodal"] = Field(
+        "sine",
+        description="sine modes, Fourier modes of a torus, ψ itself (P2), or the velocity itself",
+    )
     modes: Annotated[list[Count], Field(min_length=2, max_length=2)] = Field(
         [5, 5], description="sine modes along each axis"
     )
+    largest: Annotated[float, Field(ge=1, le=64)] = Field(
+        8.0, description="fourier: largest |k| of the wave vectors"
+    )
+    degree: Literal[1, 2] = Field(2, description="nodal: of the velocity's elements")
 
     @property
     def control(self) -> str:
         """The part of the velocity that it moves."""
-        return "stream"
+        return "stream" if self.family in ("sine", "stream") else "given"
 
 
 class UnknownsTable(Table):
     """What to estimate."""
 
     velocity: VelocityUnknown | None = None
-    diffusivity: bool = Field(False, description="κ, one number, through its logarithm")
+    diffusivity: NumberOrField = Field(
+        False, description="κ through its logarithm: one number, or 'field': one a vertex"
+    )
     initial: bool = Field(False, description="θ at time 0")
 
 
@@ -272,15 +282,22 @@ class VelocityPrior(Table):
 
     std: Positive = Field(1.0, description="of a coefficient, or of ψ")
     decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        0.0, description="sine: std·|k|^−decay, relative to the first mode"
+        0.0, description="modes: std·|k|^−decay, relative to the first mode"
     )
-    correlation_length: Positive | None = Field(None, description="of ψ (family stream)")
+    spectrum: Literal["power", "kraichnan"] = Field(
+        "power", description="fourier: std by decay, or std·√2E(|k|) of a turbulent flow"
+    )
+    correlation_length: Positive | None = Field(None, description="of ψ or u (stream, nodal)")
+    divergence_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0, description="nodal: γ in ½γ∫(∇·u)²"
+    )
 
 
-class ScalarPrior(Table):
+class DiffusivityPrior(Table):
     """Prior of log κ; its mean is the logarithm of physics.diffusivity."""
 
     std: Positive = 1.0
+    correlation_length: Positive = Field(0.2, description="of a field")
 
 
 class InitialPrior(Table):
@@ -294,7 +311,7 @@ class PriorTable(Table):
     """Gaussian prior, one part an unknown."""
 
     velocity: VelocityPrior = VelocityPrior()
-    diffusivity: ScalarPrior = ScalarPrior()
+    diffusivity: DiffusivityPrior = DiffusivityPrior()
     initial: InitialPrior = InitialPrior()
 
 
@@ -312,11 +329,11 @@ class TruthTable(Table):
     """What made the data, where it is known: only ever compared with."""
 
     velocity: VelocityField | None = None
-    diffusivity: Positive | None = None
+    diffusivity: Scalar | None = None
     initial: Scalar | None = None
 
 
-STREAMS = (StreamVelocity, VorticityVelocity, VelocityUnknown)
+STREAMS = (StreamVelocity, VorticityVelocity)
 
 
 class Experiment(ExperimentFile):
@@ -344,10 +361,15 @@ class Experiment(ExperimentFile):
             u = self.unknowns
             if u.velocity is None and not u.diffusivity and not u.initial:
                 raise ValueError("unknowns|nothing is unknown; e.g. [unknowns] diffusivity = true")
-            if u.diffusivity and not isinstance(self.physics.diffusivity, float):
+            if u.diffusivity is True and not isinstance(self.physics.diffusivity, float):
                 raise ValueError(
                     "physics.diffusivity|a field, while unknowns.diffusivity estimates one "
-                    "number; give a number as first guess"
+                    "number; give a number as first guess, or unknowns.diffusivity = 'field'"
+                )
+            if u.initial and self.discretization.method == "dg":
+                raise ValueError(
+                    "unknowns.initial|true: its prior needs a continuous field, which method = "
+                    "'dg' has not; take discretization.method = 'cg', 'cip' or 'spectral'"
                 )
         if self.task == "sensitivity" and not self.sensitivity.directions:
             raise ValueError(
@@ -370,16 +392,24 @@ class Experiment(ExperimentFile):
     def _dimensions(self):
         dim, shape = self.domain.dim, f"shape = '{self.domain.shape}'"
         planar = [(k, v) for k, v in walk(self) if isinstance(v, STREAMS)]
+        unknown = self.unknowns.velocity
+        if unknown and unknown.family != "nodal":
+            planar.append(("unknowns.velocity", unknown))
         if planar and dim not in (None, 2):
             raise InputError(
                 f"{planar[0][0]}: a stream function needs two dimensions, {shape} has {dim}; "
                 "give the components of a velocity, or another shape"
             )
-        unknown = self.unknowns.velocity
-        if unknown and unknown.family == "sine" and self.domain.shape != "rectangle":
+        closed = sorted(self.domain.periodic)
+        if unknown and unknown.family == "sine" and (self.domain.shape != "rectangle" or closed):
             raise InputError(
-                f"unknowns.velocity.family = 'sine': needs a rectangle, not {shape}; "
-                "write family = 'stream'"
+                "unknowns.velocity.family = 'sine': needs a rectangle with walls, not "
+                f"{shape}{f', periodic = {closed}' if closed else ''}; write family = 'stream'"
+            )
+        if unknown and unknown.family == "fourier" and closed != ["x", "y"]:
+            raise InputError(
+                "unknowns.velocity.family = 'fourier': needs a torus; write domain.periodic = "
+                "['x', 'y'], or family = 'stream'"
             )
         for key, value in walk(self):
             if isinstance(value, Formula):

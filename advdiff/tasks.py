@@ -14,7 +14,7 @@ from advdiff.checkpoint import Checkpoint
 from advdiff.errors import InputError, on_root
 from advdiff.inverse.map import Estimate, Iteration, make_tao
 from advdiff.petsc_errors import finite_numbers, good_options
-from advdiff.problem import Problem
+from advdiff.problem import Problem, Truth
 from advdiff.store import Store
 from advdiff.velocity import ROUNDING, Velocity
 
@@ -65,9 +65,7 @@ def _check(problem: Problem) -> list[str]:
             f"parameters  {problem.unknowns.size}: "
             + ", ".join(f"{p.name} {p.template.getSize()}" for p in problem.unknowns.parts),
         ]
-    truth = experiment.truth
-    if truth.velocity is not None:
-        problem.velocity(truth.velocity, "truth.velocity")
+    _ = problem.truth
     return lines + [f"read        {key}: {source}" for key, source in problem.sources.items()]
 
 
@@ -226,12 +224,8 @@ def _write_estimate(
 ) -> None:
     experiment, operator, unknowns = problem.experiment, problem.operator, problem.unknowns
     solution = problem.semigroup().solve(experiment.time.times)
-    truth, flow, start = experiment.truth, None, None
-    if truth.velocity is not None:
-        flow = problem.velocity(truth.velocity, "truth.velocity")
-    if truth.initial is not None:
-        start = problem.state(truth.initial, "truth.initial")
-    errors = recovery(problem, flow, start)
+    truth = problem.truth
+    errors = recovery(problem, truth)
     with store.create(path, problem.domain, _attributes(problem)) as file:
         _begin(file, problem)
         _states(file, "theta", problem, solution.states, boundary=True, name="tracer")
@@ -243,13 +237,13 @@ def _write_estimate(
             coefficients = unknowns.to_numpy(estimate.m)
             file.axis("coefficient", len(coefficients))
             file.array("estimate/coefficients", coefficients, ("coefficient",))
-        if flow is not None:
-            _velocity(file, "truth/velocity", flow, "true velocity")
-        if start is not None:
-            _state(file, "truth/initial", problem, start, "true initial tracer")
+        if truth.velocity is not None:
+            _velocity(file, "truth/velocity", truth.velocity, "true velocity")
+        if truth.initial is not None:
+            _state(file, "truth/initial", problem, truth.initial, "true initial tracer")
         if truth.diffusivity is not None:
-            file.file.require_group("truth")
-            file.attributes({"diffusivity": truth.diffusivity}, "truth")
+            vertices = problem.domain.vertices.values(truth.diffusivity)
+            file.field("truth/diffusivity", vertices, "true diffusivity")
         _observations(file, problem, estimate.evaluation.predicted)
         _history(file, estimate.history)
         file.attributes(
@@ -268,25 +262,26 @@ def _write_estimate(
                 **{f"seconds_{k}": v for k, v in split.items()},
             },
         )
-    if experiment.unknowns.diffusivity:
+    if experiment.unknowns.diffusivity is True:
         kappa = operator.diffusivity.x.petsc_vec.max()[1]
         say(f"estimate    diffusivity {kappa:.5g}")
     for name, value in errors.items():
         say(f"error       {name.replace('_', ' ')} {100 * value:.2f} %")
 
 
-def recovery(problem: Problem, flow: Velocity | None, start: PETSc.Vec | None) -> dict[str, float]:
-    """Relative errors of what was estimated, where the truth is known (collective)."""
-    truth, errors = problem.experiment.truth, {}
-    if flow is not None:
-        errors["velocity_relative_error"] = problem.operator.velocity.relative_error(flow)
+def recovery(problem: Problem, truth: Truth) -> dict[str, float]:
+    """Relative errors, in L², of what was estimated, where the truth is known (collective)."""
+    operator, errors = problem.operator, {}
+    if truth.velocity is not None:
+        errors["velocity_relative_error"] = operator.velocity.relative_error(truth.velocity)
     if truth.diffusivity is not None:
-        kappa = problem.operator.diffusivity.x.petsc_vec.max()[1]
-        errors["diffusivity_relative_error"] = abs(kappa - truth.diffusivity) / truth.diffusivity
-    if start is not None:
-        norm, difference = problem.operator.mass.norm, start.copy()
+        norm = problem.domain.norm
+        error = norm(operator.diffusivity - truth.diffusivity)
+        errors["diffusivity_relative_error"] = error / norm(truth.diffusivity)
+    if truth.initial is not None:
+        norm, difference = operator.mass.norm, truth.initial.copy()
         difference.axpy(-1.0, problem.initial)
-        errors["initial_relative_error"] = norm(difference) / norm(start)
+        errors["initial_relative_error"] = norm(difference) / norm(truth.initial)
     return errors
 
 

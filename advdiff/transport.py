@@ -88,6 +88,9 @@ class Transport:
     @cached_property
     def _velocity_space(self) -> fem.FunctionSpace:
         degree = max(velocity.DEGREE, self.experiment.discretization.degree)
+        unknown = self.experiment.unknowns.velocity
+        if unknown is not None and unknown.family == "nodal":
+            degree = unknown.degree
         return velocity.vector_space(self.domain, degree)
 
     def diffusivity(self, value, key: str) -> fem.Function:

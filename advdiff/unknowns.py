@@ -1,4 +1,4 @@
-"""What is unknown, as one parameter vector m: its parts, and how each moves the operator.
+"""What is unknown, as one parameter vector m made of parts (:mod:`advdiff.parts`).
 
 Each part owns a slice of every rank's share of m.  A handful of coefficients lives on rank 0; a
 field is distributed like its degrees of freedom.  ``assign`` sets the operator's controls and the
@@ -8,17 +8,12 @@ of m.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from dolfinx import fem
 from petsc4py import PETSc
-
-from advdiff import velocity
-from advdiff.errors import ConvergenceError
-from advdiff.fields import interpolate
-from advdiff.operator import Operator
 
 Gradient = dict[str, PETSc.Vec]
 """Name of a control, or ``initial`` → dual vector."""
@@ -42,146 +37,6 @@ class Part(Protocol):
     def assign(self, m: PETSc.Vec) -> None: ...
     def push(self, dm: PETSc.Vec) -> fem.Function | PETSc.Vec: ...
     def pull(self, gradient: PETSc.Vec, out: PETSc.Vec) -> None: ...
-
-
-def _on_root(comm, size: int) -> PETSc.Vec:
-    return PETSc.Vec().createMPI((size if comm.rank == 0 else 0, size), comm=comm)
-
-
-class StreamModes:
-    """ψ = ψ_given + Σ m_i ψ_i for given stream functions ψ_i.
-
-    Args:
-        operator: its ``stream`` control is what moves.
-        modes: callables ψ_i.
-    """
-
-    name, control, is_field = "velocity", "stream", False
-
-    def __init__(self, operator: Operator, modes: Sequence[Callable]):
-        self.function = operator.controls["stream"]
-        self.background = self.function.x.petsc_vec.copy()
-        self.template = _on_root(operator.domain.comm, len(modes))
-        rows = self.function.x.petsc_vec.getSizes()
-        self.basis = PETSc.Mat().createDense(
-            (rows, self.template.getSizes()), comm=operator.domain.comm
-        )
-        space = self.function.function_space
-        owned = space.dofmap.index_map.size_local
-        local = self.basis.getDenseArray()
-        for i, mode in enumerate(modes):
-            local[:, i] = interpolate(mode, space, f"mode {i}").x.array[:owned]
-        self.basis.assemble()
-        self._direction = fem.Function(space)
-
-    def assign(self, m):
-        vector = self.function.x.petsc_vec
-        self.basis.multAdd(m, self.background, vector)
-        self.function.x.scatter_forward()
-
-    def push(self, dm):
-        self.basis.mult(dm, self._direction.x.petsc_vec)
-        self._direction.x.scatter_forward()
-        return self._direction
-
-    def pull(self, gradient, out):
-        self.basis.multTranspose(gradient, out)
-
-
-class StreamField:
-    """ψ = ψ_given + m, every nodal value of m unknown except on the walls, where it is 0."""
-
-    name, control, is_field = "velocity", "stream", True
-
-    def __init__(self, operator: Operator, open_parts: Sequence[str]):
-        self.function = operator.controls["stream"]
-        self.background = self.function.x.petsc_vec.copy()
-        space = self.function.function_space
-        walls = velocity.wall_dofs(operator.domain, space, open_parts)
-        index_map = space.dofmap.index_map
-        free = np.setdiff1d(np.arange(index_map.size_local), walls)
-        self.rows = PETSc.IS().createGeneral(
-            (free + index_map.local_range[0]).astype(PETSc.IntType), comm=operator.domain.comm
-        )
-        part = self.background.getSubVector(self.rows)
-        self.template = part.duplicate()
-        self.background.restoreSubVector(self.rows, part)
-        self._direction = fem.Function(space)
-
-    def _place(self, m, vector):
-        part = vector.getSubVector(self.rows)
-        part.axpy(1.0, m)
-        vector.restoreSubVector(self.rows, part)
-
-    def assign(self, m):
-        vector = self.function.x.petsc_vec
-        self.background.copy(vector)
-        self._place(m, vector)
-        self.function.x.scatter_forward()
-
-    def push(self, dm):
-        self._direction.x.petsc_vec.set(0.0)
-        self._place(dm, self._direction.x.petsc_vec)
-        self._direction.x.scatter_forward()
-        return self._direction
-
-    def pull(self, gradient, out):
-        part = gradient.getSubVector(self.rows)
-        part.copy(out)
-        gradient.restoreSubVector(self.rows, part)
-
-
-LARGEST_LOGARITHM = 700.0
-
-
-class LogDiffusivity:
-    """κ = eᵐ, one number."""
-
-    name, control, is_field = "log_diffusivity", "diffusivity", False
-
-    def __init__(self, operator: Operator):
-        self.comm = operator.domain.comm
-        self.function = operator.diffusivity
-        self.template = _on_root(self.comm, 1)
-        self._direction = fem.Function(self.function.function_space)
-
-    def assign(self, m):
-        logarithm = m.sum()
-        if not abs(logarithm) < LARGEST_LOGARITHM:
-            raise ConvergenceError(
-                f"diffusivity = exp({logarithm:g}) was tried, which is no double; tighten "
-                "prior.diffusivity.std or mend the observations"
-            )
-        self.function.x.petsc_vec.set(np.exp(logarithm))
-        self.function.x.scatter_forward()
-
-    def push(self, dm):
-        kappa = self.function.x.petsc_vec.max()[1]
-        self._direction.x.petsc_vec.set(kappa * dm.sum())
-        self._direction.x.scatter_forward()
-        return self._direction
-
-    def pull(self, gradient, out):
-        out.set(self.function.x.petsc_vec.max()[1] * gradient.sum())
-
-
-class InitialState:
-    """θ0 = m, every free nodal value."""
-
-    name, control, is_field = "initial", "initial", True
-
-    def __init__(self, state: PETSc.Vec):
-        self.state = state
-        self.template = state.duplicate()
-
-    def assign(self, m):
-        m.copy(self.state)
-
-    def push(self, dm):
-        return dm.copy()
-
-    def pull(self, gradient, out):
-        gradient.copy(out)
 
 
 class Unknowns:

@@ -116,30 +116,25 @@ class Velocity:
     def norm(self) -> float:
         """‖u‖ in L² (collective)."""
         u = self.expression
-        return _norm(self.domain, u)
+        return self.domain.norm(u)
 
     def relative_error(self, truth: Velocity) -> float:
         """‖u − truth‖ / ‖truth‖ in L² (collective)."""
         size = truth.norm()
-        error = _norm(self.domain, self.expression - truth.expression)
+        error = self.domain.norm(self.expression - truth.expression)
         return error / size if size > 0 else error
 
     def divergence(self) -> float:
         """‖∇·u‖ in L² (collective)."""
-        return 0.0 if self.given is None else _norm(self.domain, ufl.div(self.given))
+        return 0.0 if self.given is None else self.domain.norm(ufl.div(self.given))
 
     def relative_divergence(self) -> float:
         """‖∇·u‖ / ‖∇u‖ of the given part, in L² (collective); 0 where it is constant."""
         if self.given is None:
             return 0.0
-        size, length = _norm(self.domain, ufl.grad(self.given)), self.domain.measure
-        least = ROUNDING * _norm(self.domain, self.given) / length ** (1 / self.domain.dim)
+        size, length = self.domain.norm(ufl.grad(self.given)), self.domain.measure
+        least = ROUNDING * self.domain.norm(self.given) / length ** (1 / self.domain.dim)
         return self.divergence() / size if size > least else 0.0
-
-
-def _norm(domain: Domain, expression) -> float:
-    square = fem.form(ufl.inner(expression, expression) * domain.dx)
-    return float(np.sqrt(domain.comm.allreduce(fem.assemble_scalar(square), MPI.SUM)))
 
 
 def vector_space(domain: Domain, degree: int = DEGREE) -> fem.FunctionSpace:
@@ -264,3 +259,36 @@ def sine_modes(domain: Domain, counts: Sequence[int]) -> tuple[list[Field], np.n
         return lambda x: scale * np.sin(a * (x[0] - lower[0])) * np.sin(b * (x[1] - lower[1]))
 
     return [mode(j, k) for j, k in waves], waves
+
+
+def fourier_modes(domain: Domain, largest: float) -> tuple[list[Field], np.ndarray]:
+    """Divergence-free Fourier modes √2 cos(2πk·x̃) k^⊥/|k| and √2 sin(2πk·x̃) k^⊥/|k|, |k| ≤ largest.
+
+    x̃ runs from 0 to 1 across the torus; on one with different periods k^⊥/|k| is formed with k
+    divided by them.  Each mode has root mean square 1.  One wave vector of each pair ±k is taken.
+
+    Returns:
+        The fields (callables with values (2, n)), and the wave vectors k, shape (count, 2); cosine
+        and sine of one k follow each other.
+    """
+    lower, upper = domain.bounds
+    size = upper - lower
+    reach = int(np.floor(largest))
+    steps = range(-reach, reach + 1)
+    half = [
+        (j, k) for j, k in product(steps, steps) if (k, j) > (0, 0) and np.hypot(j, k) <= largest
+    ]
+    half.sort(key=lambda wave: (np.hypot(*wave), wave))
+
+    def mode(wave: tuple[int, int], function: Callable) -> Field:
+        k = np.array(wave) / size
+        across = np.sqrt(2.0) * np.array([-k[1], k[0]]) / np.hypot(*k)
+
+        def field(x: np.ndarray) -> np.ndarray:
+            phase = 2.0 * np.pi * (k[0] * (x[0] - lower[0]) + k[1] * (x[1] - lower[1]))
+            return across[:, None] * function(phase)
+
+        return field
+
+    modes = [mode(wave, function) for wave in half for function in (np.cos, np.sin)]
+    return modes, np.repeat(np.array(half, dtype=float), 2, axis=0)

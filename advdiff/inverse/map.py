@@ -139,7 +139,8 @@ def minimise(
         iteration, objective, norm = tao.getSolutionStatus()[:3]
         objective, norm = scale * objective, scale * norm
         x = tao.getSolution()
-        regularization = 0.5 * x.dot(x)
+        m = prior.color(x)
+        regularization = 0.5 * x.dot(x) + misfit.penalty(m)
         entry = Iteration(
             iteration,
             objective,
@@ -151,9 +152,8 @@ def minimise(
         )
         estimate.history.append(entry)
         if watch is not None:
-            m = prior.color(x)
             watch(entry, m)
-            m.destroy()
+        m.destroy()
 
     tao = make_tao(start.comm, type)
     raised: list[BaseException] = []

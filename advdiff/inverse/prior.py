@@ -56,7 +56,8 @@ class Independent:
 
 
 class Matern:
-    """A Matérn field on a Lagrange space, restricted to the free unknowns ``rows``.
+    """A Matérn field on a Lagrange space (each component of a vector one of its own), restricted to
+    the free unknowns ``rows``.
 
     Args:
         space: the space.
@@ -81,18 +82,19 @@ class Matern:
         variance = math.gamma(nu) / (math.gamma(2.0 * power) * (4.0 * math.pi) ** (dim / 2.0))
         gamma = (variance / (rate ** (2.0 * nu) * std**2)) ** (0.5 / power)
         trial, test = ufl.TrialFunction(space), ufl.TestFunction(space)
-        form = gamma * (rate**2 * trial * test + ufl.dot(ufl.grad(trial), ufl.grad(test))) * ufl.dx
+        energy = rate**2 * ufl.inner(trial, test) + ufl.inner(ufl.grad(trial), ufl.grad(test))
+        form = gamma * energy * ufl.dx
         full = fem_petsc.assemble_matrix(fem.form(form))
         full.assemble()
         self.matrix = full.createSubMatrix(rows, rows)
-        mass = fem_petsc.assemble_matrix(fem.form(trial * test * ufl.dx))
+        mass = fem_petsc.assemble_matrix(fem.form(ufl.inner(trial, test) * ufl.dx))
         mass.assemble()
         # Scaling the diagonal keeps it positive for every degree, which row sums do not.
         diagonal = mass.getDiagonal()
         volume = space.mesh.comm.allreduce(
             fem.assemble_scalar(fem.form(fem.Constant(space.mesh, 1.0) * ufl.dx))
         )
-        diagonal.scale(volume / diagonal.sum())
+        diagonal.scale(space.dofmap.index_map_bs * volume / diagonal.sum())
         part = diagonal.getSubVector(rows)
         self.root = self.matrix.createVecLeft()
         part.copy(self.root)
@@ -196,10 +198,26 @@ class Prior:
         return value, gradient
 
 
-def decaying_std(template: PETSc.Vec, waves: np.ndarray, std: float, decay: float) -> PETSc.Vec:
-    """std · (|k|/min|k|)^−decay for modes of wave numbers (count, 2), laid out like the part."""
+def decaying(waves: np.ndarray, std: float, decay: float) -> np.ndarray:
+    """std · (|k|/min|k|)^−decay for modes of wave vectors (count, 2)."""
     size = np.linalg.norm(waves, axis=1)
-    values = std * (size / size.min()) ** (-decay)
+    return std * (size / size.min()) ** (-decay)
+
+
+def kraichnan(waves: np.ndarray, std: float) -> np.ndarray:
+    """std · √(2E(|k|)), E the spectrum of Borggaard, Glatt-Holtz and Krometis (2020, example 2).
+
+    E(k) = 1/(2πk) Σ_j (k/k_j)⁴ e^{−1.5(k/k_j)²} k_j^{−1.5} with k_j = 2^{j/2}, j = 0 … 20.
+    """
+    size = np.linalg.norm(waves, axis=1)[:, None]
+    scales = 2.0 ** (np.arange(21) / 2.0)
+    ratio = size / scales
+    terms = ratio**4 * np.exp(-1.5 * ratio**2) * scales**-1.5
+    return std * np.sqrt(terms.sum(axis=1) / (np.pi * size[:, 0]))
+
+
+def like(template: PETSc.Vec, values: np.ndarray) -> PETSc.Vec:
+    """Values known on every rank, laid out like a part of the unknowns."""
     result = template.duplicate()
     start, stop = template.getOwnershipRange()
     result.setArray(values[start:stop])

@@ -13,7 +13,7 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff import domain as domains
-from advdiff import memory, velocity
+from advdiff import memory, sampling, velocity
 from advdiff.config import Experiment, StreamVelocity, VelocityField
 from advdiff.config import load as load_experiment
 from advdiff.domain import Domain
@@ -28,6 +28,7 @@ from advdiff.inverse.prior import Independent, Matern, Prior, decaying_std
 from advdiff.model import TransportModel
 from advdiff.observe import Readings, read
 from advdiff.operator import Operator
+from advdiff.sampling import Samples
 from advdiff.semigroup import Semigroup, SolverOptions, make_engine
 from advdiff.sensitivity import Direction, Sensitivity, sensitivity
 from advdiff.unknowns import InitialState, LogDiffusivity, StreamField, StreamModes, Unknowns
@@ -135,6 +136,11 @@ class Problem:
     @property
     def _estimates_velocity(self) -> bool:
         return self.experiment.task == "invert" and self.experiment.unknowns.velocity is not None
+
+    @cached_property
+    def samples(self) -> Samples:
+        """The points at which results are written."""
+        return sampling.suited(self.domain, self.operator.degree)
 
     @cached_property
     def initial(self) -> PETSc.Vec:

@@ -104,27 +104,27 @@ def _attributes(problem: Problem) -> dict:
 def _begin(file: Store, problem: Problem) -> None:
     times = problem.experiment.time.times
     file.scale("time", times, long_name="output time")
-    file.axis("vertex", problem.domain.num_vertices)
+    file.axis("vertex", problem.samples.count)
     file.axis("dim", problem.domain.dim)
     file.mesh()
 
 
 def _states(file: Store, path: str, problem: Problem, states, *, boundary: bool, name: str):
-    operator, vertices = problem.operator, problem.domain.vertices
+    operator, samples = problem.operator, problem.samples
     function = None
 
     def ordered() -> Iterable[PETSc.Vec]:
         nonlocal function
         for state in states:
             function = operator.extend(state, function, boundary=boundary)
-            yield vertices.values(function)
+            yield samples.values(function)
 
     file.fields(path, ordered(), len(states), name)
 
 
 def _state(file: Store, path: str, problem: Problem, state: PETSc.Vec, name: str) -> None:
     function = problem.operator.extend(state)
-    file.field(path, problem.domain.vertices.values(function), name)
+    file.field(path, problem.samples.values(function), name)
 
 
 def _solver(file: Store, report: dict) -> None:
@@ -141,10 +141,10 @@ def _say_solver(say: Say, report: dict) -> None:
 def _solve(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
     solution = problem.semigroup().solve(problem.experiment.time.times)
     _say_solver(say, solution.report)
-    with store.create(path, problem.domain, _attributes(problem)) as file:
+    with store.create(path, problem.samples, _attributes(problem)) as file:
         _begin(file, problem)
         _states(file, "theta", problem, solution.states, boundary=True, name="tracer")
-        file.field("velocity", problem.operator.velocity.at_vertices(), "velocity")
+        file.field("velocity", problem.operator.velocity.sampled(problem.samples), "velocity")
         _state(file, "initial", problem, problem.initial, "initial tracer")
         _solver(file, solution.report)
     return True
@@ -164,10 +164,10 @@ def _sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
         )
     solution = results[names[0]].solution
     _say_solver(say, solution.report)
-    with store.create(path, problem.domain, _attributes(problem)) as file:
+    with store.create(path, problem.samples, _attributes(problem)) as file:
         _begin(file, problem)
         _states(file, "theta", problem, solution.states, boundary=True, name="tracer")
-        file.field("velocity", problem.operator.velocity.at_vertices(), "velocity")
+        file.field("velocity", problem.operator.velocity.sampled(problem.samples), "velocity")
         _state(file, "initial", problem, problem.initial, "initial tracer")
         for name in names:
             title = f"derivative of the tracer along {name}"
@@ -223,11 +223,13 @@ def _write_estimate(
     if truth.initial is not None:
         start = operator.state(scalar_field(truth.initial, "truth.initial", 3), "truth.initial")
     errors = recovery(problem, flow, start)
-    with store.create(path, problem.domain, _attributes(problem)) as file:
+    with store.create(path, problem.samples, _attributes(problem)) as file:
         _begin(file, problem)
         _states(file, "theta", problem, solution.states, boundary=True, name="tracer")
-        file.field("estimate/velocity", operator.velocity.at_vertices(), "estimated velocity")
-        kappa = problem.domain.vertices.values(operator.diffusivity)
+        file.field(
+            "estimate/velocity", operator.velocity.sampled(problem.samples), "estimated velocity"
+        )
+        kappa = problem.samples.values(operator.diffusivity)
         file.field("estimate/diffusivity", kappa, "estimated diffusivity")
         _state(file, "estimate/initial", problem, problem.initial, "initial tracer")
         if unknowns.is_small:
@@ -235,7 +237,7 @@ def _write_estimate(
             file.axis("coefficient", len(coefficients))
             file.array("estimate/coefficients", coefficients, ("coefficient",))
         if flow is not None:
-            file.field("truth/velocity", flow.at_vertices(), "true velocity")
+            file.field("truth/velocity", flow.sampled(problem.samples), "true velocity")
         if start is not None:
             _state(file, "truth/initial", problem, start, "true initial tracer")
         if truth.diffusivity is not None:

@@ -22,6 +22,7 @@ from advdiff.domain import Domain
 from advdiff.errors import InputError
 from advdiff.fields import interpolate
 from advdiff.linear import cholesky
+from advdiff.sampling import Samples
 
 DEGREE = 2
 
@@ -78,31 +79,13 @@ class Velocity:
 
         return bound
 
-    def at_vertices(self) -> list[PETSc.Vec]:
-        """The components of u at the vertices in original order (collective).
-
-        A discontinuous u (of a stream function) is averaged over the cells around the vertex,
-        weighted by their size.
-        """
-        domain = self.domain
-        space = domain.vertices.space
-        test = ufl.TestFunction(space)
-        weight = fem_petsc.assemble_vector(fem.form(test * domain.dx))
-        weight.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
-        u, components = self.expression, []
-        for axis in range(domain.dim):
-            if self.stream is None and self.given is not None:
-                part = fem.Function(space)
-                part.interpolate(fem.Expression(u[axis], compat.interpolation_points(space)))
-            else:
-                part = fem.Function(space)
-                vec = fem_petsc.assemble_vector(fem.form(u[axis] * test * domain.dx))
-                vec.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
-                part.x.petsc_vec.pointwiseDivide(vec, weight)
-                vec.destroy()
-            part.x.scatter_forward()
-            components.append(domain.vertices.values(part))
-        weight.destroy()
+    def sampled(self, samples: Samples) -> list[PETSc.Vec]:
+        """The components of u at sample points (collective)."""
+        u, part = self.expression, fem.Function(samples.space)
+        points, components = compat.interpolation_points(samples.space), []
+        for axis in range(self.domain.dim):
+            part.interpolate(fem.Expression(u[axis], points))
+            components.append(samples.values(part))
         return components
 
     def norm(self) -> float:

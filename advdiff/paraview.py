@@ -11,13 +11,16 @@ is missing.  ParaView reads such files since 5.12 (VTK 9.3).
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-CELLS = {"interval": 3, "triangle": 5, "tetrahedron": 10}
+CELLS = {"interval": 3, "triangle": 5, "quadrilateral": 9, "tetrahedron": 10, "hexahedron": 12}
 """Cell name → VTK's number for it."""
+CORNERS = {"quadrilateral": [0, 1, 3, 2], "hexahedron": [0, 1, 3, 2, 4, 5, 7, 6]}
+"""Cell name → where VTK, which goes round a cell, has its corners in the result; else in order."""
 
 BLOCK = 1 << 20
 
@@ -68,10 +71,7 @@ class _View:
         Two-dimensional shapes may have more columns than the dataset; into flat ones go its
         ``rows``, one after the other.
         """
-        layout = h5py.VirtualLayout(shape, dtype=dataset.dtype)
-        source = h5py.VirtualSource(
-            self.source, dataset.name, shape=dataset.shape, dtype=dataset.dtype
-        )
+        layout, source = h5py.VirtualLayout(shape, dtype=dataset.dtype), self._of(dataset)
         if len(shape) == 2:
             layout[:, : dataset.shape[1]] = source
         elif rows == 1:
@@ -82,12 +82,25 @@ class _View:
                 layout[k * size : (k + 1) * size] = source[k, :]
         self.root.create_virtual_dataset(path, layout, fillvalue=0)
 
+    def rearranged(self, path: str, dataset: h5py.Dataset, columns: Sequence[int]) -> None:
+        """``path`` shows the rows of ``dataset`` one after the other, columns in this order."""
+        layout, source = h5py.VirtualLayout((dataset.size,), dataset.dtype), self._of(dataset)
+        if list(columns) == list(range(len(columns))):
+            layout[:] = source
+        else:
+            for k, column in enumerate(columns):
+                layout[k :: len(columns)] = source[:, column]
+        self.root.create_virtual_dataset(path, layout, fillvalue=0)
+
+    def _of(self, dataset: h5py.Dataset) -> h5py.VirtualSource:
+        return h5py.VirtualSource(self.source, dataset.name, dataset.shape, dataset.dtype)
+
 
 def _mesh(root: h5py.Group, view: _View, mesh: h5py.Group) -> None:
     points, cells = mesh["geometry"], mesh["topology"]
     count, corners = cells.shape
     view("Points", points, (len(points), 3))
-    view("Connectivity", cells, (cells.size,))
+    view.rearranged("Connectivity", cells, CORNERS.get(str(mesh.attrs["cell"]), range(corners)))
     offsets = root.create_dataset(
         "Offsets", (count + 1,), "i8", chunks=True, compression="gzip", shuffle=True
     )

@@ -110,7 +110,8 @@ class Samples(ABC):
     def cells(self) -> tuple[np.ndarray, np.ndarray]:
         """Numbers (n) of the linear cells owned here, and their points (n, corners).
 
-        Corners are in DOLFINx' order: of a quadrilateral or hexahedron x runs fastest.
+        Corners are in DOLFINx' order: of a quadrilateral or hexahedron that of a tensor product,
+        x of the reference cell running fastest.
         """
 
 

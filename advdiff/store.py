@@ -44,7 +44,7 @@ class Store(result.ResultFile):
             numbers,
             corners.astype("i8"),
             ("cell", "corner"),
-            "vertices of each cell; of a quadrilateral or hexahedron x runs fastest",
+            "vertices of each cell; quadrilaterals and hexahedra in tensor order",
         )
         self.attributes({"cell": samples.cell, **samples.layout}, "mesh")
 

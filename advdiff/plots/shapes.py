@@ -122,8 +122,11 @@ class Surface:
         """Outline, limits, labels, and equal scales where the domain is not too long."""
         axes.set_facecolor(canvas.LAND)
         axes.spines[:].set_visible(False)
+        # Not snapped to pixels one by one, which makes a straight side of many edges wavy.
         axes.add_collection(
-            LineCollection(self._outline, colors=canvas.INK, linewidths=0.8, clip_on=False)
+            LineCollection(
+                self._outline, colors=canvas.INK, linewidths=0.8, clip_on=False, snap=False
+            )
         )
         axes.set_xlim(self.lower[0], self.upper[0])
         axes.set_ylim(self.lower[1], self.upper[1])

@@ -3,7 +3,8 @@
 VTK wants points and vectors with three components and the values of all times in one flat array;
 the result holds (vertex, dim) and (time, vertex).  HDF5's virtual datasets map the one onto the
 other (components that are not there read as zero), so that no field is copied: only the offsets of
-the cells, which are no data of the result, are written.  Both files must stay side by side; the
+the cells, which are no data of the result, are written, and the corners of quadrilaterals and
+hexahedra, which VTK has in another order.  Both files must stay side by side; the
 times are an external link, which makes VTK refuse the file, rather than show zeros, when the result
 is missing.  ParaView reads such files since 5.12 (VTK 9.3).
 """
@@ -11,7 +12,6 @@ is missing.  ParaView reads such files since 5.12 (VTK 9.3).
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -82,16 +82,6 @@ class _View:
                 layout[k * size : (k + 1) * size] = source[k, :]
         self.root.create_virtual_dataset(path, layout, fillvalue=0)
 
-    def rearranged(self, path: str, dataset: h5py.Dataset, columns: Sequence[int]) -> None:
-        """``path`` shows the rows of ``dataset`` one after the other, columns in this order."""
-        layout, source = h5py.VirtualLayout((dataset.size,), dataset.dtype), self._of(dataset)
-        if list(columns) == list(range(len(columns))):
-            layout[:] = source
-        else:
-            for k, column in enumerate(columns):
-                layout[k :: len(columns)] = source[:, column]
-        self.root.create_virtual_dataset(path, layout, fillvalue=0)
-
     def _of(self, dataset: h5py.Dataset) -> h5py.VirtualSource:
         return h5py.VirtualSource(self.source, dataset.name, dataset.shape, dataset.dtype)
 
@@ -100,10 +90,17 @@ def _mesh(root: h5py.Group, view: _View, mesh: h5py.Group) -> None:
     points, cells = mesh["geometry"], mesh["topology"]
     count, corners = cells.shape
     view("Points", points, (len(points), 3))
-    view.rearranged("Connectivity", cells, CORNERS.get(str(mesh.attrs["cell"]), range(corners)))
-    offsets = root.create_dataset(
-        "Offsets", (count + 1,), "i8", chunks=True, compression="gzip", shuffle=True
-    )
+    packed = {"dtype": "i8", "chunks": True, "compression": "gzip", "shuffle": True}
+    order = CORNERS.get(str(mesh.attrs["cell"]))
+    if order is None:
+        view("Connectivity", cells, (cells.size,))
+    else:
+        # A copy: views of every n-th number take HDF5 a time quadratic in the number of cells.
+        connectivity = root.create_dataset("Connectivity", (cells.size,), **packed)
+        for start in range(0, count, BLOCK):
+            block = cells[start : start + BLOCK][:, order].ravel()
+            connectivity[corners * start : corners * start + len(block)] = block
+    offsets = root.create_dataset("Offsets", (count + 1,), **packed)
     for start in range(0, count + 1, BLOCK):
         stop = min(start + BLOCK, count + 1)
         offsets[start:stop] = corners * np.arange(start, stop)

@@ -123,7 +123,7 @@ class VertexSamples(Samples):
     def __init__(self, domain: Domain):
         super().__init__(domain, 1)
         self.count = domain.num_vertices
-        self._scatters: dict[int, PETSc.Scatter] = {}
+        self._scatters: dict[tuple[int, int], PETSc.Scatter] = {}
 
     def values(self, function: fem.Function, out: PETSc.Vec | None = None) -> PETSc.Vec:
         """Vertex values of a scalar function, whose ghosts are current (collective).
@@ -132,9 +132,9 @@ class VertexSamples(Samples):
         over the cells around the vertex, weighted by their size.
         """
         out = self.vector() if out is None else out
-        layout = function.function_space.dofmap.dof_layout
+        each = function.function_space.dofmap.dof_layout
         nodes = compat.cell_nodes(self.domain.mesh).shape[1]
-        corners = [layout.entity_dofs(0, i) for i in range(nodes)]
+        corners = [each.entity_dofs(0, i) for i in range(nodes)]
         if all(len(dofs) == 1 for dofs in corners):
             source = function.x.petsc_vec
             scatter = self._nodal_scatter(function.function_space, np.ravel(corners), source)
@@ -148,7 +148,7 @@ class VertexSamples(Samples):
         return out
 
     def _nodal_scatter(self, space: fem.FunctionSpace, corners: np.ndarray, source: PETSc.Vec):
-        key = space.element.basix_element.hash()
+        key = space.element.basix_element.hash(), space.dofmap.index_map.size_global
         if key not in self._scatters:
             msh = self.domain.mesh
             nodes, first = np.unique(compat.cell_nodes(msh), return_index=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from dolfinx import fem, mesh
+from dolfinx import common, fem, mesh
 from mpi4py import MPI
+
+TAG = 1718
 
 
 def facet_partitioner() -> Callable:
@@ -47,3 +49,11 @@ def coordinate_map(msh: mesh.Mesh):
     """The map from the reference cell; ``cmap`` up to 0.10, a list since."""
     geometry = msh.geometry
     return geometry.cmaps[0] if hasattr(geometry, "cmaps") else geometry.cmap
+
+
+def index_map(comm: MPI.Comm, owned: int, ghosts: np.ndarray, owners: np.ndarray):
+    """A new index map; from 0.10 on it takes the tag of its first message (collective)."""
+    try:
+        return common.IndexMap(comm, owned, ghosts, owners)
+    except TypeError:
+        return common.IndexMap(comm, owned, ghosts, owners, TAG)

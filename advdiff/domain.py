@@ -1,8 +1,4 @@
-"""The domain: a mesh, the names of its boundary parts, and the order its vertices were given in.
-
-Results are written in the original vertex order (``Domain.vertices``), which does not depend on
-how the mesh was distributed.
-"""
+"""The domain: a mesh and the names of its boundary parts."""
 
 from __future__ import annotations
 
@@ -15,7 +11,6 @@ import numpy as np
 import ufl
 from dolfinx import fem, mesh
 from mpi4py import MPI
-from petsc4py import PETSc
 
 from advdiff import compat, memory
 from advdiff import periodic as closed
@@ -102,65 +97,6 @@ class Domain:
         """‖expression‖ in L² (collective)."""
         square = fem.form(ufl.inner(expression, expression) * self.dx)
         return float(np.sqrt(self.comm.allreduce(fem.assemble_scalar(square), MPI.SUM)))
-
-    @cached_property
-    def vertices(self) -> VertexOrder:
-        """The map from degrees of freedom to the original vertex order."""
-        return VertexOrder(self)
-
-
-class VertexOrder:
-    """Carries nodal values to vectors in the original vertex order (block distributed)."""
-
-    def __init__(self, domain: Domain):
-        self._domain = domain
-        self._scatters: dict[int, PETSc.Scatter] = {}
-        self.space = fem.functionspace(domain.mesh, ("Lagrange", 1))
-
-    def _scatter(self, space: fem.FunctionSpace, source: PETSc.Vec, target: PETSc.Vec):
-        key = space.element.basix_element.degree
-        if key not in self._scatters:
-            msh = self._domain.mesh
-            layout = space.dofmap.dof_layout
-            corners = [layout.entity_dofs(0, i)[0] for i in range(compat.cell_nodes(msh).shape[1])]
-            dofs = space.dofmap.list[:, corners].ravel()
-            nodes = compat.cell_nodes(msh).ravel()
-            local = dofs < space.dofmap.index_map.size_local
-            dofs, first = np.unique(dofs[local], return_index=True)
-            original = msh.geometry.input_global_indices[nodes[local][first]]
-            start = space.dofmap.index_map.local_range[0]
-            comm = self._domain.comm
-            rows = PETSc.IS().createGeneral((dofs + start).astype(PETSc.IntType), comm=comm)
-            places = PETSc.IS().createGeneral(original.astype(PETSc.IntType), comm=comm)
-            self._scatters[key] = PETSc.Scatter().create(source, rows, target, places)
-        return self._scatters[key]
-
-    def vector(self) -> PETSc.Vec:
-        """A new vector over the vertices in their original order."""
-        size = (PETSc.DECIDE, self._domain.num_vertices)
-        return PETSc.Vec().createMPI(size, comm=self._domain.comm)
-
-    def values(self, function: fem.Function, out: PETSc.Vec | None = None) -> PETSc.Vec:
-        """Vertex values of a scalar Lagrange function, in original order (collective)."""
-        out = self.vector() if out is None else out
-        source = function.x.petsc_vec
-        scatter = self._scatter(function.function_space, source, out)
-        scatter.scatter(source, out, addv=PETSc.InsertMode.INSERT_VALUES)
-        return out
-
-    def read(self, vector: PETSc.Vec, function: fem.Function) -> None:
-        """Set a P1 function from values in original order (collective)."""
-        target = function.x.petsc_vec
-        scatter = self._scatter(function.function_space, target, vector)
-        scatter.scatter(vector, target, addv=PETSc.InsertMode.INSERT_VALUES, mode="reverse")
-        function.x.scatter_forward()
-
-    def cells(self) -> tuple[np.ndarray, np.ndarray]:
-        """Original indices (n) of the cells owned here and of their corners (n, corners)."""
-        msh = self._domain.mesh
-        owned = msh.topology.index_map(msh.topology.dim).size_local
-        corners = msh.geometry.input_global_indices[compat.cell_nodes(msh)[:owned]]
-        return msh.topology.original_cell_index[:owned], corners
 
 
 def box(

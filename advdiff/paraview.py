@@ -3,7 +3,8 @@
 VTK wants points and vectors with three components and the values of all times in one flat array;
 the result holds (vertex, dim) and (time, vertex).  HDF5's virtual datasets map the one onto the
 other (components that are not there read as zero), so that no field is copied: only the offsets of
-the cells, which are no data of the result, are written.  Both files must stay side by side; the
+the cells, which are no data of the result, are written, and the corners of quadrilaterals and
+hexahedra, which VTK has in another order.  Both files must stay side by side; the
 times are an external link, which makes VTK refuse the file, rather than show zeros, when the result
 is missing.  ParaView reads such files since 5.12 (VTK 9.3).
 """
@@ -16,8 +17,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-CELLS = {"interval": 3, "triangle": 5, "tetrahedron": 10}
+CELLS = {"interval": 3, "triangle": 5, "quadrilateral": 9, "tetrahedron": 10, "hexahedron": 12}
 """Cell name → VTK's number for it."""
+CORNERS = {"quadrilateral": [0, 1, 3, 2], "hexahedron": [0, 1, 3, 2, 4, 5, 7, 6]}
+"""Cell name → where VTK, which goes round a cell, has its corners in the result; else in order."""
 
 BLOCK = 1 << 20
 
@@ -68,10 +71,7 @@ class _View:
         Two-dimensional shapes may have more columns than the dataset; into flat ones go its
         ``rows``, one after the other.
         """
-        layout = h5py.VirtualLayout(shape, dtype=dataset.dtype)
-        source = h5py.VirtualSource(
-            self.source, dataset.name, shape=dataset.shape, dtype=dataset.dtype
-        )
+        layout, source = h5py.VirtualLayout(shape, dtype=dataset.dtype), self._of(dataset)
         if len(shape) == 2:
             layout[:, : dataset.shape[1]] = source
         elif rows == 1:
@@ -82,15 +82,25 @@ class _View:
                 layout[k * size : (k + 1) * size] = source[k, :]
         self.root.create_virtual_dataset(path, layout, fillvalue=0)
 
+    def _of(self, dataset: h5py.Dataset) -> h5py.VirtualSource:
+        return h5py.VirtualSource(self.source, dataset.name, dataset.shape, dataset.dtype)
+
 
 def _mesh(root: h5py.Group, view: _View, mesh: h5py.Group) -> None:
     points, cells = mesh["geometry"], mesh["topology"]
     count, corners = cells.shape
     view("Points", points, (len(points), 3))
-    view("Connectivity", cells, (cells.size,))
-    offsets = root.create_dataset(
-        "Offsets", (count + 1,), "i8", chunks=True, compression="gzip", shuffle=True
-    )
+    packed = {"dtype": "i8", "chunks": True, "compression": "gzip", "shuffle": True}
+    order = CORNERS.get(str(mesh.attrs["cell"]))
+    if order is None:
+        view("Connectivity", cells, (cells.size,))
+    else:
+        # A copy: views of every n-th number take HDF5 a time quadratic in the number of cells.
+        connectivity = root.create_dataset("Connectivity", (cells.size,), **packed)
+        for start in range(0, count, BLOCK):
+            block = cells[start : start + BLOCK][:, order].ravel()
+            connectivity[corners * start : corners * start + len(block)] = block
+    offsets = root.create_dataset("Offsets", (count + 1,), **packed)
     for start in range(0, count + 1, BLOCK):
         stop = min(start + BLOCK, count + 1)
         offsets[start:stop] = corners * np.arange(start, stop)

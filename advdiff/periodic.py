@@ -26,11 +26,9 @@ class PeriodicMesh(mesh.Mesh):
 
     Attributes:
         periods: axis → the length after which it repeats.
-        num_points: number of vertices of the box, both ends of a period counted.
     """
 
     periods: dict[int, float]
-    num_points: int
 
 
 def box(
@@ -65,22 +63,21 @@ def box(
         x=at / counts,
         partitioner=compat.facet_partitioner(),
     )
-    # the geometry of the open box on that topology: nodes are known to their own rank alone
-    opened = _vertices(closed.topology.original_cell_index, counts, corners)
-    numbers, nodes = np.unique(_number(opened, points), return_inverse=True)
+    opened = _number(_vertices(closed.topology.original_cell_index, counts, corners), points)
+    numbers, index_map = _shared_numbers(comm, np.unique(opened), int(points.prod()))
+    order = np.argsort(numbers)
+    nodes = order[np.searchsorted(numbers[order], opened)]
     at = np.stack(np.unravel_index(numbers, points[::-1])[::-1], axis=1)
-    x = np.asarray(lower) + at * ((np.asarray(upper) - np.asarray(lower)) / counts)
     geometry = cpp.mesh.Geometry_float64(
-        common.IndexMap(comm, len(numbers)),
-        nodes.reshape(opened.shape[:2]).astype(np.int32),
+        index_map,
+        nodes.astype(np.int32),
         compat.coordinate_map(closed)._cpp_object,
-        x,
-        numbers.astype(np.int64),
+        np.asarray(lower) + at * ((np.asarray(upper) - np.asarray(lower)) / counts),
+        numbers,
     )
     topology = closed.topology._cpp_object
     result = PeriodicMesh(cpp.mesh.Mesh_float64(comm, topology, geometry), ufl.Mesh(element))
     result.periods = {a: float(upper[a]) - float(lower[a]) for a in axes}
-    result.num_points = int(points.prod())
     return result
 
 
@@ -109,3 +106,40 @@ def _number(indices: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Numbers of points from their indices along each axis, x running fastest."""
     strides = np.concatenate([[1], np.cumprod(counts[:-1])])
     return indices @ strides
+
+
+def _shared_numbers(
+    comm: MPI.Comm, numbers: np.ndarray, count: int
+) -> tuple[np.ndarray, common.IndexMap]:
+    """Local order and index map of things that ranks know by their numbers (collective).
+
+    The lowest rank that knows a number owns it.  Who that is, and where it has it, is asked of the
+    rank that keeps this part of the register of all numbers.
+
+    Args:
+        numbers: those known here, each once, all below ``count``.
+
+    Returns:
+        The numbers, owned ones first, and the map.
+    """
+    keeper = numbers * comm.size // count
+    asked = comm.alltoall([numbers[keeper == rank] for rank in range(comm.size)])
+    everything = np.concatenate(asked)
+    sender = np.repeat(np.arange(comm.size), [len(part) for part in asked])
+    kept, first, which = np.unique(everything, return_index=True, return_inverse=True)
+    owner_of_kept = sender[first]  # senders ascend, so the first is the lowest
+    cuts = np.cumsum([len(part) for part in asked])[:-1]
+    owner = np.empty(len(numbers), dtype=np.int32)
+    for rank, part in enumerate(comm.alltoall(np.split(owner_of_kept[which], cuts))):
+        owner[keeper == rank] = part
+    mine = owner == comm.rank
+    start = comm.exscan(int(mine.sum())) or 0
+    places = np.full(len(numbers), -1, dtype=np.int64)
+    places[mine] = start + np.arange(int(mine.sum()))
+    told = comm.alltoall([places[keeper == rank] for rank in range(comm.size)])
+    place_of_kept = np.full(len(kept), -1, dtype=np.int64)
+    np.maximum.at(place_of_kept, which, np.concatenate(told))
+    for rank, part in enumerate(comm.alltoall(np.split(place_of_kept[which], cuts))):
+        places[keeper == rank] = part
+    index_map = compat.index_map(comm, int(mine.sum()), places[~mine], owner[~mine])
+    return np.concatenate([numbers[mine], numbers[~mine]]), index_map

@@ -1,6 +1,6 @@
 """Fields on the mesh in the result file, in an order that does not depend on the ranks.
 
-Fields are written at the mesh vertices in their original order, each rank one contiguous slab.
+Fields are written at sample points (``sampling.py``), each rank one contiguous slab.
 Beside the result stands a VTKHDF file by which ParaView reads the same data (``paraview.py``).
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from petsc4py import PETSc
 
 from advdiff import result
-from advdiff.domain import Domain
+from advdiff.sampling import Samples
 
 
 class Store(result.ResultFile):
@@ -24,35 +24,29 @@ class Store(result.ResultFile):
 
     Args:
         file: the h5py file (parallel where there are several ranks).
-        domain: gives the vertex order.
+        samples: the points of the fields; the dimension ``vertex`` runs over them.
     """
 
-    def __init__(self, file: h5py.File, domain: Domain):
-        super().__init__(file, domain.comm)
-        self.domain = domain
+    def __init__(self, file: h5py.File, samples: Samples):
+        super().__init__(file, samples.domain.comm)
+        self.samples = samples
 
     def mesh(self) -> None:
         """``/mesh/geometry`` (vertex, dim) and ``/mesh/topology`` (cell, corner)."""
-        msh, dim = self.domain.mesh, self.domain.dim
-        nodes = msh.geometry.input_global_indices[: msh.geometry.index_map().size_local]
+        samples, comm = self.samples, self.comm
         self._scatter_rows(
-            "mesh/geometry",
-            self.domain.num_vertices,
-            nodes,
-            msh.geometry.x[: len(nodes), :dim],
-            ("vertex", "dim"),
-            "vertex coordinates",
+            "mesh/geometry", samples.count, *samples.points(), ("vertex", "dim"), "coordinates"
         )
-        indices, corners = self.domain.vertices.cells()
+        numbers, corners = samples.cells()
         self._scatter_rows(
             "mesh/topology",
-            msh.topology.index_map(dim).size_global,
-            indices,
+            comm.allreduce(len(numbers)),
+            numbers,
             corners.astype("i8"),
             ("cell", "corner"),
-            "vertices of each cell",
+            "vertices of each cell; quadrilaterals and hexahedra in tensor order",
         )
-        self.attributes({"cell": msh.topology.cell_name()}, "mesh")
+        self.attributes({"cell": samples.cell, **samples.layout}, "mesh")
 
     def _scatter_rows(self, path, count, rows, values, dims, long_name) -> None:
         """Write rows that each rank owns in any order as contiguous slabs."""
@@ -77,8 +71,8 @@ class Store(result.ResultFile):
         long_name: str,
         units: str = "1",
     ) -> None:
-        """A scalar field at all output times, (time, vertex), from vertex-ordered vectors."""
-        shape = (count, self.domain.num_vertices)
+        """A scalar field at all output times, (time, vertex), from vectors over the samples."""
+        shape = (count, self.samples.count)
         dataset = self.file.create_dataset(path, shape=shape, dtype="f8")
         for k, vector in enumerate(values):
             start, stop = vector.getOwnershipRange()
@@ -89,7 +83,7 @@ class Store(result.ResultFile):
         """A steady scalar field (vertex) or, from a list of components, a vector (vertex, dim)."""
         scalar = not isinstance(components, list | tuple)
         parts = [components] if scalar else list(components)
-        shape = (self.domain.num_vertices,) + (() if scalar else (len(parts),))
+        shape = (self.samples.count,) + (() if scalar else (len(parts),))
         dataset = self.file.create_dataset(path, shape=shape, dtype="f8")
         start, stop = parts[0].getOwnershipRange()
         table = np.stack([part.array_r for part in parts], axis=1)
@@ -98,7 +92,7 @@ class Store(result.ResultFile):
 
 
 @contextmanager
-def create(path: Path, domain: Domain, attributes: Mapping[str, Any]):
-    """:func:`advdiff.result.create` for fields on ``domain`` (collective)."""
-    with result.create(path, domain.comm, attributes) as file:
-        yield Store(file.file, domain)
+def create(path: Path, samples: Samples, attributes: Mapping[str, Any]):
+    """:func:`advdiff.result.create` for fields at ``samples`` (collective)."""
+    with result.create(path, samples.domain.comm, attributes) as file:
+        yield Store(file.file, samples)

@@ -30,8 +30,7 @@ def lines(path: Path) -> list[str]:
         if "law" in file:
             return found + _study(file)
         found += [
-            f"mesh        {file['mesh/geometry'].shape[0]} vertices, "
-            f"{file['mesh/topology'].shape[0]} {file['mesh'].attrs['cell']} cells",
+            f"mesh        {_mesh(file['mesh'])}",
             f"time        {len(file['time'])} outputs up to {file['time'][-1]:g}",
         ]
         theta = file["theta"]
@@ -52,6 +51,14 @@ def lines(path: Path) -> list[str]:
             split = [f"{stage} {solver[f'seconds_{stage}']:.1f} s" for stage in stages]
             found.append("time        " + ", ".join(split))
     return found
+
+
+def _mesh(mesh: h5py.Group) -> str:
+    points, cells, cell = len(mesh["geometry"]), len(mesh["topology"]), mesh.attrs["cell"]
+    if "points_per_cell" not in mesh.attrs:
+        return f"{points} vertices, {cells} {cell} cells"
+    each = int(mesh.attrs["points_per_cell"])
+    return f"{points // each} {cell} cells, sampled at {each} points each"
 
 
 def _study(file: h5py.File) -> list[str]:

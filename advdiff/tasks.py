@@ -105,31 +105,31 @@ def _attributes(problem: Problem) -> dict:
 def _begin(file: Store, problem: Problem) -> None:
     times = problem.experiment.time.times
     file.scale("time", times, long_name="output time")
-    file.axis("vertex", problem.domain.num_vertices)
+    file.axis("vertex", problem.samples.count)
     file.axis("dim", problem.domain.dim)
     file.mesh()
 
 
 def _states(file: Store, path: str, problem: Problem, states, *, boundary: bool, name: str):
-    operator, vertices = problem.operator, problem.domain.vertices
+    operator, samples = problem.operator, problem.samples
     function = None
 
     def ordered() -> Iterable[PETSc.Vec]:
         nonlocal function
         for state in states:
             function = operator.extend(state, function, boundary=boundary)
-            yield vertices.values(function)
+            yield samples.values(function)
 
     file.fields(path, ordered(), len(states), name)
 
 
 def _state(file: Store, path: str, problem: Problem, state: PETSc.Vec, name: str) -> None:
     function = problem.operator.extend(state)
-    file.field(path, problem.domain.vertices.values(function), name)
+    file.field(path, problem.samples.values(function), name)
 
 
 def _velocity(file: Store, path: str, flow: Velocity, name: str) -> None:
-    file.field(path, flow.at_vertices(), name)
+    file.field(path, flow.sampled(file.samples), name)
     values = {"divergence": flow.divergence(), "relative_divergence": flow.relative_divergence()}
     file.attributes(values, path)
 
@@ -148,7 +148,7 @@ def _say_solver(say: Say, report: dict) -> None:
 def _solve(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
     solution = problem.semigroup().solve(problem.experiment.time.times)
     _say_solver(say, solution.report)
-    with store.create(path, problem.domain, _attributes(problem)) as file:
+    with store.create(path, problem.samples, _attributes(problem)) as file:
         _begin(file, problem)
         _states(file, "theta", problem, solution.states, boundary=True, name="tracer")
         _velocity(file, "velocity", problem.operator.velocity, "velocity")
@@ -171,7 +171,7 @@ def _sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
         )
     solution = results[names[0]].solution
     _say_solver(say, solution.report)
-    with store.create(path, problem.domain, _attributes(problem)) as file:
+    with store.create(path, problem.samples, _attributes(problem)) as file:
         _begin(file, problem)
         _states(file, "theta", problem, solution.states, boundary=True, name="tracer")
         _velocity(file, "velocity", problem.operator.velocity, "velocity")
@@ -226,11 +226,11 @@ def _write_estimate(
     solution = problem.semigroup().solve(experiment.time.times)
     truth = problem.truth
     errors = recovery(problem, truth)
-    with store.create(path, problem.domain, _attributes(problem)) as file:
+    with store.create(path, problem.samples, _attributes(problem)) as file:
         _begin(file, problem)
         _states(file, "theta", problem, solution.states, boundary=True, name="tracer")
         _velocity(file, "estimate/velocity", operator.velocity, "estimated velocity")
-        kappa = problem.domain.vertices.values(operator.diffusivity)
+        kappa = problem.samples.values(operator.diffusivity)
         file.field("estimate/diffusivity", kappa, "estimated diffusivity")
         _state(file, "estimate/initial", problem, problem.initial, "initial tracer")
         if unknowns.is_small:
@@ -242,7 +242,7 @@ def _write_estimate(
         if truth.initial is not None:
             _state(file, "truth/initial", problem, truth.initial, "true initial tracer")
         if truth.diffusivity is not None:
-            vertices = problem.domain.vertices.values(truth.diffusivity)
+            vertices = problem.samples.values(truth.diffusivity)
             file.field("truth/diffusivity", vertices, "true diffusivity")
         _observations(file, problem, estimate.evaluation.predicted)
         _history(file, estimate.history)

@@ -22,6 +22,7 @@ from advdiff.domain import Domain
 from advdiff.errors import InputError
 from advdiff.fields import interpolate
 from advdiff.linear import cholesky
+from advdiff.sampling import Samples
 
 DEGREE = 2
 ROUNDING = 1e-10
@@ -80,31 +81,13 @@ class Velocity:
 
         return bound
 
-    def at_vertices(self) -> list[PETSc.Vec]:
-        """The components of u at the vertices in original order (collective).
-
-        A discontinuous u (of a stream function) is averaged over the cells around the vertex,
-        weighted by their size.
-        """
-        domain = self.domain
-        space = domain.vertices.space
-        test = ufl.TestFunction(space)
-        weight = fem_petsc.assemble_vector(fem.form(test * domain.dx))
-        weight.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
-        u, components = self.expression, []
-        for axis in range(domain.dim):
-            if self.stream is None and self.given is not None:
-                part = fem.Function(space)
-                part.interpolate(fem.Expression(u[axis], compat.interpolation_points(space)))
-            else:
-                part = fem.Function(space)
-                vec = fem_petsc.assemble_vector(fem.form(u[axis] * test * domain.dx))
-                vec.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
-                part.x.petsc_vec.pointwiseDivide(vec, weight)
-                vec.destroy()
-            part.x.scatter_forward()
-            components.append(domain.vertices.values(part))
-        weight.destroy()
+    def sampled(self, samples: Samples) -> list[PETSc.Vec]:
+        """The components of u at sample points (collective)."""
+        u, part = self.expression, fem.Function(samples.space)
+        points, components = compat.interpolation_points(samples.space), []
+        for axis in range(self.domain.dim):
+            part.interpolate(fem.Expression(u[axis], points))
+            components.append(samples.values(part))
         return components
 
     def largest_speed(self) -> float:
@@ -125,16 +108,21 @@ class Velocity:
         return error / size if size > 0 else error
 
     def divergence(self) -> float:
-        """‖∇·u‖ in L² (collective)."""
-        return 0.0 if self.given is None else self.domain.norm(ufl.div(self.given))
+        """‖∇·u‖ in L² (collective); 0 where it is rounding error."""
+        if self.given is None:
+            return 0.0
+        value = self.domain.norm(ufl.div(self.given))
+        scale = self.domain.norm(ufl.grad(self.given)) + self._size()
+        return value if value > ROUNDING * scale else 0.0
 
     def relative_divergence(self) -> float:
         """‖∇·u‖ / ‖∇u‖ of the given part, in L² (collective); 0 where it is constant."""
-        if self.given is None:
-            return 0.0
-        size, length = self.domain.norm(ufl.grad(self.given)), self.domain.measure
-        least = ROUNDING * self.domain.norm(self.given) / length ** (1 / self.domain.dim)
-        return self.divergence() / size if size > least else 0.0
+        value = self.divergence()
+        return value / self.domain.norm(ufl.grad(self.given)) if value > 0.0 else 0.0
+
+    def _size(self) -> float:
+        """‖u‖ of the given part over the size of the domain."""
+        return self.domain.norm(self.given) / self.domain.measure ** (1 / self.domain.dim)
 
 
 def vector_space(domain: Domain, degree: int = DEGREE) -> fem.FunctionSpace:

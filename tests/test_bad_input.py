@@ -116,7 +116,7 @@ KEYS = [
     (INVERT | {"unknowns.velocity": {"modes": [5]}}, ["unknowns.velocity.modes = [5]", "have 2"]),
     (INVERT | {"unknowns.velocity": {"modes": [0, 5]}}, ["unknowns.velocity.modes[0] = 0"]),
     (INVERT | {"unknowns.velocity": True}, ["unknowns.velocity = True", "table"]),
-    (INVERT | {"unknowns.diffusivity": 1}, ["unknowns.diffusivity = 1", "true or false"]),
+    (INVERT | {"unknowns.diffusivity": 1}, ["unknowns.diffusivity = 1", "true, false"]),
     (INVERT | {"optimizer.type": "newton"}, ["optimizer.type = 'newton'", "'lmvm'"]),
     (INVERT | {"prior.diffusivity.std": -1.0}, ["prior.diffusivity.std = -1.0"]),
     (

@@ -196,7 +196,7 @@ SPARSE = [("cg", 3, "triangle", 4), ("cg", 2, "quadrilateral", 4), ("cip", 2, "t
 
 
 def combinations(kinds, engines):
-    """Every family with each engine; the automatic choice, which is one of them, and MFN with one."""
+    """Every family with each engine; the automatic choice (one of them) and MFN with one family."""
     for kind in kinds:
         for engine in (*engines, "auto", "krylov"):
             for family in FAMILIES if engine in engines else ("given",):

@@ -12,8 +12,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from dolfinx import fem, mesh
+from mpi4py import MPI
 
-from advdiff import paraview, problem, tasks
+from advdiff import paraview, problem, store, tasks
+from advdiff.domain import Domain
+from advdiff.sampling import CellSamples
 
 pytestmark = pytest.mark.serial
 
@@ -142,6 +146,46 @@ def test_odd_names(tmp_path):
     with h5py.File(paraview.name(result)) as file:
         assert np.any(file["VTKHDF/PointData/theta"])
     assert not list(tmp_path.glob(".*.partial"))
+
+
+@pytest.fixture(params=["quadrilateral", "hexahedron"])
+def tensor(request, tmp_path) -> Path:
+    """A result on two by one (by one) cells, each with points of its own."""
+    dim = {"quadrilateral": 2, "hexahedron": 3}[request.param]
+    make = mesh.create_rectangle if dim == 2 else mesh.create_box
+    upper, cells = [2.0, 1.0, 1.0][:dim], [2, 1, 1][:dim]
+    msh = make(MPI.COMM_SELF, [[0.0] * dim, upper], cells, mesh.CellType[request.param])
+    none = np.empty(0, np.int32)
+    samples = CellSamples(Domain(msh, mesh.meshtags(msh, dim - 1, none, none), {}), 2)
+    function = fem.Function(fem.functionspace(msh, ("DG", 0)))
+    function.interpolate(lambda x: np.floor(x[0]))
+    path = tmp_path / "tensor.h5"
+    with store.create(path, samples, {"task": "solve"}) as file:
+        file.scale("time", [0.0, 1.0])
+        file.axis("vertex", samples.count)
+        file.axis("dim", dim)
+        file.mesh()
+        file.fields("theta", [samples.values(function)] * 2, 2, "tracer")
+    paraview.write(path)
+    return path
+
+
+def test_vtk_goes_round_its_cells(tensor):
+    """Consecutive corners are neighbours; the values are those of the points."""
+    with h5py.File(paraview.name(tensor)) as file:
+        root, dim = file["VTKHDF"], 2 if file["VTKHDF/Types"][0] == 9 else 3
+        assert root["Types"][0] == {2: 9, 3: 12}[dim]
+        cells = root["Points"][:][root["Connectivity"][:].reshape(-1, 2**dim)]
+        assert len(cells) == 2 * 2**dim
+        around = np.roll(cells[:, :4], -1, axis=1) - cells[:, :4]
+        # half of (1, 1, 1): a cell's lattice is of degree 2
+        assert np.allclose(np.linalg.norm(around, axis=2), 0.5)
+        assert np.allclose(around[:, :2], -around[:, 2:])
+        if dim == 3:
+            assert np.allclose(np.linalg.norm(cells[:, 4:] - cells[:, :4], axis=2), 0.5)
+        theta = root["PointData/theta"][: len(root["Points"])]
+        corners = theta[root["Connectivity"][:]].reshape(-1, 2**dim)
+        assert np.array_equal(corners, np.floor(cells.mean(axis=1))[:, :1] + 0 * corners)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("vtk") is None, reason="needs VTK")

@@ -200,6 +200,76 @@ def test_section_is_exact(level):
     np.testing.assert_allclose(area.sum(), 2.0)
 
 
+def grid(counts: list[int], upper: list[float], *, joined: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Points and cells, x fastest, of a grid of intervals, quadrilaterals or hexahedra."""
+    dim = len(counts)
+    bits = np.indices((2,) * dim).reshape(dim, -1)[::-1].T
+    lowest = np.indices(counts[::-1]).reshape(dim, -1)[::-1].T
+    corners = (lowest[:, None] + bits).reshape(-1, dim)
+    cells = np.arange(len(corners)).reshape(-1, 2**dim)
+    if joined:
+        corners, index = np.unique(corners, axis=0, return_inverse=True)
+        cells = index.reshape(cells.shape)
+    return corners * np.array(upper) / counts, cells
+
+
+def area(triangulation: Triangulation) -> float:
+    """The sum of the sizes of the triangles."""
+    a, b, c = np.stack([triangulation.x, triangulation.y], axis=1)[
+        triangulation.triangles
+    ].transpose(1, 0, 2)
+    u, v = b - a, c - a
+    return float(0.5 * np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]).sum())
+
+
+@pytest.mark.parametrize("joined", [True, False])
+@pytest.mark.parametrize("layers", [0, 3, 4])
+def test_quadrilaterals_and_hexahedra(joined, layers):
+    """The whole rectangle is covered, once; the outline is its border, though points are doubled.
+
+    Four layers meet in the plane of the section, three do not.
+    """
+    counts, upper = [5, 3], [2.0, 1.0]
+    points, cells = grid(
+        counts + [layers] * (layers > 0), upper + [1.0] * (layers > 0), joined=joined
+    )
+    shape = shapes.shape(points, cells)
+    assert shape.dim == points.shape[1]
+    for triangulation in (shape.triangulation, shape._joined):
+        np.testing.assert_allclose(area(triangulation), 2.0)
+    edges = shape._outline
+    np.testing.assert_allclose(np.linalg.norm(edges[:, 1] - edges[:, 0], axis=1).sum(), 6.0)
+    x, y = edges.mean(axis=1).T
+    assert np.all(np.minimum(np.abs(x * (2 - x)), np.abs(y * (1 - y))) < 1e-12)
+    drawn = shape.triangulation
+    field = shape.at(points @ np.arange(1.0, 1.0 + points.shape[1]) + 2.0)
+    height = 1.5 if layers else 0.0
+    np.testing.assert_allclose(field, drawn.x + 2 * drawn.y + 2 + height)
+    if not joined:  # each cell keeps its own value
+        own = shape.at(np.repeat(np.arange(len(cells)), cells.shape[1]).astype(float))
+        corners = own[drawn.triangles]
+        assert np.array_equal(corners, corners[:, :1] + 0 * corners)
+        assert len(np.unique(own)) == 15
+
+
+def test_streamlines_cross_cells_with_points_of_their_own():
+    points, cells = grid([8, 8], [1.0, 1.0], joined=False)
+    axes = Figure().subplots()
+    shapes.Surface(points, cells).streamlines(axes, np.tile([1.0, 0.0], (len(points), 1)))
+    x = np.concatenate(axes.collections[0].get_segments())[:, 0]
+    assert x.min() < 0.1 and x.max() > 0.9
+
+
+def test_a_curve_shows_jumps():
+    """Cells in any order and either direction; two values where they meet."""
+    points = np.array([[2.0], [1.0], [0.0], [1.0], [2.0], [3.0]])
+    axes = Figure().subplots()
+    line = shapes.shape(points, np.array([[0, 1], [2, 3], [5, 4]]))
+    line.curve(axes, np.array([5.0, 5.0, 1.0, 2.0, 7.0, 8.0]))
+    x, y = axes.lines[0].get_data()
+    assert x.tolist() == [0, 1, 1, 2, 2, 3] and y.tolist() == [1, 2, 5, 5, 7, 8]
+
+
 def test_snapshots_at_equal_steps(tmp_path):
     """Six at most, the last among them, the initial state first where it is known."""
     with h5py.File(tmp_path / "f.h5", "w") as file:

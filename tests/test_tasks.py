@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from advdiff import Problem, config, tasks
+from advdiff import Problem, config, summary, tasks
 from advdiff.inverse.map import Iteration
+from advdiff.sampling import CellSamples
 from tests.test_inversion import SINE, inverse_problem
 
 WORLD = MPI.COMM_WORLD
@@ -102,6 +103,29 @@ def test_dimensions_are_named(tmp_path):
         left = np.isclose(x[:, 0], 0.0)
         assert np.allclose(file["theta"][-1][left], x[left, 1])
         assert np.all(file["rho/shear"][-1][left] == 0.0)
+
+
+def test_a_run_sampled_in_cells(tmp_path):
+    """The same run on vertices and in cells: the same values at the same places."""
+    found = []
+    for name in ("vertices", "cells"):
+        problem = experiment("solve", tmp_path, WORLD)
+        if name == "cells":
+            problem.samples = CellSamples(problem.domain, 1)
+        tasks.run(problem, quiet)
+        WORLD.barrier()
+        found.append(contents(problem.experiment.output_path))
+        cells = next(
+            line for line in summary.lines(problem.experiment.output_path) if "mesh" in line
+        )
+        WORLD.barrier()
+    assert cells.split(maxsplit=1)[1] == "70 triangle cells, sampled at 3 points each"
+    vertices, cells = found
+    assert cells["theta"].shape[1] == 3 * len(cells["mesh/topology"]) == 3 * 70
+    corners = vertices["mesh/topology"].ravel()
+    for name in ("mesh/geometry", "initial"):
+        assert np.allclose(cells[name], vertices[name][corners], atol=1e-14), name
+    assert np.allclose(cells["theta"], vertices["theta"][:, corners], atol=1e-8)
 
 
 @pytest.mark.serial

@@ -1,6 +1,6 @@
 """Tables of errors and orders, one a discretisation.
 
-scripts/run python -m tests.exact                                everything in one and two dimensions
+scripts/run python -m tests.exact                                all in one and two dimensions
 scripts/run python -m tests.exact --on cg:2,dg:1,cg:1:tensor     these discretisations
 scripts/run python -m tests.exact --cases "torus shear,Robin"    these cases
 scripts/run mpirun -n 2 python -m tests.exact --levels 4         on four meshes each

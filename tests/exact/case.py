@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
-import ufl
 from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
@@ -141,10 +140,8 @@ class Case:
 def derivative(family: Callable[[complex], Exact], at: float) -> Exact:
     """∂/∂p of a family of analytic functions, to rounding: a complex step (Squire & Trapp 1998)."""
 
-    def value(x: np.ndarray, t: float) -> np.ndarray:
-        return np.imag(family(at + 1j * STEP)(x, t)) / STEP
-
-    return value
+    moved = family(at + 1j * STEP)
+    return lambda x, t: np.imag(moved(x, t)) / STEP
 
 
 def sides(dim: int, periodic: str = "") -> list[str]:
@@ -157,10 +154,11 @@ def l2_error(problem: Problem, state: PETSc.Vec, exact: Callable, *, boundary: b
     function = problem.operator.extend(state, boundary=boundary)
     degree = function.function_space.element.basix_element.degree + 3
     domain = problem.domain
+    quadrature = {"quadrature_degree": 2 * degree}
     truth = interpolate(exact, fem.functionspace(domain.mesh, ("DG", degree)), "exact")
 
     def norm(expression) -> float:
-        square = fem.form(expression**2 * domain.dx(degree=2 * degree))
+        square = fem.form(expression**2 * domain.dx(metadata=quadrature))
         return np.sqrt(problem.comm.allreduce(fem.assemble_scalar(square), MPI.SUM))
 
     return norm(function - truth) / norm(truth)

@@ -213,13 +213,14 @@ def strip(
         unit = {"velocity": [float(a == along) for a in range(dim)]}
     periodic = [name for name, axis in zip("xyz", axes, strict=False) if axis.is_periodic]
     at = kappa if along == "kappa" else velocity[along]
+    theta = family(at)
     return Case(
         {
             "domain": {"shape": SHAPES[dim]} | ({"periodic": periodic} if periodic else {}),
             "physics": physics,
             "time": {"final": final, "outputs": 1},
         },
-        lambda x, t: np.real(family(at)(x, t)),
+        theta,
         unit,
         derivative(family, at),
         coarse=coarse,

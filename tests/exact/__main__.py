@@ -43,12 +43,12 @@ def line(on: Discretization, name: str, row: Row) -> str:
     return f"{start}{row.theta:11.2e}{row.theta_order:7.2f}{row.rho:11.2e}{row.rho_order:7.2f}"
 
 
-def table(on: Discretization, names: list[str], levels: int) -> None:
+def table(on: Discretization, names: list[str], levels: int, method: str) -> None:
     """Every case on one discretisation."""
     show(f"\n{on}\n{HEAD}")
     for name in names:
         try:
-            for row in orders(CASES[name](), on, levels):
+            for row in orders(CASES[name](), on, levels, sensitivity={"method": method}):
                 show(line(on, name, row))
         except (InputError, ConvergenceError) as error:
             show(f"{on.method:9}{on.degree:6}  {'':14}{name:22}  {error}")
@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--on", default=DEFAULT, help="discretisations, by commas")
     parser.add_argument("--cases", default=plane, help=f"of {', '.join(CASES)}")
     parser.add_argument("--levels", type=int, default=3, help="meshes a case (3)")
+    parser.add_argument("--method", default="recurrence", help="of the sensitivity")
     parser.add_argument("--no-spectral", action="store_true", help="leave its table out")
     options = parser.parse_args()
     names = options.cases.split(",")
@@ -82,7 +83,7 @@ def main() -> None:
     except argparse.ArgumentTypeError as error:
         parser.error(str(error))
     for on in chosen:
-        table(on, names, options.levels)
+        table(on, names, options.levels, options.method)
     if not options.no_spectral:
         spectral("torus shear")
 

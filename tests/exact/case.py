@@ -105,11 +105,7 @@ class Case:
             "domain": self.tables["domain"] | mesh,
             "discretization": {"method": on.method, "degree": on.degree},
             "solver": {"tolerance": 1e-9},
-            "sensitivity": {
-                "method": "augmented",  # depends on no bound of ours
-                "tolerance": 1e-7,
-                "directions": {"d": self.direction},
-            },
+            "sensitivity": {"tolerance": 1e-7, "directions": {"d": self.direction}},
         }
         for name, table in changes.items():
             data[name] = data.get(name, {}) | table

@@ -100,7 +100,7 @@ def test_order(name, on):
     assert last.rho_order > case.order(on.degree) - 0.3
 
 
-# On four elements of degree 8 the interpolant of cos 2πx at Gauß-Lobatto nodes is off by 1.1e-9, and
+# On four elements of degree 8 the interpolant of cos 2πx at their nodes is off by 1.1e-9, and
 # the best polynomial by 0.7e-9; the Robin case varies less.
 SPECTRAL = {"torus shear": 2.5e-9, "Robin": 1e-10}
 

@@ -175,6 +175,8 @@ def gmsh_file(comm: MPI.Comm, path: Path, mesh_size: float | None, key: str) -> 
 
         gmsh.initialize(interruptible=False)
         gmsh.option.setNumber("General.Terminal", 0)
+        if mesh_size is not None:  # for a .geo that reads it: DefineConstant[ mesh_size = … ]
+            gmsh.onelab.setNumber("mesh_size", [mesh_size])
         try:
             gmsh.open(str(path))
             if path.suffix == ".geo":

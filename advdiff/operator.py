@@ -39,7 +39,7 @@ class Operator:
     Args:
         discretization: space, forms and mass.
         velocity: u.
-        diffusivity: κ, a P1 function, positive.
+        diffusivity: κ, a Lagrange function, positive.
         source: f, or None.
         conditions: on the boundary; none: natural everywhere.
 
@@ -213,7 +213,7 @@ class Operator:
             forms = [] if self._load_form is None else [self._load_form]
             self.load = self._assemble_load(self._full, forms)
             bound = self.discretization.flow_factor * self._peclet_bound()
-        self.generator = Generator(self._stiffness, self.mass, bound)
+        self.generator = Generator(self._stiffness, self.mass, bound, self.domain.dim)
         return self.generator
 
     def _assemble_load(self, matrix: PETSc.Mat, forms: Sequence[fem.Form]) -> PETSc.Vec | None:

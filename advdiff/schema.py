@@ -116,7 +116,7 @@ class DiscretizationTable(Table):
 
     method: Literal["cg", "spectral", "cip", "dg"] = Field("cg", description="family of elements")
     degree: Annotated[int, Field(ge=0, le=8)] = Field(1, description="of the polynomials")
-    stabilization: Positive | None = Field(None, description="γ of cip (0.02)")
+    stabilization: Positive | None = Field(None, description="γ of cip (0.1)")
 
     @model_validator(mode="after")
     def _complete(self):

@@ -42,7 +42,7 @@ def _check(problem: Problem) -> list[str]:
     lines = [
         f"task        {experiment.task}",
         f"mesh        {domain.num_vertices} vertices, dimension {domain.dim}, "
-        f"boundary parts {', '.join(domain.tags)}",
+        f"boundary parts {', '.join(domain.tags) or 'none'}",
         f"unknowns    {operator.generator.size} in the state, {operator.discretization.method} "
         f"of degree {operator.degree}",
         f"times       {len(experiment.time.times)} up to {experiment.time.final:g}",

@@ -96,7 +96,9 @@ class Transport:
 
     def diffusivity(self, value, key: str) -> fem.Function:
         """A diffusivity, positive (collective)."""
-        space = fem.functionspace(self.domain.mesh, ("Lagrange", 1))
+        plain = isinstance(value, float) or self.experiment.unknowns.diffusivity == "field"
+        degree = 1 if plain else max(1, self.experiment.discretization.degree)
+        space = fem.functionspace(self.domain.mesh, ("Lagrange", degree))
         kappa = interpolate(self._scalar(value, key), space, key)
         smallest = kappa.x.petsc_vec.min()[1]
         if not smallest > 0:

@@ -108,14 +108,20 @@ class Discretization:
         """Bilinear form and load of a value imposed weakly; none where it is imposed strongly."""
         return ufl.Form([]), ufl.Form([])
 
+    def height(self):
+        """How far a cell reaches from a facet: the altitude of a simplex, the side of a box.
+
+        A UFL expression, one on each side of the facet.
+        """
+        msh = self.domain.mesh
+        volume = abs(ufl.JacobianDeterminant(msh))
+        if self.domain.dim == 1:
+            return volume
+        return volume / abs(ufl.geometry.FacetJacobianDeterminant(msh))
+
     def thickness(self):
         """|T|/|F|, the size of a cell across a facet (a UFL expression, one on each side)."""
-        msh, dim = self.domain.mesh, self.domain.dim
-        volume = abs(ufl.JacobianDeterminant(msh))
-        share = float(dim) if self.domain.is_simplicial else 1.0
-        if dim == 1:
-            return volume
-        return volume / (share * abs(ufl.geometry.FacetJacobianDeterminant(msh)))
+        return self.height() / (self.domain.dim if self.domain.is_simplicial else 1)
 
     def _row_sums(self) -> PETSc.Vec:
         """∫φ_a, the lumped mass."""

@@ -8,7 +8,7 @@ import ufl
 from advdiff.discretization.base import Discretization, Sides, upwind
 from advdiff.domain import Domain
 
-STABILIZATION = 0.02
+STABILIZATION = 0.1
 
 
 class Lagrange(Discretization):
@@ -58,7 +58,7 @@ class InteriorPenalty(Lagrange):
 
     def facets(self, theta: Sides, phi: Sides, u, kappa, dS):
         normal = ufl.FacetNormal(self.domain.mesh)("+")
-        height = ufl.avg(self.thickness())
+        height = ufl.avg(self.height())
         weight = self.stabilization * self.degree**-3.5 * height**2
         strength = upwind(ufl.dot(ufl.avg(u), normal), ufl.avg(kappa), height)
         jumps = ufl.dot(theta.slope_jump, normal) * ufl.dot(phi.slope_jump, normal)

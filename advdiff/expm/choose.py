@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from petsc4py import PETSc
@@ -82,17 +83,19 @@ def choose(
     Args:
         times: 0 < t_1 < … < t_K.
         gradient: choose for value and gradient together, not for values alone.
-        dimension: of the mesh, 2 or 3; None: by the number of entries a row of K.
+        dimension: of the mesh; None: the generator's or, where that is unknown, by the number of
+            entries a row of K.
     """
     times = tuple(float(time) for time in times)
     size = generator.size
     entries = float(generator.stiffness.getInfo(PETSc.Mat.InfoType.GLOBAL_SUM)["nz_used"])
+    dimension = dimension or generator.dimension
     if dimension is None:
         dimension = 2 if entries < _ROW * size else 3
     dimension = max(dimension, 2)
     solves = _solves(generator, times, tolerance, gradient, dimension)
-    predicted = {"solves": solves} if math.isfinite(solves) else {}
-    predicted["shift_invert_cost"] = _solve_cost(solves, size, entries, dimension, gradient)
+    cost = _solve_cost(solves, size, entries, dimension, gradient)
+    predicted = {"solves": solves, "shift_invert_cost": cost}
     if not generator.mass.is_diagonal:
         reason = f"the mass is not diagonal, about {solves:.0f} solves are predicted"
         return Choice("shift-invert", reason, predicted)
@@ -103,10 +106,9 @@ def choose(
     except ConvergenceError as error:
         return Choice("shift-invert", f"no Faber recurrence: {error}", predicted)
     predicted |= {"products": products, "faber_cost": cost}
-    count = f"{solves:.0f} solves" if math.isfinite(solves) else "no filter within its limits"
     reason = (
         f"{products} products of {entries:.3g} entries should cost {cost * 1e-9:.2g} units, "
-        f"a factorisation and {count} {predicted['shift_invert_cost'] * 1e-9:.2g}"
+        f"a factorisation and {solves:.0f} solves {predicted['shift_invert_cost'] * 1e-9:.2g}"
     )
     if cost <= predicted["shift_invert_cost"]:
         return Choice("faber", reason, predicted, ellipse)
@@ -186,13 +188,11 @@ def _solves(
     gradient: bool,
     dimension: int,
 ) -> float:
-    """Predicted m; infinite where no filter is short enough."""
+    """Predicted m."""
     flow, final, digits = generator.flow_bound, times[-1], -math.log10(tolerance)
     if gradient and math.isfinite(flow):
-        try:
+        with suppress(ConvergenceError):  # too long: it will be learned
             return float(design_filter(flow, times, tolerance).dimension)
-        except ConvergenceError:
-            return math.inf
     if math.isinf(flow):
         flow = _UNKNOWN_STRENGTH / final
     # with P = |u|²/κ: how many widths of the domain the flow covers

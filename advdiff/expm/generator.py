@@ -89,12 +89,14 @@ class Generator:
         stiffness: K, a distributed AIJ matrix, n × n.
         mass: M.
         flow_bound: P = max |u|²/κ, the parabola |Im z|² ≤ P |Re z| that contains the numerical
-            range (THEORY: |∫(u·∇x)x̄| ≤ max(|u|/√κ) ‖√κ∇x‖ ‖x‖); infinite where unknown.
+            range (|∫(u·∇x)x̄| ≤ max(|u|/√κ) ‖√κ∇x‖ ‖x‖); infinite where unknown.
+        dimension: of the mesh, where there is one.
     """
 
     stiffness: PETSc.Mat
     mass: Mass
     flow_bound: float = float("inf")
+    dimension: int | None = None
 
     @property
     def comm(self) -> MPI.Comm:

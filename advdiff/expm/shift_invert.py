@@ -9,8 +9,8 @@ and where thousands of products would be needed.
   ``transpose``) comes from a rational filter, a recurrence of fixed numbers: linear in θ0 and F,
   exactly differentiable, and as accurate in its derivative as asked
   (:mod:`advdiff.expm.rational_filter` says why the Krylov process is not differentiated).  It is
-  designed from the generator's flow bound or, where that is unknown, learned from noise; the
-  report says which.
+  designed from the generator's flow bound or, where that is unknown or very large, learned from
+  noise; the report says which.
 
 Both approximate the same states within the tolerance.
 """
@@ -18,6 +18,7 @@ Both approximate the same states within the tolerance.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,6 +34,9 @@ from advdiff.expm.rational_filter import CROUZEIX, RationalFilter, design_filter
 from advdiff.expm.resolvent import Resolvent
 
 PREFIX = "advdiff_shift_invert_"
+
+LONGEST_DESIGN = 250
+"""Vectors of a filter by design; beyond, one that is learned is shorter."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class ShiftInvertOptions:
     tolerance: float = 1e-8
     pole: float | None = None
     dimension: int | None = None
-    max_dimension: int = 250
+    max_dimension: int = 400
     learn: bool = False
 
     def __post_init__(self):
@@ -229,17 +233,19 @@ class ShiftInvert:
         return flow, report
 
     def _filter(self, times: tuple[float, ...]) -> RationalFilter:
-        """By design where the flow bound is known, otherwise learned, once for these times."""
+        """By design where the flow bound is known and small enough, otherwise learned, once for
+        these times."""
         options = self.options
         if np.isfinite(self.generator.flow_bound) and not options.learn:
-            return design_filter(
-                self.generator.flow_bound,
-                times,
-                options.tolerance,
-                pole=options.pole,
-                dimension=options.dimension,
-                max_dimension=options.max_dimension,
-            )
+            with suppress(ConvergenceError):
+                return design_filter(
+                    self.generator.flow_bound,
+                    times,
+                    options.tolerance,
+                    pole=options.pole,
+                    dimension=options.dimension,
+                    max_dimension=min(options.max_dimension, LONGEST_DESIGN),
+                )
         if times not in self._learned:
             self._learned[times] = learn_filter(
                 self._resolvent(options.pole or self._krylov_pole(times[-1])),

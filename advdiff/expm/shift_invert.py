@@ -18,7 +18,6 @@ Both approximate the same states within the tolerance.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -237,15 +236,19 @@ class ShiftInvert:
         these times."""
         options = self.options
         if np.isfinite(self.generator.flow_bound) and not options.learn:
-            with suppress(ConvergenceError):
+            longest = min(options.max_dimension, LONGEST_DESIGN)
+            try:
                 return design_filter(
                     self.generator.flow_bound,
                     times,
                     options.tolerance,
                     pole=options.pole,
                     dimension=options.dimension,
-                    max_dimension=min(options.max_dimension, LONGEST_DESIGN),
+                    max_dimension=longest,
                 )
+            except ConvergenceError:
+                if options.max_dimension <= longest:
+                    raise
         if times not in self._learned:
             self._learned[times] = learn_filter(
                 self._resolvent(options.pole or self._krylov_pole(times[-1])),

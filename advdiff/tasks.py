@@ -274,7 +274,7 @@ def recovery(problem: Problem, truth: Truth) -> dict[str, float]:
     operator, errors = problem.operator, {}
     if truth.velocity is not None:
         errors["velocity_relative_error"] = operator.velocity.relative_error(truth.velocity)
-    if truth.diffusivity is not None:
+    if truth.diffusivity is not None and problem.experiment.unknowns.diffusivity:
         norm = problem.domain.norm
         error = norm(operator.diffusivity - truth.diffusivity)
         errors["diffusivity_relative_error"] = error / norm(truth.diffusivity)

@@ -1,7 +1,8 @@
-"""Make the noisy measurements of ``velocity_inversion`` and ``harbour``.
+"""Make the noisy measurements of the inversions.
 
-The tracer is computed on a mesh twice as fine as the inversion's, with elements of degree 2, and
-read by sensors on a grid at 10 times; 1 % of the largest reading is added as Gaussian noise.
+The tracer is computed on a mesh finer than the inversion's, with elements of degree 2, and read by
+sensors at the output times; Gaussian noise is added, 1 % of the largest reading where nothing else
+is said.
 
     scripts/run python experiments/make_observations.py
 """
@@ -33,7 +34,14 @@ def inside(problem: advdiff.Problem, points: np.ndarray) -> np.ndarray:
     return points[here]
 
 
-def make(experiment: str, finer: dict, points: np.ndarray, target: str, seed: int) -> None:
+def make(
+    experiment: str,
+    finer: dict,
+    points: np.ndarray,
+    target: str,
+    seed: int,
+    std: float | None = None,
+) -> None:
     """Solve the experiment's truth on a finer mesh, read it, add noise and write a CSV."""
     table = config.load(HERE / experiment)
     truth = table.truth
@@ -41,7 +49,8 @@ def make(experiment: str, finer: dict, points: np.ndarray, target: str, seed: in
     data |= {"task": "solve"}
     for key in ("observations", "unknowns", "truth"):
         data.pop(key, None)
-    data["domain"] |= finer | {"degree": 2}
+    data["domain"] |= finer
+    data["discretization"] = {"method": "cg", "degree": 2}
     data["physics"] |= {
         "velocity": truth.model_dump(exclude_none=True)["velocity"],
         "diffusivity": truth.diffusivity,
@@ -52,7 +61,7 @@ def make(experiment: str, finer: dict, points: np.ndarray, target: str, seed: in
     points = inside(problem, points)
     sensors = Sensors(problem.operator, points)
     values = np.array([sensors.sample(s) for s in problem.semigroup().trajectory(times)])
-    std = NOISE * np.abs(values).max()
+    std = NOISE * np.abs(values).max() if std is None else std
     values += std * np.random.default_rng(seed).standard_normal(values.shape)
     if problem.comm.rank:
         return
@@ -71,3 +80,7 @@ if __name__ == "__main__":
 
     rows = np.array([(x, y) for x in np.arange(0.1, 2, 0.15) for y in np.arange(0.1, 1, 0.15)])
     make("harbour.toml", {"mesh_size": 0.015}, rows, "harbour.csv", seed=2)
+
+    lattice = np.array([(x, y) for x in np.arange(16) / 16 for y in np.arange(16) / 16])
+    fine = {"cells": [128, 128], "cell": "triangle"}
+    make("torus.toml", fine, lattice, "torus.csv", seed=3, std=0.125)

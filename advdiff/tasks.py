@@ -193,7 +193,7 @@ def _sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
 
 
 def _certificate(file: Store, problem: Problem, name: str, found: Sensitivity) -> None:
-    """``/surrogate/<name>``: norm and bound at each time and, to compare, ρ itself and the error."""
+    """``/surrogate/<name>``: norms and bounds and, to compare, ρ itself and the error."""
     norm, path = problem.operator.mass.norm, f"surrogate/{name}"
     for part, values, title in (
         ("norm", map(norm, found.tangents), "norm of the surrogate (L2)"),

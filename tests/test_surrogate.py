@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
+from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import surrogate
-from advdiff.errors import ConvergenceError, InputError
-from advdiff.expm.kernel import Kernel
+from advdiff import Problem, plots, surrogate, tasks
+from advdiff.errors import ConvergenceError, InputError, on_root
 from advdiff.sensitivity import sensitivity
 from tests import dense, flows
 
@@ -137,6 +138,7 @@ def test_energy_bound_does_not_grow_under_refinement():
         ("cg1", "kappa", True),
         ("spectral", "kappa", True),
         ("cg1 quadrilateral", "stream", False),
+        ("cg1 quadrilateral", "kappa", False),
         ("cip", "stream", False),
         ("dg1", "stream", False),
         ("dg1", "kappa", False),
@@ -266,3 +268,65 @@ def test_open_problems_are_refused(physics):
         assert text.startswith("sensitivity.method: ")
         assert "\n" not in text
         assert "recurrence" in text
+
+
+def experiment(folder, comm, method):
+    name = f"serial{MPI.COMM_WORLD.rank}.h5" if comm.size < MPI.COMM_WORLD.size else "world.h5"
+    problem = make(
+        "torus",
+        "cg1",
+        sensitivity={"method": method, "compare": True},
+        output={"file": str(folder / name)},
+    )
+    return Problem(problem.experiment, comm)
+
+
+@pytest.mark.parametrize("method", surrogate.METHODS)
+def test_the_file_holds_the_certificate_whatever_the_ranks(tmp_path, method):
+    found = []
+    for comm in (MPI.COMM_WORLD, MPI.COMM_SELF):
+        problem = experiment(tmp_path, comm, method)
+        assert tasks.run(problem, lambda line: None)
+        with h5py.File(problem.experiment.output_path, "r") as file:
+            assert set(file["surrogate"]) == {"stream", "kappa", "squeeze"}
+            parts = {}
+            for name, group in file["surrogate"].items():
+                assert group.attrs["method"] == method
+                assert [d.label for d in group["bound"].dims] == ["time"]
+                assert np.all(group["error"][:] <= group["bound"][:] + 1e-7)
+                gap = group["exact"][:] - file[f"rho/{name}"][:]
+                assert np.abs(gap).max() > 0
+                parts[name] = {k: group[k][:] for k in ("norm", "bound", "error", "exact_norm")}
+            found.append(parts)
+        if comm is MPI.COMM_WORLD:
+            path, folder = problem.experiment.output_path, tmp_path / "pictures"
+            drawn = on_root(comm, lambda path=path, out=folder: plots.draw(path, out))
+            assert folder / "surrogate_squeeze.png" in drawn
+    world, alone = found
+    for name, parts in world.items():
+        for part, values in parts.items():
+            scale = alone[name][part].max()
+            assert np.allclose(values, alone[name][part], rtol=1e-5, atol=1e-6 * scale), part
+
+
+def test_a_picture_without_a_surface(tmp_path):
+    """In one dimension norms alone: a constant flow on a circle."""
+    problem = flows.problem(
+        8,
+        task="sensitivity",
+        domain={"shape": "interval", "cells": [8], "periodic": ["x"]},
+        physics={"velocity": [1.0], "initial": "cos(2*pi*x)"},
+        sensitivity={
+            "method": "first-order",
+            "compare": True,
+            "directions": {"faster": {"velocity": [1.0]}},
+        },
+        output={"file": str(tmp_path / "line.h5")},
+    )
+    assert tasks.run(problem, lambda line: None)
+    with h5py.File(tmp_path / "line.h5", "r") as file:
+        group = file["surrogate/faster"]
+        # J commutes with A: first-order is exact
+        assert np.all(group["error"][:] < 1e-6 * group["exact_norm"][:].max())
+    drawn = on_root(problem.comm, lambda: plots.draw(tmp_path / "line.h5", tmp_path / "pictures"))
+    assert tmp_path / "pictures" / "surrogate_faster.png" in drawn

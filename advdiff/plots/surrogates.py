@@ -74,6 +74,8 @@ def norms(axes: Axes, group: h5py.Group, times: np.ndarray) -> None:
             color=canvas.MUTED,
         )
     axes.set(xscale="log", yscale="log", xlabel="t", ylabel="norm in L²")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, 10 * high)  # room for the words
     axes.grid(color=canvas.LAND, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -100,7 +100,9 @@ def kernel(operator: Operator) -> Kernel:
     rows, columns = found.leaks(operator.generator.stiffness)
     loaded = operator.load is not None and operator.load.norm() > 0.0
     if not found.holds(operator.generator.stiffness) or loaded:
-        what = "it has a source or boundary data" if loaded else f"{max(rows, columns):.1g} leaks"
+        what = "this one has a source or boundary data"
+        if not loaded:
+            what = f"of this one's constants {max(rows, columns):.1g} gets lost (div u, boundary)"
         raise InputError(
             f"sensitivity.method: a surrogate needs a closed problem, and {what}; write the "
             "velocity as a stream function that is constant on walls, drop dirichlet, inflow, "

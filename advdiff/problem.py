@@ -120,9 +120,13 @@ class Problem(Transport):
         return Direction({kind: getattr(flow, kind)})
 
     def sensitivity(
-        self, direction: str | Direction, times: Sequence[float] | None = None
+        self,
+        direction: str | Direction,
+        times: Sequence[float] | None = None,
+        *,
+        method: str | None = None,
     ) -> Sensitivity:
-        """ρ along a direction at the output times (collective)."""
+        """ρ along a direction at the output times (collective), by ``sensitivity.method``."""
         table = self.experiment.sensitivity
         if isinstance(direction, str):
             direction = self.direction(direction)
@@ -131,7 +135,7 @@ class Problem(Transport):
             direction,
             self.initial,
             self.experiment.time.times if times is None else times,
-            method=table.method,
+            method=table.method if method is None else method,
             tolerance=table.tolerance,
             options=self.solver_options,
         )

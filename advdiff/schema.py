@@ -232,10 +232,12 @@ class Direction(Table):
 class SensitivityTable(Table):
     """ρ = derivative of θ(t) in named directions."""
 
-    method: Literal["recurrence", "quadrature", "augmented"] = Field(
-        "recurrence", description="push-forward of the engine, or an independent check of it"
+    method: Literal["recurrence", "quadrature", "augmented", "first-order", "asymptotic"] = Field(
+        "recurrence",
+        description="push-forward of the engine, an independent check of it, or a surrogate",
     )
     tolerance: Annotated[float, Field(gt=1e-14, lt=1)] = Field(1e-6, description="relative")
+    compare: bool = Field(False, description="surrogates: ρ itself too, and the error")
     directions: dict[ResultName, Direction] = Field({}, description="name → direction")
 
 

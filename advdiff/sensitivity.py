@@ -8,17 +8,21 @@ With ρ' = Aρ + Jθ, where J = dA/du[v] is minus the discrete v·∇:
 it use SLEPc's actions of the exponential: ``quadrature`` evaluates the integral by marched
 Gauss-Legendre rules, the order raised until two agree to the tolerance; ``augmented`` takes one
 action of the block matrix [[A, J], [0, A]].
+
+``first-order`` and ``asymptotic`` are not ρ but surrogates of it, with a bound on their error
+(``surrogate``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from dolfinx import fem
 from petsc4py import PETSc
 
+from advdiff import surrogate
 from advdiff.expm import augmented, quadrature
 from advdiff.expm.engine import Solution, finite
 from advdiff.expm.mfn import MFNEngine
@@ -41,12 +45,14 @@ class Sensitivity:
     Attributes:
         solution: θ and the engine's report.
         tangents: ρ(t_k), one vector a time.
-        error_estimate: relative, of the tangents.
+        error_estimate: relative to the largest ‖ρ(t_k)‖; for a surrogate from its bounds.
+        bounds: of a surrogate: on ‖tangents[k] − ρ(t_k)‖ in L², with the argument they come from.
     """
 
     solution: Solution
     tangents: list[PETSc.Vec]
     error_estimate: float
+    bounds: list[surrogate.Bound] = field(default_factory=list)
 
 
 def sensitivity(
@@ -55,7 +61,9 @@ def sensitivity(
     initial: PETSc.Vec,
     times: Sequence[float],
     *,
-    method: Literal["recurrence", "quadrature", "augmented"] = "recurrence",
+    method: Literal[
+        "recurrence", "quadrature", "augmented", "first-order", "asymptotic"
+    ] = "recurrence",
     tolerance: float = 1e-6,
     options: SolverOptions | None = None,
 ) -> Sensitivity:
@@ -67,11 +75,21 @@ def sensitivity(
             ``tolerance`` where it is larger.
 
     Raises:
+        InputError: for a surrogate of a problem that is not closed.
         ConvergenceError: where the quadrature or an action does not reach its tolerance.
     """
     options = SolverOptions() if options is None else options
     tight = min(options.tolerance, 0.1 * tolerance)
     options = replace(options, tolerance=tight)
+    if method in surrogate.METHODS:
+        engine = make_engine(operator.generator, options)
+        start = (direction.initial, initial, times, tight)
+        solution, tangents, bounds = surrogate.push(
+            operator, engine, method, direction.controls, *start
+        )
+        size, worst = max(map(operator.mass.norm, tangents)), max(b.value for b in bounds)
+        relative = worst / size if size > 0.0 else float("inf") if worst > 0.0 else 0.0
+        return Sensitivity(solution, tangents, relative, bounds)
     stiffness, d_load = operator.push(direction.controls)
     given = (initial, times, stiffness, direction.initial, operator.load, d_load)
     if method == "recurrence" and not options.is_mfn:

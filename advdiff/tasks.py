@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from petsc4py import PETSc
 
-from advdiff import paraview, result, store
+from advdiff import paraview, result, store, surrogate
 from advdiff.checkpoint import Checkpoint
 from advdiff.errors import InputError, on_root
 from advdiff.inverse.map import Estimate, Iteration, make_tao
 from advdiff.petsc_errors import finite_numbers, good_options
 from advdiff.problem import Problem, Truth
+from advdiff.sensitivity import Sensitivity
 from advdiff.store import Store
 from advdiff.velocity import ROUNDING, Velocity
 
@@ -55,6 +56,8 @@ def _check(problem: Problem) -> list[str]:
         for name in experiment.sensitivity.directions:
             problem.direction(name)
         lines.append(f"directions  {', '.join(experiment.sensitivity.directions)}")
+        if experiment.sensitivity.method in surrogate.METHODS:
+            surrogate.kernel(operator).destroy()
     if experiment.task == "invert":
         readings = problem.readings
         _ = problem.model, problem.prior
@@ -181,8 +184,33 @@ def _sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
             tangents = results[name].tangents
             _states(file, f"rho/{name}", problem, tangents, boundary=False, name=title)
             file.attributes({"error_estimate": results[name].error_estimate}, f"rho/{name}")
+            if results[name].bounds:
+                _certificate(file, problem, name, results[name])
         _solver(file, solution.report)
     return True
+
+
+def _certificate(file: Store, problem: Problem, name: str, found: Sensitivity) -> None:
+    """``/surrogate/<name>``: norms and bounds and, to compare, ρ itself and the error."""
+    norm, path = problem.operator.mass.norm, f"surrogate/{name}"
+    for part, values, title in (
+        ("norm", map(norm, found.tangents), "norm of the surrogate (L2)"),
+        ("bound", (bound.value for bound in found.bounds), "bound on its error (L2)"),
+        ("reason", (bound.reason for bound in found.bounds), "what the bound comes from"),
+    ):
+        file.array(f"{path}/{part}", list(values), ("time",), long_name=title)
+    file.attributes({"method": problem.experiment.sensitivity.method}, path)
+    if not problem.experiment.sensitivity.compare:
+        return
+    exact = problem.sensitivity(name, method="recurrence").tangents
+    title = f"derivative of the tracer along {name}, itself"
+    _states(file, f"{path}/exact", problem, exact, boundary=False, name=title)
+    sizes = [norm(state) for state in exact]
+    file.array(f"{path}/exact_norm", sizes, ("time",), long_name="norm of the derivative (L2)")
+    for state, tangent in zip(exact, found.tangents, strict=True):
+        state.axpy(-1.0, tangent)
+    errors = [norm(state) for state in exact]
+    file.array(f"{path}/error", errors, ("time",), long_name="error of the surrogate (L2)")
 
 
 # -- inversion ------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Pictures of a result file: every one that its content allows, as PNG.
 
 ``draw`` decides which; ``pictures`` composes those of fields from ``panels`` (charts) and
-``shapes`` (fields in one, two or three dimensions), ``studies`` makes those of ``matexp``;
+``shapes`` (fields in one, two or three dimensions), ``surrogates`` and ``studies`` make those of
+surrogates of ρ and of ``matexp``;
 ``canvas`` holds what they share: sizes, colours, saving.
 All of it reads the HDF5 file alone, and uses matplotlib's objects without pyplot's global state.
 """
@@ -18,7 +19,7 @@ import h5py
 from matplotlib.figure import Figure
 
 from advdiff.errors import InputError
-from advdiff.plots import canvas, pictures, studies
+from advdiff.plots import canvas, pictures, studies, surrogates
 from advdiff.result import open_result
 
 Picture: TypeAlias = Callable[[], Figure]
@@ -74,6 +75,9 @@ def contents(file: h5py.File) -> dict[str, Picture]:
         found["tracer"] = partial(pictures.tracer, source)
     for name in file.get("rho", {}):
         found[f"rho_{name}"] = partial(pictures.rho, source, name)
+    for name, group in file.get("surrogate", {}).items():
+        if "exact" in group:
+            found[f"surrogate_{name}"] = partial(surrogates.surrogate, source, name)
     if "velocity" in file:
         found["velocity"] = partial(pictures.velocity, source)
     if "estimate/velocity" in file:

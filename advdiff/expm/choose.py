@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from petsc4py import PETSc
@@ -94,8 +93,8 @@ def choose(
         dimension = 2 if entries < _ROW * size else 3
     dimension = max(dimension, 2)
     solves = _solves(generator, times, tolerance, gradient, dimension)
-    cost = _solve_cost(solves, size, entries, dimension, gradient)
-    predicted = {"solves": solves, "shift_invert_cost": cost}
+    predicted = {"solves": solves} if math.isfinite(solves) else {}
+    predicted["shift_invert_cost"] = _solve_cost(solves, size, entries, dimension, gradient)
     if not generator.mass.is_diagonal:
         reason = f"the mass is not diagonal, about {solves:.0f} solves are predicted"
         return Choice("shift-invert", reason, predicted)
@@ -106,9 +105,10 @@ def choose(
     except ConvergenceError as error:
         return Choice("shift-invert", f"no Faber recurrence: {error}", predicted)
     predicted |= {"products": products, "faber_cost": cost}
+    count = f"{solves:.0f} solves" if math.isfinite(solves) else "no filter within its limits"
     reason = (
         f"{products} products of {entries:.3g} entries should cost {cost * 1e-9:.2g} units, "
-        f"a factorisation and {solves:.0f} solves {predicted['shift_invert_cost'] * 1e-9:.2g}"
+        f"a factorisation and {count} {predicted['shift_invert_cost'] * 1e-9:.2g}"
     )
     if cost <= predicted["shift_invert_cost"]:
         return Choice("faber", reason, predicted, ellipse)
@@ -188,11 +188,14 @@ def _solves(
     gradient: bool,
     dimension: int,
 ) -> float:
-    """Predicted m."""
+    """Predicted m; infinite where no filter by design will do, and the recurrence can."""
     flow, final, digits = generator.flow_bound, times[-1], -math.log10(tolerance)
     if gradient and math.isfinite(flow):
-        with suppress(ConvergenceError):  # too long: it will be learned
+        try:
             return float(design_filter(flow, times, tolerance).dimension)
+        except ConvergenceError:
+            if generator.mass.is_diagonal:
+                return math.inf  # a learned one has no bound, the recurrence has
     if math.isinf(flow):
         flow = _UNKNOWN_STRENGTH / final
     # with P = |u|²/κ: how many widths of the domain the flow covers

@@ -66,6 +66,12 @@ class FilterFlow:
             growth, bound = norm(x), CROUZEIX * rational.peaks[j + 1] * self.increment
             if growth > 1.01 * bound + 1e-12 * self.increment:
                 self.destroy()
+                if rational.learned:
+                    raise ConvergenceError(
+                        f"vector {j + 1} of the rational filter learned from noise grows to "
+                        f"{growth / self.increment:.3g} times the start: it does not serve this "
+                        "one; shorten the time span, or take solver.method = 'krylov'"
+                    )
                 raise ConvergenceError(
                     f"vector {j + 1} of the rational filter has norm {growth:.3g} where the "
                     f"numerical range allows {bound:.3g}: the generator's flow_bound is too small"

@@ -21,6 +21,8 @@ from advdiff.expm.resolvent import Resolvent
 
 _SCALES = 4
 _MARGIN = 1e-2
+HIGHEST = 1e4
+"""Growth of a vector beyond which what was learned does not carry over to this start."""
 
 
 def learn_filter(
@@ -67,8 +69,10 @@ def learn_filter(
             f"{target:.1e} is asked (γ = {resolvent.pole:.3g}); raise max_dimension or shorten "
             "the time span"
         )
-    unbounded = np.full(m, np.inf)
-    return RationalFilter(resolvent.pole, tuple(times), hessenberg, coefficients, unbounded, error)
+    peaks = np.full(m, HIGHEST)
+    return RationalFilter(
+        resolvent.pole, tuple(times), hessenberg, coefficients, peaks, error, learned=True
+    )
 
 
 def _probe(resolvent: Resolvent) -> PETSc.Vec:

@@ -51,7 +51,7 @@ class RationalFilter:
         times: t_1 < … < t_K.
         hessenberg: h_ij, m × (m − 1).
         coefficients: c_j(t_k), m × K.
-        peaks: max_Ω |p_j|, m; infinite where Ω is not known.
+        peaks: max_Ω |p_j|, m; where Ω is not known, a limit of what is believable.
         error: max over Ω and the times of |ψ_t − Σ_j c_j(t) p_j|, or an estimate.
     """
 
@@ -61,6 +61,7 @@ class RationalFilter:
     coefficients: np.ndarray
     peaks: np.ndarray
     error: float
+    learned: bool = False
 
     @property
     def dimension(self) -> int:
@@ -70,7 +71,7 @@ class RationalFilter:
     @property
     def bounded(self) -> bool:
         """Whether the error and the peaks are those of a known numerical range."""
-        return bool(np.isfinite(self.peaks[-1]))
+        return not self.learned
 
 
 def design_filter(

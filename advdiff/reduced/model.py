@@ -90,6 +90,17 @@ class ReducedModel:
         self.evaluations += 1
         return ReducedLinearisation(self, np.array(m, dtype=float))
 
+    def at(self, m: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """x(t) at other times, increasing, shape (time, d)."""
+        matrix, x, states, known = self.generator(m), self.start, [], {}
+        for step in np.diff(times, prepend=0.0):
+            step = next((h for h in known if abs(h - step) <= _SAME_STEP * times[-1]), step)
+            if step not in known:
+                known[step] = expm(step * matrix)
+            x = known[step] @ x
+            states.append(x)
+        return np.array(states)
+
     def state_bound(self, m: np.ndarray) -> np.ndarray:
         """Bound of ‖θ(t) − Vc(t)‖ in L² at the positive times, shape (time,)."""
         if self.bound is None:
@@ -172,23 +183,21 @@ class ReducedLinearisation:
         loads[len(self.states) - len(table) :] = table @ model.sensors
         return loads
 
-    def _derivative(self, direction: np.ndarray, step: float) -> np.ndarray:
-        method = "frechet" if self.model.method == "spectral" else self.model.method
+    def _derivative(self, direction: np.ndarray, step: float, exact: bool) -> np.ndarray:
+        if exact or self.model.method == "spectral":
+            return matexp.derivative(self.matrix, direction, step, "frechet")
         options = self.model.options or {}
-        return matexp.derivative(self.matrix, direction, step, method, **options)
-
-    def _adjoint_derivative(self, matrix: np.ndarray, block: np.ndarray, step: float) -> np.ndarray:
-        return matexp.gradient(
-            matrix, block, step, self.model.method, **(self.model.options or {})
-        )
+        return matexp.derivative(self.matrix, direction, step, self.model.method, **options)
 
     def _direction(self, dm: np.ndarray) -> np.ndarray:
         factors = self.model.affine.slopes(self.m) * dm
         return (factors @ self.model.stack[1:]).reshape(self.matrix.shape)
 
-    def _tangents(self, dm: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    def _tangents(
+        self, dm: np.ndarray, exact: bool = False
+    ) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
         direction = self._direction(dm)
-        changes = [self._derivative(direction, h) for h in self._steps]
+        changes = [self._derivative(direction, h, exact) for h in self._steps]
         tangents = np.zeros_like(self.states)
         for k, i in enumerate(self._which):
             tangents[k + 1] = self._exponentials[i] @ tangents[k] + changes[i] @ self.states[k]
@@ -222,7 +231,7 @@ class ReducedLinearisation:
         adjoints = self._adjoints(loads)
         blocks = [self._block(adjoints, self.states, i) for i in range(len(self._steps))]
         return sum(
-            self._adjoint_derivative(self.matrix, block, h)
+            matexp.gradient(self.matrix, block, h, self.model.method, **(self.model.options or {}))
             for block, h in zip(blocks, self._steps, strict=True)
         )
 
@@ -238,7 +247,7 @@ class ReducedLinearisation:
         derivative of the exponential of [[Q, dQ], [0, Q]] (Higham & Relton, SIMAX 35, 2014).
         """
         affine, d = self.model.affine, self.model.dimension
-        direction, changes, tangents = self._tangents(dm)
+        direction, changes, tangents = self._tangents(dm, exact=True)
         loads = self._loads(weights)
         adjoints = self._adjoints(loads)
         moved = self._loads(d_weights)

@@ -62,6 +62,7 @@ class Problem:
     def __init__(self, experiment: Experiment, comm: MPI.Comm = MPI.COMM_WORLD):
         self.experiment, self.comm = experiment, comm
         self.nodes: int | None = None
+        self.groups = None  # how ranks are divided for reduced models: advdiff.reduced.groups
         options = PETSc.Options()
         for name, value in experiment.petsc.items():
             if not options.hasName(name):

@@ -32,7 +32,7 @@ class Point:
         misfit, regularization, gradient: of the objective, exact.
         predicted: shape (reading,).
         forward: θ0 and the states at ``FullModel.times``.
-        adjoint: M⁻¹-weighted adjoint states between the readings.
+        adjoint: adjoint states between the readings, once ``FullModel.complete`` has made them.
     """
 
     m: np.ndarray
@@ -82,14 +82,15 @@ class FullModel:
         self.prior = prior
         self.objective = Misfit(self.model, readings.values, readings.std, prior)
         self.passes = {"forward": 0, "adjoint": 0, "transposed": 0}
+        self._stands_at: Point | None = None
 
     @property
     def evaluations(self) -> int:
         """Values with gradients."""
         return self.passes["adjoint"]
 
-    def evaluate(self, m: np.ndarray, *, snapshots: bool = True) -> Point:
-        """Objective, gradient and, where asked for, adjoint snapshots (collective)."""
+    def evaluate(self, m: np.ndarray) -> Point:
+        """Objective and gradient, with the forward snapshots (collective)."""
         unknowns = self.model.unknowns
         vector = unknowns.from_numpy(m)
         at = self.objective.evaluate(vector)
@@ -105,19 +106,22 @@ class FullModel:
             [self.model.initial.copy(), *solution.states],
             [],
         )
-        if snapshots:
-            weights = (at.predicted - self.readings.values) / self.readings.std**2
-            point.adjoint = self.adjoint_states(weights)
         vector.destroy()
+        self._stands_at = point
         return point
 
-    def observe(self, m: np.ndarray) -> tuple[np.ndarray, list[PETSc.Vec]]:
-        """Predictions, and θ0 with the states at ``times``, at one m (collective)."""
-        vector = self.model.unknowns.from_numpy(m)
-        at = self.model.linearise(vector)
-        self.passes["forward"] += 1
-        vector.destroy()
-        return at.predicted, [self.model.initial.copy(), *at.solution.states]
+    def complete(self, point: Point) -> None:
+        """Give a point its adjoint snapshots (collective)."""
+        if point.adjoint:
+            return
+        if self._stands_at is not point:
+            vector = self.model.unknowns.from_numpy(point.m)
+            self.model.unknowns.assign(vector)
+            self.model.operator.assemble()
+            vector.destroy()
+            self._stands_at = point
+        weights = (point.predicted - self.readings.values) / self.readings.std**2
+        point.adjoint = self.adjoint_states(weights)
 
     def adjoint_states(self, weights: np.ndarray) -> list[PETSc.Vec]:
         """λ(τ) = Σ_{t_k > τ} S*(t_k − τ) M⁻¹Cᵀw_k, at the inner times (collective).

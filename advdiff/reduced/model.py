@@ -27,6 +27,13 @@ from advdiff.reduced.bound import ResidualBound
 _SAME_STEP = 8 * np.finfo(float).eps
 
 
+def check_method(name: str) -> None:
+    """Raise ``ValueError`` for what is no method of a reduced model."""
+    known = ["spectral", *matexp.METHODS]
+    if name not in known:
+        raise ValueError(f"must be one of {', '.join(known)}")
+
+
 @dataclass
 class ReducedModel:
     """Readings of the tracer from a reduced basis; pure numpy, no communication.

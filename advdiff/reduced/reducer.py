@@ -42,8 +42,8 @@ class ReducedOptions:
         seed: of the candidates.
     """
 
-    dimension: int = 200
-    tolerance: float = 1e-4
+    dimension: int = 300
+    tolerance: float = 3e-3
     snapshots: int = 40
     krylov: int = 0
     residuals: str = "sketch"
@@ -54,7 +54,7 @@ class ReducedOptions:
     batch: int = 4
     rounds: int = 10
     bound: float = 1e-2
-    radius: float = 1.0
+    radius: float = 4.0
     corrections: int = 40
     seed: int = 0
 
@@ -114,7 +114,7 @@ class Reducer:
     # -- enrichment -----------------------------------------------------------------------------
 
     def evaluate(self, m: np.ndarray) -> Point:
-        """The full model at m, with snapshots (collective)."""
+        """The full model at m (collective)."""
         began = time.perf_counter()
         point = self.full.evaluate(m)
         self.seconds["solves"] += time.perf_counter() - began
@@ -122,6 +122,9 @@ class Reducer:
 
     def vectors(self, point: Point) -> list[PETSc.Vec]:
         """What a point offers to the basis: forward and adjoint sets of equal weight."""
+        began = time.perf_counter()
+        self.full.complete(point)
+        self.seconds["solves"] += time.perf_counter() - began
         norm = self.model.operator.mass.norm
         found = scaled([v.copy() for v in point.forward], norm)
         found += scaled([v.copy() for v in point.adjoint], norm)

@@ -144,11 +144,12 @@ def invert(
             radius *= 0.25
         elif ratio > GOOD:
             radius *= 2.0
-        accepted = ratio > ACCEPT
-        reducer.enrich([trial])
-        estimate.sizes.append(reducer.basis.size)
-        if accepted:
+        if ratio > ACCEPT:
             centre = trial
+        if norm(centre) > target:
+            reducer.enrich([trial])
+        estimate.sizes.append(reducer.basis.size)
+        if centre is trial:
             note(centre)
     estimate.m = centre.m
     estimate.converged = norm(centre) <= target

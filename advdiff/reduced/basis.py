@@ -51,9 +51,7 @@ class Basis:
         vectors: the BV that holds them as its active columns.
     """
 
-    def __init__(
-        self, mass: Mass, template: PETSc.Vec, limit: int, gram: PETSc.Mat | None = None
-    ):
+    def __init__(self, mass: Mass, template: PETSc.Vec, limit: int, gram: PETSc.Mat | None = None):
         self.mass, self.template, self.limit = mass, template, limit
         self.gram = mass_matrix(mass) if gram is None else gram
         self.vectors = self._allocate(limit)

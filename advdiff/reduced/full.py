@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from petsc4py import PETSc
@@ -68,7 +69,7 @@ class FullModel:
         corners = np.concatenate([[0.0], positive])
         inner = [
             np.linspace(a, b, self.pieces + 1)[1:]
-            for a, b in zip(corners[:-1], corners[1:], strict=True)
+            for a, b in pairwise(corners)
         ]
         self.times = np.concatenate(inner)
         times = np.concatenate([readings.times[readings.times == 0.0], self.times])

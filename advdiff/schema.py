@@ -248,7 +248,7 @@ class ReducedTable(Table):
         "sketch", description="how the bound knows residuals; orthonormal: exact, small families"
     )
     sketch: Annotated[int, Field(ge=16, le=10_000)] = Field(64, description="test functions")
-    method: str = Field("frechet", description="of matexp, or spectral")
+    method: str = Field("auto", description="of matexp, spectral (one eigenbasis), or auto")
     radius: Positive = Field(4.0, description="first trust radius, of bound over initial norm")
     corrections: Count = Field(40, description="most corrections by the full model")
     box: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(

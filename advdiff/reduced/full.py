@@ -67,10 +67,7 @@ class FullModel:
         positive = readings.times[readings.times > 0.0]
         self.pieces = max(1, round(snapshots / len(positive)))
         corners = np.concatenate([[0.0], positive])
-        inner = [
-            np.linspace(a, b, self.pieces + 1)[1:]
-            for a, b in pairwise(corners)
-        ]
+        inner = [np.linspace(a, b, self.pieces + 1)[1:] for a, b in pairwise(corners)]
         self.times = np.concatenate(inner)
         times = np.concatenate([readings.times[readings.times == 0.0], self.times])
         # every time of a reading ends an interval, and linspace keeps its ends exactly

@@ -7,6 +7,7 @@ also needs ``curve``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -27,13 +28,17 @@ class GaussianPrior:
         """m = m₀ + Lξ."""
         return self.mean + self.factor @ xi
 
+    @cached_property
+    def _inverse(self) -> np.ndarray:
+        return np.linalg.inv(self.factor)
+
     def whiten(self, m: np.ndarray) -> np.ndarray:
         """ξ = L⁻¹(m − m₀)."""
-        return np.linalg.solve(self.factor, m - self.mean)
+        return self._inverse @ (m - self.mean)
 
     def precision(self, dm: np.ndarray) -> np.ndarray:
         """(LLᵀ)⁻¹ dm."""
-        return np.linalg.solve(self.factor.T, np.linalg.solve(self.factor, dm))
+        return self._inverse.T @ (self._inverse @ dm)
 
     def value_and_gradient(self, m: np.ndarray) -> tuple[float, np.ndarray]:
         """½‖L⁻¹(m − m₀)‖² and its gradient."""

@@ -24,12 +24,14 @@ from advdiff import matexp
 from advdiff.reduced.affine import Affine
 from advdiff.reduced.bound import ResidualBound
 
+CONDITION = 1e4
+"""Of an eigenbasis that "auto" takes: a bound, which is well above the condition number itself."""
 _SAME_STEP = 8 * np.finfo(float).eps
 
 
 def check_method(name: str) -> None:
     """Raise ``ValueError`` for what is no method of a reduced model."""
-    known = ["spectral", *matexp.METHODS]
+    known = ["auto", "spectral", *matexp.METHODS]
     if name not in known:
         raise ValueError(f"must be one of {', '.join(known)}")
 
@@ -47,8 +49,8 @@ class ReducedModel:
         sensor, time: indices of each reading, shape (reading,).
         bound: of the error of the state; None where its matrices were not made.
         method: of :data:`advdiff.matexp.METHODS`, for the derivative of each exponential;
-            "spectral" takes all times from one eigendecomposition
-            (:func:`advdiff.matexp.bilinear_gradient`).
+            "spectral" takes everything from one eigendecomposition (``spectral``), "auto" does so
+            where its eigenbasis is sound and takes "frechet" elsewhere.
         options: of the method.
     """
 
@@ -60,7 +62,7 @@ class ReducedModel:
     sensor: np.ndarray
     time: np.ndarray
     bound: ResidualBound | None = None
-    method: str = "frechet"
+    method: str = "auto"
     options: dict | None = None
 
     def __post_init__(self):
@@ -94,8 +96,16 @@ class ReducedModel:
 
     def linearise(self, m: np.ndarray) -> ReducedLinearisation:
         """The model at m, with its derivatives."""
+        from advdiff.reduced.spectral import SpectralLinearisation, eigenbasis
+
         self.evaluations += 1
-        return ReducedLinearisation(self, np.array(m, dtype=float))
+        m = np.array(m, dtype=float)
+        matrix = self.generator(m)
+        if self.method in ("auto", "spectral"):
+            basis = eigenbasis(matrix)
+            if self.method == "spectral" or basis.condition <= CONDITION:
+                return SpectralLinearisation(self, m, matrix, basis)
+        return ReducedLinearisation(self, m, matrix)
 
     def at(self, m: np.ndarray, times: np.ndarray) -> np.ndarray:
         """x(t) at other times, increasing, shape (time, d)."""
@@ -163,17 +173,23 @@ class ReducedModel:
 class ReducedLinearisation:
     """One solution of the reduced model, its derivative, its adjoint and its second derivative."""
 
-    def __init__(self, model: ReducedModel, m: np.ndarray):
-        self.model, self.m = model, m
-        self.matrix = model.generator(m)
-        steps, self._which = model.steps
-        self._steps = steps
-        self._exponentials = [expm(h * self.matrix) for h in steps]
-        self.states = np.empty((len(self._which) + 1, model.dimension))
-        self.states[0] = model.start
-        for k, i in enumerate(self._which):
-            self.states[k + 1] = self._exponentials[i] @ self.states[k]
+    def __init__(self, model: ReducedModel, m: np.ndarray, matrix: np.ndarray):
+        self.model, self.m, self.matrix = model, m, matrix
+        self._steps, self._which = model.steps
+        self.states = self._solve()
         self.predicted = self._read(self.states)
+
+    def _solve(self) -> np.ndarray:
+        """x at time 0 and at the positive times, shape (1 + K, d)."""
+        states = np.empty((len(self._which) + 1, self.model.dimension))
+        states[0] = self.model.start
+        for k, i in enumerate(self._which):
+            states[k + 1] = self._exponentials[i] @ states[k]
+        return states
+
+    @cached_property
+    def _exponentials(self) -> list[np.ndarray]:
+        return [expm(h * self.matrix) for h in self._steps]
 
     def _read(self, states: np.ndarray) -> np.ndarray:
         model = self.model
@@ -190,11 +206,15 @@ class ReducedLinearisation:
         loads[len(self.states) - len(table) :] = table @ model.sensors
         return loads
 
+    @property
+    def _method(self) -> str:
+        return self.model.method if self.model.method in matexp.METHODS else "frechet"
+
     def _derivative(self, direction: np.ndarray, step: float, exact: bool) -> np.ndarray:
-        if exact or self.model.method == "spectral":
+        if exact:
             return matexp.derivative(self.matrix, direction, step, "frechet")
         options = self.model.options or {}
-        return matexp.derivative(self.matrix, direction, step, self.model.method, **options)
+        return matexp.derivative(self.matrix, direction, step, self._method, **options)
 
     def _direction(self, dm: np.ndarray) -> np.ndarray:
         factors = self.model.affine.slopes(self.m) * dm
@@ -229,23 +249,19 @@ class ReducedLinearisation:
     def matrix_gradient(self, weights: np.ndarray) -> np.ndarray:
         """Σ_r w_r ∂(prediction r)/∂Q, shape (d, d)."""
         loads = self._loads(weights)
-        if self.model.method == "spectral":
-            times = self.model.times[self.model.times > 0.0]
-            start = np.broadcast_to(self.model.start, loads[1:].shape)
-            return matexp.bilinear_gradient(
-                self.matrix, loads[1:], start, times, "daleckii-krein", max_condition=1e6
-            )
         adjoints = self._adjoints(loads)
         blocks = [self._block(adjoints, self.states, i) for i in range(len(self._steps))]
         return sum(
-            matexp.gradient(self.matrix, block, h, self.model.method, **(self.model.options or {}))
+            matexp.gradient(self.matrix, block, h, self._method, **(self.model.options or {}))
             for block, h in zip(blocks, self._steps, strict=True)
         )
 
     def pull(self, weights: np.ndarray) -> np.ndarray:
         """Σ_r w_r ∇(prediction r), shape (parameter,)."""
         gradient = self.matrix_gradient(np.asarray(weights, dtype=float))
-        return self.model.affine.slopes(self.m) * (self.model.stack[1:] @ gradient.ravel())
+        # einsum reads the rows at the speed of memory, which a plain BLAS does not
+        inner = np.einsum("jk,k->j", self.model.stack[1:], gradient.ravel())
+        return self.model.affine.slopes(self.m) * inner
 
     def curve(self, weights: np.ndarray, dm: np.ndarray, d_weights: np.ndarray) -> np.ndarray:
         """The derivative of ``pull(weights)`` along dm, while the weights change by ``d_weights``.

@@ -61,7 +61,7 @@ class Projection:
         *,
         residuals: str = "sketch",
         sketch: int = 64,
-        method: str = "frechet",
+        method: str = "auto",
     ):
         self.model, self.family, self.basis = model, family, basis
         self.residuals, self.method = residuals, method

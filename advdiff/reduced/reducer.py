@@ -32,7 +32,7 @@ class ReducedOptions:
         krylov: vectors of a resolvent's Krylov space at each point, forward and adjoint; 0: none.
         residuals: "sketch", "orthonormal" or "none".
         sketch: test functions of a sketch.
-        method: of :data:`advdiff.matexp.METHODS`, or "spectral".
+        method: of :data:`advdiff.matexp.METHODS`, "spectral" or "auto".
         box: half width of the parameter box of the greedy choice, in standard deviations of the
             prior; 0: no greedy choice.
         candidates, batch, rounds: points that it looks at, and takes at a time, how often.
@@ -48,7 +48,7 @@ class ReducedOptions:
     krylov: int = 0
     residuals: str = "sketch"
     sketch: int = 64
-    method: str = "frechet"
+    method: str = "auto"
     box: float = 0.0
     candidates: int = 64
     batch: int = 4

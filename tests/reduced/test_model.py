@@ -54,7 +54,7 @@ def second_order(found: np.ndarray) -> bool:
 
 
 @pytest.mark.parametrize("times", [(0.0, 0.1, 0.2, 0.4), (0.03, 0.1, 0.45)])
-@pytest.mark.parametrize("method", [*EXACT, "spectral"])
+@pytest.mark.parametrize("method", [*EXACT, "spectral", "auto"])
 def test_gradient(method, times):
     objective = misfit(model(times=times, method=method))
     rng = np.random.default_rng(1)
@@ -66,7 +66,9 @@ def test_gradient(method, times):
     assert second_order(np.array(found)), found
 
 
-@pytest.mark.parametrize("method", sorted(set(matexp.METHODS) - {"eigenpair", "asymptotic"}))
+@pytest.mark.parametrize(
+    "method", sorted({"spectral", "auto", *matexp.METHODS} - {"eigenpair", "asymptotic"})
+)
 def test_push_and_pull_are_adjoint(method):
     """Of surrogates too."""
     reduced = model(method=method)

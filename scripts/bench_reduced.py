@@ -30,6 +30,8 @@ from advdiff.reduced.trust import invert
 
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "reduced_inversion.toml"
 COMM = MPI.COMM_WORLD
+SLOW = 0.1
+"""Seconds a gradient, beyond which a method is not run to the end."""
 
 
 def say(*cells: object) -> None:
@@ -86,11 +88,11 @@ def sizes() -> None:
 def methods() -> None:
     """Every method of matexp inside the misfit of one reduced model.
 
-    The model is that of a whole estimate; L-BFGS starts at the prior's mean with the exact value
+    The model is that of the first few points of an estimate; L-BFGS starts at the prior's mean with the exact value
     and each method's gradient, and is counted until the objective is within 1 % of the optimum.
     """
     problem = advdiff.load(EXPERIMENT)
-    made = reducer(problem, tolerance=1e-2, dimension=120, residuals="none", corrections=3)
+    made = reducer(problem, tolerance=3e-2, residuals="none", corrections=3)
     invert(made, made.mean)
     objective, prior, reduced = made.objective(), made.prior, made.reduced
 
@@ -109,7 +111,7 @@ def methods() -> None:
             np.zeros(prior.mean.size),
             jac=True,
             method="L-BFGS-B",
-            options={"maxiter": 300, "maxfun": 400, "ftol": 1e-12, "gtol": 1e-3},
+            options={"maxiter": 300, "maxfun": 200, "ftol": 1e-12, "gtol": 1e-3},
         )
         lowest = np.minimum.accumulate(values)
         hit = np.flatnonzero(lowest <= target)
@@ -127,9 +129,14 @@ def methods() -> None:
     for method in ("spectral", *matexp.METHODS):
         reduced.method = method
         try:
+            began = time.perf_counter()
             gradient = objective.evaluate(m).gradient
+            took = time.perf_counter() - began
             error = np.linalg.norm(gradient - exact) / np.linalg.norm(exact)
-            took = seconds(lambda: objective.evaluate(m), 0.3)
+            took = took if took > SLOW else seconds(lambda: objective.evaluate(m), 0.3)
+            if took > SLOW:
+                say(method, f"{1e3 * took:.0f}", f"{error:.1e}", "not tried: too slow", "")
+                continue
             count, lowest = steps(method)
         except (ValueError, OverflowError) as refusal:
             say(method, "refused: " + str(refusal)[:70], "", "", "")
@@ -168,7 +175,7 @@ def speed(folder: Path) -> None:
         made.reduced.save(folder / "model.h5")
 
 
-def rate(folder: Path, count: int = 200) -> None:
+def rate(folder: Path, count: int = 100) -> None:
     """Values with gradients a second, the samples spread over all ranks."""
     model = ReducedModel.load(folder / "model.h5")
     size, readings = model.affine.size, len(model.sensor)
@@ -179,12 +186,16 @@ def rate(folder: Path, count: int = 200) -> None:
     )
     groups = Groups(COMM, COMM.size)
     objective.evaluate(samples[0])
-    COMM.barrier()
-    start = time.perf_counter()
-    values = groups.spread(lambda m: objective.evaluate(m).objective, list(samples))
-    took = time.perf_counter() - start
-    heading("ranks", "evaluations a second", "sum of the objectives")
-    say(COMM.size, f"{count / took:.1f}", repr(float(np.sum(values))))
+    times, cpu = [], time.process_time()
+    for _ in range(5):
+        COMM.barrier()
+        start = time.perf_counter()
+        values = groups.spread(lambda m: objective.evaluate(m).objective, list(samples))
+        times.append(time.perf_counter() - start)
+    took = min(times)  # other work on the machine only ever adds
+    cpu = COMM.allreduce(time.process_time() - cpu) / (5 * count)
+    heading("ranks", "evaluations a second", "CPU ms an evaluation", "sum of the objectives")
+    say(COMM.size, f"{count / took:.1f}", f"{1e3 * cpu:.1f}", repr(float(np.sum(values))))
 
 
 if __name__ == "__main__":

@@ -64,6 +64,11 @@ def _task(experiment: Path, settings: list[str], output: Path | None = None, gro
     if output is not None:
         settings.append(f"output.file={json.dumps(str(output.absolute()), ensure_ascii=False)}")
     loaded = config.load(experiment, tuple(settings))
+    if groups != 1 and (isinstance(loaded, Study) or loaded.reduced is None):
+        raise InputError(
+            f"--groups {groups}: only an inversion with a table [reduced] divides its ranks; "
+            "run without --groups"
+        )
     if isinstance(loaded, Study):
         from advdiff.study import tasks
 
@@ -75,11 +80,6 @@ def _task(experiment: Path, settings: list[str], output: Path | None = None, gro
         return tasks, problem.Problem(loaded)
     from advdiff.reduced.groups import Groups
 
-    if loaded.reduced is None or loaded.task != "invert":
-        raise InputError(
-            f"--groups {groups}: only an inversion with a table [reduced] divides its ranks; "
-            "run without --groups"
-        )
     divided = Groups(count=groups)
     task = problem.Problem(loaded, divided.domain)
     task.groups = divided

@@ -312,6 +312,15 @@ class Experiment(ExperimentFile):
                     "physics.diffusivity|an expression, while unknowns.diffusivity estimates one "
                     "number; give a number as first guess"
                 )
+        if self.reduced is not None:
+            velocity = self.unknowns.velocity
+            if self.task != "invert":
+                raise ValueError("reduced|only task = 'invert' takes it; remove the table")
+            if self.unknowns.initial or (velocity and velocity.family == "stream"):
+                raise ValueError(
+                    "reduced|an unknown is a field, a reduced model needs coefficients; e.g. "
+                    "unknowns.velocity.family = 'sine', unknowns.initial = false"
+                )
         if self.task == "sensitivity" and not self.sensitivity.directions:
             raise ValueError(
                 "sensitivity.directions|missing; e.g. "

@@ -88,8 +88,9 @@ def sizes() -> None:
 def methods() -> None:
     """Every method of matexp inside the misfit of one reduced model.
 
-    The model is that of the first few points of an estimate; L-BFGS starts at the prior's mean with the exact value
-    and each method's gradient, and is counted until the objective is within 1 % of the optimum.
+    The model is that of the first few points of an estimate.  L-BFGS starts at the prior's mean
+    with the exact value and each method's gradient, and is counted until the objective is within
+    1 % of the optimum.
     """
     problem = advdiff.load(EXPERIMENT)
     made = reducer(problem, tolerance=3e-2, residuals="none", corrections=3)

@@ -174,3 +174,23 @@ def test_a_field_is_refused(folder):
 
     with pytest.raises(InputError, match="initial is a field"):
         cases.reducer(Problem(tables))
+
+
+def test_the_optimiser_takes_it_for_the_full_model(closed):
+    """inverse.Misfit and TAO, unchanged, with the same derivatives as the online misfit."""
+    from advdiff.inverse.map import minimise
+    from advdiff.inverse.misfit import Misfit
+    from advdiff.reduced.vectors import VectorModel
+
+    readings, unknowns = closed.full.readings, closed.model.unknowns
+    model = VectorModel(closed.reduced, unknowns)
+    objective = Misfit(model, readings.values, readings.std, closed.full.prior)
+    found = minimise(objective, closed.full.prior.mean, gradient_tolerance=1e-6)
+    assert found.converged, found.message
+    m = unknowns.to_numpy(found.m)
+    at = closed.objective().evaluate(m)
+    assert at.objective == pytest.approx(found.history[-1].objective, rel=1e-10)
+    assert np.linalg.norm(at.gradient) < 1e-4 * found.history[0].gradient_norm
+    dm = unknowns.from_numpy(m - closed.mean)
+    applied = unknowns.to_numpy(objective.gauss_newton(objective.evaluate(found.m), dm))
+    assert applied == pytest.approx(closed.objective().gauss_newton(at, m - closed.mean), rel=1e-8)

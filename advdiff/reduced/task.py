@@ -107,19 +107,16 @@ def invert(problem: Problem, say: Say, path: Path) -> bool:
 
 def _summary(offline: Reducer, found: ReducedEstimate, seconds: float) -> dict[str, float]:
     """What there is to say about the reduced models, by name (collective)."""
-    passes = offline.full.passes.copy()
-    evaluations = offline.full.evaluations
-    at_estimate = offline.check(offline.evaluate(found.m))
     return {
         "dimension": offline.basis.size,
         "method": offline.options.method,
-        "full_evaluations": evaluations,
-        **{f"{name}_passes": count for name, count in passes.items()},
+        "full_evaluations": offline.full.evaluations,
+        **{f"{name}_passes": count for name, count in offline.full.passes.items()},
         "reduced_evaluations": found.reduced_evaluations,
         "online_seconds": found.online_seconds,
         **{f"offline_seconds_{name}": value for name, value in offline.seconds.items()},
         "seconds": seconds,
-        **at_estimate,
+        **offline.check(found.point),
     }
 
 

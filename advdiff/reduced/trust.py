@@ -41,6 +41,7 @@ class ReducedEstimate:
         sizes: of the basis, at each full evaluation.
         reduced_evaluations: of value and gradient.
         online_seconds: spent in the reduced problems.
+        point: the full model at ``m``.
     """
 
     m: np.ndarray
@@ -51,6 +52,7 @@ class ReducedEstimate:
     sizes: list[int] = field(default_factory=list)
     reduced_evaluations: int = 0
     online_seconds: float = 0.0
+    point: Point | None = None
 
 
 class Corrected:
@@ -151,7 +153,7 @@ def invert(
         estimate.sizes.append(reducer.basis.size)
         if centre is trial:
             note(centre)
-    estimate.m = centre.m
+    estimate.m, estimate.point = centre.m, centre
     estimate.converged = norm(centre) <= target
     verdict = "reached" if estimate.converged else "NOT reached"
     estimate.message = (

@@ -54,15 +54,21 @@ def _complain(error: str) -> None:
         time.sleep(1e-3)
 
 
-def _task(experiment: Path, settings: list[str], output: Path | None = None):
+def _task(experiment: Path, settings: list[str], output: Path | None = None, groups: int = 1):
     """The room that knows the experiment's task, and what that room runs."""
     from advdiff import config
+    from advdiff.errors import InputError
     from advdiff.study.schema import Study
 
     settings = list(settings)
     if output is not None:
         settings.append(f"output.file={json.dumps(str(output.absolute()), ensure_ascii=False)}")
     loaded = config.load(experiment, tuple(settings))
+    if groups != 1 and (isinstance(loaded, Study) or loaded.reduced is None):
+        raise InputError(
+            f"--groups {groups}: only an inversion with a table [reduced] divides its ranks; "
+            "run without --groups"
+        )
     if isinstance(loaded, Study):
         from advdiff.study import tasks
 
@@ -70,7 +76,14 @@ def _task(experiment: Path, settings: list[str], output: Path | None = None):
     _start_petsc()
     from advdiff import problem, tasks
 
-    return tasks, problem.Problem(loaded)
+    if groups == 1:
+        return tasks, problem.Problem(loaded)
+    from advdiff.reduced.groups import Groups
+
+    divided = Groups(count=groups)
+    task = problem.Problem(loaded, divided.domain)
+    task.groups = divided
+    return tasks, task
 
 
 def _start_petsc() -> None:
@@ -90,9 +103,10 @@ def run(
     output: Annotated[Path | None, typer.Option(help="result file (HDF5)")] = None,
     settings: Set = [],  # noqa: B006
     resume: Annotated[bool, typer.Option("--resume", help="go on from a checkpoint")] = False,
+    groups: Annotated[int, typer.Option("--groups", help="groups of ranks ([reduced])")] = 1,
 ) -> None:
     """Run the experiment and write its result."""
-    tasks, task = _task(experiment, settings, output)
+    tasks, task = _task(experiment, settings, output, groups)
     if not tasks.run(task, _say, resume=resume):
         raise Exit(1)
 
@@ -191,7 +205,7 @@ def _check_options(petsc: list[str]) -> None:
 
     for word, following in pairwise([*petsc, ""]):
         name = word[1:].partition("=")[0]
-        if word[0] == "-" and name in ("output", "set", "resume"):
+        if word[0] == "-" and name in ("output", "set", "resume", "groups"):
             raise InputError(f"{word}: an option of advdiff takes two dashes; write -{word}")
         if word == "-options_file" and not Path(following).is_file():
             raise InputError(f"-options_file {following}: no such file; give PETSc's options file")

@@ -81,6 +81,7 @@ class Problem(Transport):
     def __init__(self, experiment: Experiment, comm: MPI.Comm = MPI.COMM_WORLD):
         super().__init__(experiment, comm)
         self.nodes: int | None = None
+        self.groups = None  # how ranks are divided for reduced models: advdiff.reduced.groups
         options = PETSc.Options()
         for name, value in experiment.petsc.items():
             if not options.hasName(name):

@@ -327,6 +327,44 @@ class OptimizerTable(Table):
     max_iterations: Annotated[int, Field(gt=0, le=1_000_000)] = 300
 
 
+class ReducedTable(Table):
+    """Estimate by reduced models, verified and corrected by the full one."""
+
+    dimension: Annotated[int, Field(ge=2, le=5000)] = Field(300, description="largest basis")
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = Field(
+        3e-3, description="of the compression of snapshots, relative"
+    )
+    snapshots: Count = Field(40, description="states a trajectory, about")
+    krylov: Annotated[int, Field(ge=0, le=1000)] = Field(
+        0, description="Krylov vectors a point, forward and adjoint; 0: none"
+    )
+    residuals: Literal["sketch", "orthonormal"] = Field(
+        "sketch", description="how the bound knows residuals; orthonormal: exact, small families"
+    )
+    sketch: Annotated[int, Field(ge=16, le=10_000)] = Field(64, description="test functions")
+    method: str = Field("auto", description="of matexp, spectral (one eigenbasis), or auto")
+    radius: Positive = Field(4.0, description="first trust radius, of bound over initial norm")
+    corrections: Count = Field(40, description="most corrections by the full model")
+    box: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0, description="half width of the greedy choice's box, in prior std; 0: none"
+    )
+    candidates: Count = Field(64, description="points that the greedy choice looks at")
+    batch: Count = Field(4, description="points that it takes at a time")
+    rounds: Annotated[int, Field(ge=0, le=10_000)] = 10
+    bound: Positive = Field(1e-2, description="at which it stops, relative to the initial norm")
+    seed: int = 0
+    compare: bool = Field(False, description="run the plain inversion too, and count both")
+    model: FileName | None = Field(None, description="write the reduced model here too (HDF5)")
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, value):
+        from advdiff.reduced.model import check_method
+
+        check_method(value)
+        return value
+
+
 class TruthTable(Table):
     """What made the data, where it is known: only ever compared with."""
 
@@ -352,6 +390,7 @@ class Experiment(ExperimentFile):
     unknowns: UnknownsTable = UnknownsTable()
     prior: PriorTable = PriorTable()
     optimizer: OptimizerTable = OptimizerTable()
+    reduced: ReducedTable | None = None
     truth: TruthTable = TruthTable()
     petsc: dict[str, OptionValue] = Field({}, description="PETSc options")
 
@@ -372,6 +411,15 @@ class Experiment(ExperimentFile):
                 raise ValueError(
                     "unknowns.initial|true: its prior needs a continuous field, which method = "
                     "'dg' has not; take discretization.method = 'cg', 'cip' or 'spectral'"
+                )
+        if self.reduced is not None:
+            velocity = self.unknowns.velocity
+            if self.task != "invert":
+                raise ValueError("reduced|only task = 'invert' takes it; remove the table")
+            if self.unknowns.initial or (velocity and velocity.family == "stream"):
+                raise ValueError(
+                    "reduced|an unknown is a field, a reduced model needs coefficients; e.g. "
+                    "unknowns.velocity.family = 'sine', unknowns.initial = false"
                 )
         if self.task == "sensitivity" and not self.sensitivity.directions:
             raise ValueError(

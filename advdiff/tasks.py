@@ -32,9 +32,15 @@ def check(problem: Problem) -> list[str]:
         return _check(problem)
 
 
+def writes(problem: Problem) -> bool:
+    """False in all groups of ranks but the first."""
+    return problem.groups is None or problem.groups.writes
+
+
 def _check(problem: Problem) -> list[str]:
     experiment = problem.experiment
-    on_root(problem.comm, lambda: result.check_writable(experiment.output_path))
+    if writes(problem):
+        on_root(problem.comm, lambda: result.check_writable(experiment.output_path))
     domain = problem.domain
     operator = problem.operator
     for name in experiment.domain.open:
@@ -86,11 +92,15 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
     for line in check(problem):
         say(line)
     path = problem.experiment.output_path
+    if resume and problem.experiment.reduced is not None:
+        raise InputError("--resume: an inversion by [reduced] has no checkpoints; run without it")
     task = {"solve": _solve, "sensitivity": _sensitivity, "invert": _invert}[
         problem.experiment.task
     ]
     with finite_numbers():
         converged = task(problem, say, path, resume)
+    if not writes(problem):
+        return converged
     view = on_root(problem.comm, lambda: str(paraview.write(path)))
     say(f"written     {path} ({time.perf_counter() - began:.1f} s); for ParaView: {view}")
     return converged
@@ -217,6 +227,10 @@ def _certificate(file: Store, problem: Problem, name: str, found: Sensitivity) -
 
 
 def _invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
+    if problem.experiment.reduced is not None:
+        from advdiff.reduced import task
+
+        return task.invert(problem, say, path)
     checkpoint = Checkpoint(problem, path)
     start, reference = checkpoint.load() if resume else (None, None)
     clock = TimeSplit()
@@ -242,14 +256,20 @@ def _invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
     _say_solver(say, estimate.evaluation.linearisation.report)
     split = clock.seconds()
     say("time        " + ", ".join(f"{k} {v:.1f} s" for k, v in split.items()))
-    _write_estimate(problem, say, path, estimate, split)
+    write_estimate(problem, say, path, estimate, split)
     checkpoint.remove()
     return estimate.converged
 
 
-def _write_estimate(
-    problem: Problem, say: Say, path: Path, estimate: Estimate, split: dict[str, float]
+def write_estimate(
+    problem: Problem,
+    say: Say,
+    path: Path,
+    estimate: Estimate,
+    split: dict[str, float],
+    more: Callable[[Store], None] = lambda file: None,
 ) -> None:
+    """Write an estimate, and ``more``, and say what it is worth (collective)."""
     experiment, operator, unknowns = problem.experiment, problem.operator, problem.unknowns
     solution = problem.semigroup().solve(experiment.time.times)
     truth = problem.truth
@@ -290,6 +310,7 @@ def _write_estimate(
                 **{f"seconds_{k}": v for k, v in split.items()},
             },
         )
+        more(file)
     if experiment.unknowns.diffusivity is True:
         kappa = operator.diffusivity.x.petsc_vec.max()[1]
         say(f"estimate    diffusivity {kappa:.5g}")

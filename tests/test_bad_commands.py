@@ -47,11 +47,24 @@ COMMANDS = {
     "no such command": (["rum", "e.toml"], 2, "rum"),
     "no argument": (["info"], 2, "Missing argument"),
     "resume": (["run", "fine.toml", "--resume"], 2, "no checkpoint"),
+    "groups": (["run", "fine.toml", "--groups", "2"], 2, "table [reduced]"),
+    "division": (["run", "reduced.toml", "--groups", "3"], 2, "--groups 3"),
+    "reduced": (["check", "reduced.toml", "--set", "task=solve"], 2, "task = 'invert'"),
+    "reduced field": (["check", "reduced.toml", "--set", "unknowns.initial=true"], 2, "a field"),
+    "reduced method": (["check", "reduced.toml", "--set", "reduced.method=exact"], 2, "frechet"),
     "info": (["info", "obs.csv"], 2, "obs.csv: not readable HDF5"),
     "plot": (["plot", "none.h5"], 2, "none.h5: no such file"),
     "overflow": (["run", "e.toml", "--set", "physics.diffusivity=1e300"], 1, "mind the sizes"),
 }
-PARALLEL = ("bad key", "gridded", "sensor outside", "PETSc option", "plot", "overflow")
+PARALLEL = (
+    "division",
+    "bad key",
+    "gridded",
+    "sensor outside",
+    "PETSc option",
+    "plot",
+    "overflow",
+)
 
 
 @pytest.fixture
@@ -60,6 +73,7 @@ def folder(tmp_path):
     (tmp_path / "invert.toml").write_text(SMALL.format(task="invert"))
     fine = SMALL.format(task="invert").replace("obs.csv", "fine.csv")
     (tmp_path / "fine.toml").write_text(fine)
+    (tmp_path / "reduced.toml").write_text(fine + "[reduced]\ndimension = 9\n")
     header = "x,y,t,value,std\n.5,.5,.1,1,1\n"
     (tmp_path / "fine.csv").write_text(header)
     (tmp_path / "obs.csv").write_text(header + "2,.5,.1,1,1\n")

@@ -1,0 +1,88 @@
+"""The affine family of an operator: K(m) = K_0 + Σ_j (f_j(m) − f_j(m̄)) K_j, and F alike.
+
+The K_j are the operator's own derivatives along each unknown, kept as sparse matrices of one
+pattern.  Each group of ranks keeps its share of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from petsc4py import PETSc
+
+from advdiff.errors import InputError
+from advdiff.operator import Operator
+from advdiff.reduced.affine import Affine
+from advdiff.reduced.groups import Groups
+from advdiff.unknowns import Unknowns
+
+
+@dataclass
+class Term:
+    """K_j and F_j (None where there is no load)."""
+
+    stiffness: PETSc.Mat
+    load: PETSc.Vec | None
+
+
+class Family:
+    """The terms of an operator for its unknowns (collective).
+
+    Args:
+        operator: is left assembled at ``m``.
+        unknowns: coefficients only.
+        m: m̄, where A_0 is assembled.
+        groups: who keeps which term.
+
+    Attributes:
+        terms: this group's own, those of ``groups.mine(1 + parameter)``; the first of all is A_0.
+
+    Raises:
+        InputError: where a field is unknown.
+    """
+
+    def __init__(self, operator: Operator, unknowns: Unknowns, m: PETSc.Vec, groups: Groups):
+        fields = [part.name for part in unknowns.parts if part.is_field]
+        if fields:
+            raise InputError(
+                f"reduced: the unknown {fields[0]} is a field; a reduced model needs coefficients, "
+                "e.g. unknowns.velocity.family = 'sine'"
+            )
+        self.operator, self.unknowns, self.groups = operator, unknowns, groups
+        sizes = [part.template.getSize() for part in unknowns.parts]
+        self._part = np.repeat(np.arange(len(sizes)), sizes)
+        exponential = np.array([p.name == "log_diffusivity" for p in unknowns.parts])[self._part]
+        self.affine = Affine(unknowns.to_numpy(m), exponential)
+        unknowns.assign(m)
+        operator.assemble()
+        self.has_load = operator.load is not None
+        self.terms = [self._term(index) for index in groups.mine(1 + self.affine.size)]
+
+    @property
+    def count(self) -> int:
+        """Number of terms, A_0 among them."""
+        return 1 + self.affine.size
+
+    def _term(self, index: int) -> Term:
+        operator = self.operator
+        if index == 0:
+            load = operator.load.copy() if self.has_load else None
+            return Term(operator.generator.stiffness.copy(), load)
+        j = index - 1
+        unit = np.zeros(self.affine.size)
+        unit[j] = 1.0
+        vector = self.unknowns.from_numpy(unit)
+        p = int(self._part[j])
+        part = self.unknowns.parts[p]
+        # one part alone: the others' directions vanish
+        direction = part.push(self.unknowns.extract(vector, p))
+        stiffness, load = operator.push({part.control: direction})
+        slope = float(self.affine.slopes(self.affine.reference)[j])
+        kept = stiffness.copy()
+        kept.scale(1.0 / slope)
+        if load is not None:
+            load = load.copy()
+            load.scale(1.0 / slope)
+        vector.destroy()
+        return Term(kept, load)

@@ -1,0 +1,189 @@
+"""The full model at a parameter point: objective and gradient, with the states on the way.
+
+One forward pass serves the readings and the snapshots, for it is asked for more times than are
+read; the adjoint pass gives the exact gradient; and the adjoint states that span the other half of
+a basis come from a march with the transposed generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from petsc4py import PETSc
+
+from advdiff.expm.arnoldi import Arnoldi
+from advdiff.expm.generator import Generator
+from advdiff.expm.resolvent import Resolvent
+from advdiff.inverse.misfit import Misfit
+from advdiff.inverse.prior import Prior
+from advdiff.model import TransportModel
+from advdiff.observe import Readings
+from advdiff.reduced.basis import column
+
+
+@dataclass
+class Point:
+    """The full model at one m.
+
+    Attributes:
+        m: the coefficients.
+        misfit, regularization, gradient: of the objective, exact.
+        predicted: shape (reading,).
+        forward: θ0 and the states at ``FullModel.times``.
+        adjoint: adjoint states between the readings, once ``FullModel.complete`` has made them.
+    """
+
+    m: np.ndarray
+    misfit: float
+    regularization: float
+    gradient: np.ndarray
+    predicted: np.ndarray
+    forward: list[PETSc.Vec]
+    adjoint: list[PETSc.Vec]
+
+    @property
+    def objective(self) -> float:
+        return self.misfit + self.regularization
+
+
+class FullModel:
+    """Evaluations of the full model that leave snapshots behind.
+
+    Args:
+        model: the problem's own; its operator and unknowns are moved.
+        prior: of m.
+        snapshots: about how many states a trajectory.
+
+    Attributes:
+        times: of the snapshots: the readings' times, each interval divided evenly.
+        passes: forward, adjoint and transposed solutions over the whole time so far.
+    """
+
+    def __init__(self, model: TransportModel, prior: Prior, snapshots: int):
+        readings = model.readings
+        positive = readings.times[readings.times > 0.0]
+        self.pieces = max(1, round(snapshots / len(positive)))
+        corners = np.concatenate([[0.0], positive])
+        inner = [np.linspace(a, b, self.pieces + 1)[1:] for a, b in pairwise(corners)]
+        self.times = np.concatenate(inner)
+        times = np.concatenate([readings.times[readings.times == 0.0], self.times])
+        # every time of a reading ends an interval, and linspace keeps its ends exactly
+        where = np.searchsorted(times, readings.times)
+        dense = replace(readings, times=times, time=where[readings.time])
+        self.readings: Readings = readings
+        self.model = TransportModel(
+            model.operator, model.unknowns, dense, model.initial, model.make_engine
+        )
+        self.prior = prior
+        self.objective = Misfit(self.model, readings.values, readings.std, prior)
+        self.passes = {"forward": 0, "adjoint": 0, "transposed": 0}
+        self._stands_at: Point | None = None
+
+    @property
+    def evaluations(self) -> int:
+        """Values with gradients."""
+        return self.passes["adjoint"]
+
+    def evaluate(self, m: np.ndarray) -> Point:
+        """Objective and gradient, with the forward snapshots (collective)."""
+        unknowns = self.model.unknowns
+        vector = unknowns.from_numpy(m)
+        at = self.objective.evaluate(vector)
+        self.passes["forward"] += 1
+        self.passes["adjoint"] += 1
+        solution = at.linearisation.solution
+        point = Point(
+            np.array(m, dtype=float),
+            at.misfit,
+            at.regularization,
+            unknowns.to_numpy(at.gradient),
+            at.predicted,
+            [self.model.initial.copy(), *solution.states],
+            [],
+        )
+        vector.destroy()
+        self._stands_at = point
+        return point
+
+    def complete(self, point: Point) -> None:
+        """Give a point its adjoint snapshots (collective)."""
+        if point.adjoint:
+            return
+        if self._stands_at is not point:
+            vector = self.model.unknowns.from_numpy(point.m)
+            self.model.unknowns.assign(vector)
+            self.model.operator.assemble()
+            vector.destroy()
+            self._stands_at = point
+        weights = (point.predicted - self.readings.values) / self.readings.std**2
+        point.adjoint = self.adjoint_states(weights)
+
+    def adjoint_states(self, weights: np.ndarray) -> list[PETSc.Vec]:
+        """λ(τ) = Σ_{t_k > τ} S*(t_k − τ) M⁻¹Cᵀw_k, at the inner times (collective).
+
+        The operator must be assembled at the point.  The jumps themselves are left out: they are
+        as rough as the sensors are small, and no gradient needs them resolved.
+        """
+        model, readings = self.model, self.readings
+        table = np.zeros((len(readings.times), len(readings.points)))
+        np.add.at(table, (readings.time, readings.sensor), weights)
+        table = table[readings.times > 0.0]
+        generator = model.operator.generator
+        backward = Generator(
+            generator.stiffness.transpose(PETSc.Mat()), generator.mass, generator.flow_bound
+        )
+        engine = model.make_engine(backward)
+        corners = np.concatenate([[0.0], readings.times[readings.times > 0.0]])
+        state, load, jump = generator.vector(), generator.vector(), generator.vector()
+        found: list[PETSc.Vec] = []
+        for k in range(len(table) - 1, -1, -1):
+            model.sensors.spread(table[k], load)
+            generator.mass.solve(load, jump)
+            state.axpy(1.0, jump)
+            width = corners[k + 1] - corners[k]
+            times = width * (np.arange(1, self.pieces + 1) / self.pieces) ** 2
+            if state.norm() > 0.0:
+                states = engine.forward(state, list(times)).states
+                found += [state.copy(), *states]
+                state = states[-1].copy()
+        self.passes["transposed"] += 1
+        return found
+
+
+def krylov_vectors(
+    generator: Generator, start: PETSc.Vec, dimension: int, pole: float, *, adjoint: bool = False
+) -> list[PETSc.Vec]:
+    """An orthonormal basis of the resolvent's Krylov space from a state (collective).
+
+    Args:
+        start: a state; for the adjoint space M⁻¹Cᵀw.
+        pole: γ of (I − γA)⁻¹, a time.
+        adjoint: of A* instead.
+    """
+    if adjoint:
+        generator = Generator(
+            generator.stiffness.transpose(PETSc.Mat()), generator.mass, generator.flow_bound
+        )
+    resolvent = Resolvent(generator, pole)
+    process = Arnoldi(resolvent, start)
+    while process.dimension < dimension - 1 and not process.broken:
+        process.extend()
+    count = process.dimension + (0 if process.broken else 1)
+    vectors = []
+    for i in range(count):
+        with column(process.basis, i) as vector:
+            vectors.append(vector.copy())
+    process.destroy()
+    resolvent.destroy()
+    return vectors
+
+
+def scaled(vectors: Sequence[PETSc.Vec], norm) -> list[PETSc.Vec]:
+    """The vectors divided by the largest of their norms, so that two sets weigh alike."""
+    largest = max((norm(v) for v in vectors), default=0.0)
+    for vector in vectors:
+        vector.scale(1.0 / largest if largest > 0.0 else 1.0)
+    return list(vectors)

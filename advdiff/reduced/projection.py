@@ -1,0 +1,298 @@
+"""The projection of a family onto a basis: everything that the online phase needs.
+
+A_rj = V*M⁻¹K_jV and the loads alike, the sensors on V, the start, and the residuals
+R_j = M⁻¹K_jV − V A_rj in coordinates.  The terms are shared out to the groups of ranks.
+
+Coordinates of the residuals are inner products with test functions: an orthonormal basis of all
+residuals (as many as there are, exact), or ``sketch`` random fields M^{-1/2}ξ with signs ξ that are
+a hash of the node's position, the same for any number of ranks.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from petsc4py import PETSc
+from slepc4py import SLEPc
+
+from advdiff.errors import InputError
+from advdiff.model import TransportModel
+from advdiff.reduced.basis import Basis, column
+from advdiff.reduced.bound import ResidualBound
+from advdiff.reduced.family import Family
+from advdiff.reduced.model import ReducedModel
+
+_FINE = 2.0**30  # positions are told apart to this fraction of a unit
+SIGMAS = 4.0
+"""Standard deviations of a sketched norm that its safety factor covers."""
+
+
+class _Block:
+    """One term on V: A_rj, the load's part, and both through the test functions."""
+
+    def __init__(self, tests: int):
+        self.matrix = np.zeros((0, 0))
+        self.tests = np.zeros((tests, 0))
+        self.load: np.ndarray | None = None
+        self.tests_load: np.ndarray | None = None
+
+
+class Projection:
+    """Projects a family on a growing basis.
+
+    Args:
+        model: the full model: its sensors, readings and initial state.
+        family: of its operator.
+        basis: V.
+        residuals: "orthonormal", "sketch", or "none" for a model without a bound.
+        sketch: number of random test functions.
+        method: of the reduced model's derivatives.
+
+    Raises:
+        InputError: for a sketch where the mass is not lumped.
+    """
+
+    def __init__(
+        self,
+        model: TransportModel,
+        family: Family,
+        basis: Basis,
+        *,
+        residuals: str = "sketch",
+        sketch: int = 64,
+        method: str = "auto",
+    ):
+        self.model, self.family, self.basis = model, family, basis
+        self.residuals, self.method = residuals, method
+        self._sampled: list[np.ndarray] = []
+        self._tests: SLEPc.BV | None = None
+        self._test_count, self._projected = 0, 0
+        self.safety = 1.0
+        if residuals != "none":
+            self._prepare_bound(sketch)
+        self._blocks = [_Block(self._test_count) for _ in family.terms]
+
+    def _prepare_bound(self, sketch: int) -> None:
+        basis = self.basis
+        self.sensor_norms = self._sensor_norms()
+        if self.residuals == "sketch":
+            if not basis.mass.is_diagonal:
+                raise InputError(
+                    "reduced.residuals = 'sketch': needs the lumped mass of domain.degree = 1; "
+                    "write 'orthonormal'"
+                )
+            self._tests, self._test_count = self._random_tests(sketch), sketch
+            self.safety = 1.0 / (1.0 - SIGMAS / math.sqrt(2.0 * sketch))
+
+    # -- what does not change with the basis ----------------------------------------------------
+
+    def _sensor_norms(self) -> np.ndarray:
+        """‖C_s‖ dual to the discrete L² (collective)."""
+        sensors, basis = self.model.sensors, self.basis
+        load, state = basis.template.duplicate(), basis.template.duplicate()
+        found = []
+        for s in range(len(sensors)):
+            unit = np.zeros(len(sensors))
+            unit[s] = 1.0
+            sensors.spread(unit, load)
+            basis.mass.solve(load, state)
+            found.append(math.sqrt(load.dot(state)))
+        return np.array(found)
+
+    def _random_tests(self, count: int) -> SLEPc.BV:
+        root = self.basis.mass.inverse.copy()
+        root.sqrtabs()
+        fields = []
+        for seed in range(count):
+            field = self.model.operator.state(_signs(seed), "sketch")
+            field.pointwiseMult(field, root)
+            field.scale(1.0 / math.sqrt(count))
+            fields.append(field)
+        return self.basis.block(fields)
+
+    # -- the projection -------------------------------------------------------------------------
+
+    def project(self) -> ReducedModel:
+        """The reduced model of the present basis (collective)."""
+        family, basis, readings = self.family, self.basis, self.model.readings
+        self._sample()
+        offset = self.model.sensors.sample(_zero(basis.template), boundary=True)
+        load = family.has_load
+        sensors = np.array(self._sampled).T.reshape(len(offset), basis.size)
+        start = basis.vectors.dotVec(self.model.initial)
+        if load:
+            sensors, start = np.column_stack([sensors, offset]), np.append(start, 1.0)
+        self._project_columns()
+        matrices = [self._with_load(block.matrix, block.load) for block in self._blocks]
+        rows = self._residual_coordinates(matrices)
+        square = [np.vstack([a, np.zeros((int(load), a.shape[1]))]).ravel() for a in matrices]
+        gathered = family.groups.gather(list(zip(square, rows, strict=True)), family.count)
+        bound = None
+        if self.residuals != "none":
+            bound = ResidualBound(
+                np.array([c for _, c in gathered]),
+                self._initial_error(start[: basis.size]),
+                self.sensor_norms,
+                self.safety,
+            )
+        return ReducedModel(
+            family.affine,
+            np.array([m for m, _ in gathered]),
+            start,
+            sensors,
+            readings.times,
+            readings.sensor,
+            readings.time,
+            bound,
+            self.method,
+        )
+
+    def _sample(self) -> None:
+        """Read the columns of V that were not read yet."""
+        for i in range(len(self._sampled), self.basis.size):
+            with column(self.basis.vectors, i) as vector:
+                state = vector.copy()
+            self._sampled.append(self.model.sensors.sample(state, boundary=False))
+            state.destroy()
+
+    def _plain(self, columns: int) -> SLEPc.BV:
+        """A BV without inner product, all its columns active."""
+        block = self.basis.vectors.duplicateResize(columns)
+        block.setMatrix(None, False)
+        block.setActiveColumns(0, columns)
+        return block
+
+    def _project_columns(self) -> None:
+        """VᵀK_jV and the test functions on K_jV, for the columns of V that are new."""
+        basis, old = self.basis, self._projected
+        count = basis.size - old
+        if count == 0:
+            return
+        left = self._plain(basis.size + self._test_count)
+        fresh = self._plain(count)
+        for i in range(basis.size):
+            with column(basis.vectors, i) as vector:
+                left.insertVec(i, vector)
+                if i >= old:
+                    fresh.insertVec(i - old, vector)
+        for i in range(self._test_count):
+            with column(self._tests, i) as vector:
+                left.insertVec(basis.size + i, vector)
+        image = self._plain(count)
+        for term, block in zip(self.family.terms, self._blocks, strict=True):
+            fresh.matMult(term.stiffness, image)
+            right = basis.inner(left, image)
+            fresh.matMultHermitianTranspose(term.stiffness, image)
+            left.setActiveColumns(0, old)
+            below = basis.inner(left, image).T if old else np.zeros((count, 0))
+            left.setActiveColumns(0, basis.size + self._test_count)
+            grown = np.empty((basis.size, basis.size))
+            grown[:old, :old], grown[old:, :old] = block.matrix, below
+            grown[:, old:] = right[: basis.size]
+            block.matrix = grown
+            block.tests = np.hstack([block.tests, right[basis.size :]])
+            if term.load is not None:
+                found = left.dotVec(term.load)
+                block.load, block.tests_load = found[: basis.size], found[basis.size :]
+        for part in (left, fresh, image):
+            part.destroy()
+        self._projected = basis.size
+
+    def _with_load(self, matrix: np.ndarray, load: np.ndarray | None) -> np.ndarray:
+        """[A, b] where there are loads; b is 0 where this term has none."""
+        if not self.family.has_load:
+            return matrix
+        return np.column_stack([matrix, np.zeros(len(matrix)) if load is None else load])
+
+    def _residual_coordinates(self, matrices: list[np.ndarray]) -> list[np.ndarray]:
+        if self.residuals == "none":
+            return [np.zeros(0)] * len(matrices)
+        if self.residuals == "orthonormal":
+            return self._orthonormal_coordinates(matrices)
+        tests = self.basis.inner(self._tests, self.basis.vectors)
+        return [
+            (self._with_load(block.tests, block.tests_load) - tests @ matrix).ravel()
+            for block, matrix in zip(self._blocks, matrices, strict=True)
+        ]
+
+    def _orthonormal_coordinates(self, matrices: list[np.ndarray]) -> list[np.ndarray]:
+        basis, mass = self.basis, self.basis.mass
+        residuals = []
+        for term, matrix in zip(self.family.terms, matrices, strict=True):
+            image = basis._allocate(matrix.shape[1])
+            image.setActiveColumns(0, basis.size)
+            basis.vectors.matMult(term.stiffness, image)
+            image.setActiveColumns(0, matrix.shape[1])
+            if self.family.has_load:
+                image.insertVec(
+                    basis.size, _zero(basis.template) if term.load is None else term.load
+                )
+            work = basis.template.duplicate()
+            for i in range(matrix.shape[1]):
+                with column(image, i) as vector:
+                    mass.solve(vector, work)
+                    work.copy(vector)
+            basis.purge(image)
+            residuals.append(image)
+        span = self._spanning(residuals)
+        found = [basis.inner(span.vectors, image).ravel() for image in residuals]
+        for image in residuals:
+            image.destroy()
+        span.destroy()
+        return found
+
+    def _spanning(self, residuals: list[SLEPc.BV]) -> Basis:
+        """An orthonormal basis of the residuals of all groups."""
+        family, basis = self.family, self.basis
+        columns = basis.size + family.has_load
+        limit = min(basis.template.size, family.count * columns)
+        span = Basis(basis.mass, basis.template, limit, basis.gram)
+        rounds = -(-family.count // family.groups.count)
+        for turn in range(rounds):
+            mine = []
+            if turn < len(residuals):
+                for i in range(columns):
+                    with column(residuals[turn], i) as vector:
+                        mine.append(vector.copy())
+            span.extend(family.groups.vectors(mine, basis.template), 0.0)
+        return span
+
+    def _initial_error(self, coefficients: np.ndarray) -> float:
+        rest = self.model.initial.copy()
+        self.basis.vectors.multVec(-1.0, 1.0, rest, coefficients)
+        return self.basis.mass.norm(rest)
+
+    def state_errors(self, reduced: ReducedModel, m: np.ndarray, states, times) -> np.ndarray:
+        """‖θ(t) − Vc(t)‖ for full states at ``times``, shape (time,) (collective)."""
+        trajectory = reduced.at(m, times)
+        errors, work = [], self.basis.template.duplicate()
+        for state, x in zip(states, trajectory, strict=True):
+            self.basis.lift(x[: self.basis.size], work)
+            work.aypx(-1.0, state)
+            errors.append(self.basis.mass.norm(work))
+        return np.array(errors)
+
+
+def _zero(template: PETSc.Vec) -> PETSc.Vec:
+    vector = template.duplicate()
+    vector.set(0.0)
+    return vector
+
+
+def _signs(seed: int):
+    """x ↦ ±1, a hash of the position (splitmix64 of its coordinates; Steele et al. 2014)."""
+
+    def mix(z: np.ndarray) -> np.ndarray:
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
+
+    def field(x: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            state = np.full(x.shape[1], 0x9E3779B97F4A7C15, dtype=np.uint64) * np.uint64(seed + 1)
+            for row in x:
+                state = mix(state + np.rint(row * _FINE).astype(np.int64).view(np.uint64))
+        return 1.0 - 2.0 * (state >> np.uint64(63)).astype(float)
+
+    return field

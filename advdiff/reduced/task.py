@@ -1,0 +1,163 @@
+"""``task = "invert"`` with a table ``[reduced]``: the estimate by way of reduced models."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from petsc4py import PETSc
+
+from advdiff import tasks
+from advdiff.errors import on_root
+from advdiff.inverse.map import Estimate
+from advdiff.problem import Problem
+from advdiff.reduced.greedy import Round, greedy
+from advdiff.reduced.groups import Groups
+from advdiff.reduced.reducer import ReducedOptions, Reducer
+from advdiff.reduced.trust import ReducedEstimate
+from advdiff.reduced.trust import invert as minimise
+from advdiff.store import Store
+
+Say = Callable[[str], None]
+
+
+def reducer(problem: Problem) -> Reducer:
+    """The offline phase of a problem with a table ``[reduced]`` (collective).
+
+    Raises:
+        InputError: where a field is unknown, or the sketch does not fit the mass.
+    """
+    table = problem.experiment.reduced.model_dump(exclude={"compare", "model"})
+    groups = Groups(problem.comm) if problem.groups is None else problem.groups
+    return Reducer(problem.model, problem.prior, ReducedOptions(**table), groups)
+
+
+def invert(problem: Problem, say: Say, path: Path) -> bool:
+    """Run it, and write the result with a group ``/reduced`` (collective).
+
+    Returns:
+        False where it stopped short of its tolerance.
+    """
+    experiment, unknowns = problem.experiment, problem.unknowns
+    problem.calibrate()
+    clock, began = tasks.TimeSplit(), time.perf_counter()
+    offline = reducer(problem)
+    rounds: list[Round] = []
+    if offline.options.box > 0.0:
+        offline.enrich([offline.evaluate(offline.mean)])
+        rounds = greedy(offline)
+        for entry in rounds:
+            say(
+                f"greedy      basis {entry.size:4d}  bound {entry.bound:9.3e} at the worst of "
+                f"{offline.options.candidates} points  {entry.evaluations} full evaluations"
+            )
+
+    def watch(entry, _m) -> None:
+        say(
+            f"iteration   {entry.iteration:4d}  objective {entry.objective:12.6g}  misfit "
+            f"{entry.misfit:12.6g}  gradient {entry.gradient_norm:9.3e}  basis "
+            f"{offline.basis.size:4d}  {entry.seconds:7.1f} s"
+        )
+
+    found = minimise(
+        offline,
+        problem.unknowns.to_numpy(problem.prior.mean),
+        gradient_tolerance=experiment.optimizer.gradient_tolerance,
+        max_iterations=experiment.optimizer.max_iterations,
+        watch=watch,
+    )
+    seconds = time.perf_counter() - began
+    m = unknowns.from_numpy(found.m)
+    estimate = Estimate(m, found.history, found.converged, found.message)
+    estimate.evaluation = problem.objective.evaluate(m)
+    summary = _summary(offline, found, seconds)
+    say(f"optimiser   {found.message}")
+    say(
+        f"reduced     basis {summary['dimension']}, {summary['reduced_evaluations']} reduced "
+        f"evaluations in {summary['online_seconds']:.2f} s; {seconds:.1f} s in all"
+    )
+    if "bound" in summary:
+        say(
+            f"bound       {summary['bound']:.2e} of the state at the estimate, true error "
+            f"{summary['state_error']:.2e}, effectivity {summary['effectivity']:.0f}"
+        )
+    if experiment.reduced.compare:
+        summary |= _compare(problem, say, found, seconds)
+    unknowns.assign(m)
+    problem.operator.assemble()
+    if not tasks.writes(problem):
+        return found.converged
+    tasks.write_estimate(
+        problem,
+        say,
+        path,
+        estimate,
+        clock.seconds(),
+        lambda file: _write(file, offline, found, rounds, summary),
+    )
+    if experiment.reduced.model is not None:
+        target = experiment.resolve(experiment.reduced.model)
+        on_root(problem.comm, lambda: offline.reduced.save(target))
+        say(f"model       {target}: opens without a mesh or PETSc")
+    return found.converged
+
+
+def _summary(offline: Reducer, found: ReducedEstimate, seconds: float) -> dict[str, float]:
+    """What there is to say about the reduced models, by name (collective)."""
+    return {
+        "dimension": offline.basis.size,
+        "method": offline.options.method,
+        "full_evaluations": offline.full.evaluations,
+        **{f"{name}_passes": count for name, count in offline.full.passes.items()},
+        "reduced_evaluations": found.reduced_evaluations,
+        "online_seconds": found.online_seconds,
+        **{f"offline_seconds_{name}": value for name, value in offline.seconds.items()},
+        "seconds": seconds,
+        **offline.check(found.point),
+    }
+
+
+def _compare(problem: Problem, say: Say, found: ReducedEstimate, seconds: float) -> dict:
+    """The plain inversion from the same start, and how far its estimate is (collective)."""
+    before, began = problem.model.evaluations, time.perf_counter()
+    plain = problem.invert()
+    elapsed = time.perf_counter() - began
+    evaluations = problem.model.evaluations - before - 1  # the last is of the estimate, for both
+    difference: PETSc.Vec = problem.unknowns.from_numpy(found.m)
+    xi = problem.prior.whiten(difference)
+    xi.axpy(-1.0, problem.prior.whiten(plain.m))
+    distance, objective = xi.norm(), plain.history[-1].objective
+    full = found.history[-1].solves
+    say(
+        f"compared    plain: {evaluations} full evaluations, {elapsed:.1f} s, objective "
+        f"{objective:.8g}; reduced: {full}, {seconds:.1f} s, {found.history[-1].objective:.8g}; "
+        f"{evaluations / full:.1f} x fewer, estimates {distance:.1e} prior std apart"
+    )
+    return {
+        "plain_evaluations": evaluations,
+        "plain_seconds": elapsed,
+        "plain_objective": objective,
+        "distance_to_plain": distance,
+    }
+
+
+def _write(
+    file: Store, offline: Reducer, found: ReducedEstimate, rounds: list[Round], summary: dict
+) -> None:
+    file.file.require_group("reduced")
+    file.attributes(summary, "reduced")
+    file.axis("full_evaluation", len(found.sizes))
+    file.array("reduced/size", found.sizes, ("full_evaluation",), long_name="basis size")
+    if found.checks:
+        file.axis("correction", len(found.checks))
+        for name in found.checks[0]:
+            values = [check[name] for check in found.checks]
+            file.array(f"reduced/{name}", values, ("correction",), long_name=name)
+    if rounds:
+        file.axis("round", len(rounds))
+        for name in asdict(rounds[0]):
+            values = np.array([getattr(entry, name) for entry in rounds])
+            file.array(f"reduced/greedy_{name}", values, ("round",), long_name=name)

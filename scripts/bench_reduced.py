@@ -1,0 +1,215 @@
+"""Reduced models measured: sizes and bounds, methods, online speed, evaluations per second.
+
+    scripts/run python scripts/bench_reduced.py sizes       basis size, error, bound, effectivity
+    scripts/run python scripts/bench_reduced.py methods     matexp's methods inside the misfit
+    scripts/run python scripts/bench_reduced.py speed       against the full model at N = 66 049
+    scripts/run mpirun -n 2 python scripts/bench_reduced.py rate    evaluations a second
+
+``speed`` leaves its model in the folder of ``--folder`` (a temporary one), where ``rate`` looks.
+Tables go to standard output as Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from mpi4py import MPI
+from scipy.optimize import minimize
+
+import advdiff
+from advdiff import matexp
+from advdiff.reduced import GaussianPrior, ReducedMisfit, ReducedModel
+from advdiff.reduced.groups import Groups
+from advdiff.reduced.reducer import ReducedOptions, Reducer
+from advdiff.reduced.trust import invert
+
+EXPERIMENT = Path(__file__).parents[1] / "experiments" / "reduced_inversion.toml"
+COMM = MPI.COMM_WORLD
+SLOW = 0.1
+"""Seconds a gradient, beyond which a method is not run to the end."""
+
+
+def say(*cells: object) -> None:
+    """A row of a table, from rank 0."""
+    if COMM.rank == 0:
+        print("| " + " | ".join(str(c) for c in cells) + " |", flush=True)
+
+
+def heading(*names: str) -> None:
+    say(*names)
+    say(*["---"] * len(names))
+
+
+def seconds(function: Callable[[], object], least: float = 1.0) -> float:
+    """Median time of one call."""
+    times: list[float] = []
+    while sum(times) < least or len(times) < 3:
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def reducer(problem: advdiff.Problem, **options) -> Reducer:
+    return Reducer(problem.model, problem.prior, ReducedOptions(**options))
+
+
+def sizes() -> None:
+    """At a point of the basis, and at one half a standard deviation of the prior away."""
+    problem = advdiff.load(EXPERIMENT)
+    heading(
+        "tolerance", "basis", "at", "true error", "bound", "effectivity", "objective", "gradient"
+    )
+    made = reducer(problem)
+    point = made.evaluate(made.mean)
+    rng = np.random.default_rng(0)
+    xi = rng.standard_normal(made.mean.size)
+    away = made.evaluate(made.prior.color(0.5 * xi / np.linalg.norm(xi)))
+    for tolerance in (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 1e-4, 1e-5):
+        made = Reducer(problem.model, problem.prior, ReducedOptions(tolerance=tolerance))
+        made.enrich([point])
+        for name, where in (("basis point", point), ("away", away)):
+            found = made.check(where)
+            say(
+                f"{tolerance:g}",
+                made.basis.size,
+                name,
+                *(f"{found[k]:.1e}" for k in ("state_error", "bound")),
+                f"{found['effectivity']:.0f}",
+                *(f"{found[k]:.1e}" for k in ("objective_error", "gradient_error")),
+            )
+
+
+def methods() -> None:
+    """Every method of matexp inside the misfit of one reduced model.
+
+    The model is that of the first few points of an estimate.  L-BFGS starts at the prior's mean
+    with the exact value and each method's gradient, and is counted until the objective is within
+    1 % of the optimum.
+    """
+    problem = advdiff.load(EXPERIMENT)
+    made = reducer(problem, tolerance=3e-2, residuals="none", corrections=3)
+    invert(made, made.mean)
+    objective, prior, reduced = made.objective(), made.prior, made.reduced
+
+    def steps(method: str) -> tuple[int, float]:
+        """Evaluations until the target, and the objective reached."""
+        values: list[float] = []
+
+        def evaluate(xi):
+            reduced.method = method
+            at = objective.evaluate(prior.color(xi))
+            values.append(at.objective)
+            return at.objective, prior.factor.T @ at.gradient
+
+        minimize(
+            evaluate,
+            np.zeros(prior.mean.size),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": 300, "maxfun": 200, "ftol": 1e-12, "gtol": 1e-3},
+        )
+        lowest = np.minimum.accumulate(values)
+        hit = np.flatnonzero(lowest <= target)
+        return (int(hit[0]) + 1 if len(hit) else 0), float(lowest[-1])
+
+    target = np.inf
+    target = 1.01 * steps("frechet")[1]
+    m = prior.color(0.1 * np.ones(prior.mean.size))
+    reduced.method = "frechet"
+    exact = objective.evaluate(m).gradient
+    print(f"\nd = {reduced.dimension}, {reduced.affine.size} parameters\n")
+    heading(
+        "method", "ms a gradient", "relative error", "evaluations to target", "lowest objective"
+    )
+    for method in ("spectral", *matexp.METHODS):
+        reduced.method = method
+        try:
+            began = time.perf_counter()
+            gradient = objective.evaluate(m).gradient
+            took = time.perf_counter() - began
+            error = np.linalg.norm(gradient - exact) / np.linalg.norm(exact)
+            took = took if took > SLOW else seconds(lambda: objective.evaluate(m), 0.3)
+            if took > SLOW:
+                say(method, f"{1e3 * took:.0f}", f"{error:.1e}", "not tried: too slow", "")
+                continue
+            count, lowest = steps(method)
+        except (ValueError, OverflowError) as refusal:
+            say(method, "refused: " + str(refusal)[:70], "", "", "")
+            continue
+        reached = str(count) if count else "never"
+        say(method, f"{1e3 * took:.1f}", f"{error:.1e}", reached, f"{lowest:.4g}")
+
+
+def speed(folder: Path) -> None:
+    """Value and gradient: r = 100, K = 10, 201 parameters, N = 66 049, in one run."""
+    settings = ("domain.cells=[256, 256]", "unknowns.velocity.modes=[20, 10]")
+    problem = advdiff.load(EXPERIMENT, settings)
+    problem.calibrate()
+    m = problem.unknowns.from_numpy(problem.initial_guess())
+    full = seconds(lambda: problem.objective.evaluate(m), 5.0)
+    began = time.perf_counter()
+    made = reducer(problem, tolerance=1e-7, dimension=100, residuals="none", snapshots=80)
+    rng = np.random.default_rng(0)
+    while made.basis.size < made.basis.limit:
+        xi = 0.3 * rng.standard_normal(made.mean.size) if made.basis.size else 0.0 * made.mean
+        made.enrich([made.evaluate(made.prior.color(xi))])
+    offline = time.perf_counter() - began
+    objective = made.objective()
+    online = seconds(lambda: objective.evaluate(made.mean))
+    heading("N", "r", "parameters", "full, s", "reduced, ms", "ratio", "offline, s")
+    say(
+        problem.operator.generator.size,
+        made.basis.size,
+        made.mean.size,
+        f"{full:.2f}",
+        f"{1e3 * online:.1f}",
+        f"{full / online:.0f}",
+        f"{offline:.0f}",
+    )
+    if COMM.rank == 0:
+        made.reduced.save(folder / "model.h5")
+
+
+def rate(folder: Path, count: int = 100) -> None:
+    """Values with gradients a second, the samples spread over all ranks."""
+    model = ReducedModel.load(folder / "model.h5")
+    size, readings = model.affine.size, len(model.sensor)
+    prior = GaussianPrior(model.affine.reference, np.eye(size))
+    objective = ReducedMisfit(model, np.zeros(readings), np.ones(readings), prior)
+    samples = model.affine.reference + 0.01 * np.random.default_rng(0).standard_normal(
+        (count, size)
+    )
+    groups = Groups(COMM, COMM.size)
+    objective.evaluate(samples[0])
+    times, cpu = [], time.process_time()
+    for _ in range(5):
+        COMM.barrier()
+        start = time.perf_counter()
+        values = groups.spread(lambda m: objective.evaluate(m).objective, list(samples))
+        times.append(time.perf_counter() - start)
+    took = min(times)  # other work on the machine only ever adds
+    cpu = COMM.allreduce(time.process_time() - cpu) / (5 * count)
+    heading("ranks", "evaluations a second", "CPU ms an evaluation", "sum of the objectives")
+    say(COMM.size, f"{count / took:.1f}", f"{1e3 * cpu:.1f}", repr(float(np.sum(values))))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("table", choices=["sizes", "methods", "speed", "rate"])
+    parser.add_argument(
+        "--folder", type=Path, default=Path(tempfile.gettempdir()) / "advdiff_bench_reduced"
+    )
+    chosen = parser.parse_args()
+    if COMM.rank == 0:
+        chosen.folder.mkdir(exist_ok=True)
+    COMM.barrier()
+    if chosen.table in ("speed", "rate"):
+        {"speed": speed, "rate": rate}[chosen.table](chosen.folder)
+    else:
+        {"sizes": sizes, "methods": methods}[chosen.table]()

@@ -44,9 +44,7 @@ def _block(c0, c1, c2, c3, k0, k1):
 def _normals(key, labels, draw, step, out):
     """Box and Muller's normals, one for each label."""
     for i in range(labels.size):
-        bits, more, _, _ = _block(
-            labels[i], draw, step, np.uint64(VECTOR), key[0], key[1]
-        )
+        bits, more, _, _ = _block(labels[i], draw, step, np.uint64(VECTOR), key[0], key[1])
         radius = np.sqrt(-2.0 * np.log(((bits >> DROP) + np.uint64(1)) * UNIT))
         out[i] = radius * np.cos(2.0 * np.pi * ((more >> DROP) * UNIT))
 

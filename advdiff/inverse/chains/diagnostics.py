@@ -100,17 +100,16 @@ def _ess(chains: np.ndarray) -> np.ndarray:
 
 def _integrated_time(rho: np.ndarray) -> float:
     """−1 + 2 Σ of pairs ρ_2k + ρ_2k+1, positive and not increasing."""
-    pairs = (len(rho) - 2) // 2
-    sums = rho[: 2 * pairs].reshape(-1, 2).sum(axis=1)
-    kept = int(np.argmax(sums <= 0.0)) if (sums <= 0.0).any() else pairs
+    last = (len(rho) - 3) // 2
+    sums = rho[: 2 * last + 2].reshape(-1, 2).sum(axis=1)
+    kept = int(np.argmax(sums <= 0.0)) if (sums <= 0.0).any() else last
     monotone = np.minimum.accumulate(sums[:kept])
-    last = rho[2 * kept] if 2 * kept < len(rho) else 0.0
-    return -1.0 + 2.0 * float(monotone.sum()) + max(float(last), 0.0)
+    return -1.0 + 2.0 * float(monotone.sum()) + max(float(rho[2 * kept]), 0.0)
 
 
 def bfmi(energy: np.ndarray) -> np.ndarray:
     """E-BFMI of every chain from energies (chain, draw) (Betancourt, arXiv:1604.00695): > 0.3."""
-    return (np.diff(energy, axis=1) ** 2).mean(axis=1) / energy.var(axis=1)
+    return (np.diff(energy, axis=1) ** 2).mean(axis=1) / energy.var(axis=1, ddof=1)
 
 
 def summary(draws: np.ndarray) -> dict[str, np.ndarray]:

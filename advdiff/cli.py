@@ -57,6 +57,7 @@ def _complain(error: str) -> None:
 def _task(experiment: Path, settings: list[str], output: Path | None = None):
     """The room that knows the experiment's task, and what that room runs."""
     from advdiff import config
+    from advdiff.sampling.schema import ModelExperiment
     from advdiff.study.schema import Study
 
     settings = list(settings)
@@ -68,6 +69,10 @@ def _task(experiment: Path, settings: list[str], output: Path | None = None):
 
         return tasks, loaded
     _start_petsc()
+    if isinstance(loaded, ModelExperiment):
+        from advdiff.sampling import tasks
+
+        return tasks, loaded
     from advdiff import problem, tasks
 
     return tasks, problem.Problem(loaded)

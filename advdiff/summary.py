@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from advdiff.result import open_result
+from advdiff.sampling import summary as chains
 
 SOLVER = (
     *("method", "reason", "tolerance", "products", "solves", "actions", "quadrature_nodes"),
@@ -29,6 +30,8 @@ def lines(path: Path) -> list[str]:
         ]
         if "law" in file:
             return found + _study(file)
+        if "posterior" in file:
+            return found + chains.lines(file)
         found += [
             f"mesh        {file['mesh/geometry'].shape[0]} vertices, "
             f"{file['mesh/topology'].shape[0]} {file['mesh'].attrs['cell']} cells",

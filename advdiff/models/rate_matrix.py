@@ -192,7 +192,5 @@ SURROGATES = GRADIENTS[2:]
 PULLS: dict[str, Callable[[RateMatrixLinearisation, np.ndarray], np.ndarray]] = {
     "exact": lambda at, w: at._aggregated(w, "auto", GRADIENT_CONDITION),
     "per-term": lambda at, w: at._per_term(w),
-} | {
-    name: lambda at, w, name=name: at._aggregated(w, name, MAX_CONDITION) for name in SURROGATES
-}
+} | {name: lambda at, w, name=name: at._aggregated(w, name, MAX_CONDITION) for name in SURROGATES}
 """∂/∂Q of Σ w p, by the name of ``gradient``."""

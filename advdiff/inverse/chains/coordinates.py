@@ -1,4 +1,4 @@
-"""Targets: the potential of a model in white coordinates, of the prior or of a Laplace approximation."""
+"""Targets: a potential in white coordinates, of the prior or of a Laplace approximation."""
 
 from __future__ import annotations
 
@@ -79,8 +79,13 @@ class Recentred:
         self, target: Target, centre: PETSc.Vec, vectors: Sequence[PETSc.Vec], values: np.ndarray
     ):
         self.target, self.centre, self.vectors = target, centre, list(vectors)
+        self.values = np.asarray(values, dtype=float)
         self.shrunk = 1.0 / np.sqrt(1.0 + values) - 1.0
         self.lost = values / (1.0 + values)
+
+    def over(self, target: Target) -> Recentred:
+        """Another target in the same coordinates."""
+        return Recentred(target, self.centre, self.vectors, self.values)
 
     def parameters(self, eta: PETSc.Vec) -> PETSc.Vec:
         """m of η."""

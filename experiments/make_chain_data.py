@@ -40,16 +40,16 @@ def true_potential(x: np.ndarray, length: float) -> np.ndarray:
     return 1.0 - 3.0 * np.exp(-0.5 * first**2) - 2.0 * np.exp(-0.5 * second**2)
 
 
-def quantum(std: float = 0.01) -> None:
-    """|x|² at every fourth node at 12 times, Re x and Im x at two nodes; 0.01 noise."""
+def quantum(std: float = 0.03, nodes: int = 48) -> None:
+    """|x|² at every fourth node at 12 times, Re x and Im x at two nodes; 0.03 noise."""
     rng = np.random.default_rng(SEED)
-    line = Line(64, 10.0)
+    line = Line(nodes, 10.0)
     V = true_potential(line.points, line.length)
     times = np.round(np.linspace(0.25, 3.0, 12), 4)
-    rows = [(t, n, QUANTITIES["density"]) for t in times for n in range(0, 64, 4)]
-    rows += [(t, n, QUANTITIES[q]) for t in times for n in (16, 48) for q in ("real", "imaginary")]
+    rows = [(t, n, QUANTITIES["density"]) for t in times for n in range(0, nodes, 4)]
+    rows += [(t, n, QUANTITIES[q]) for t in times for n in (12, 36) for q in ("real", "imaginary")]
     measured = Measurements.collect(*np.array(rows).T)
-    model = QuantumModel(line, line.packet(4.0, 0.8, 1.0), measured, 64)
+    model = QuantumModel(line, line.packet(4.0, 0.8, 1.0), measured, nodes)
     m = model.unknowns.from_numpy(np.linalg.solve(model.basis, V))
     values = model.observe(m) + std * rng.standard_normal(len(rows))
     words = {code: word for word, code in QUANTITIES.items()}

@@ -25,7 +25,7 @@ import advdiff
 from advdiff.errors import InputError, on_root
 from advdiff.inverse.chains import diagnostics
 from advdiff.inverse.chains.kernel import State
-from advdiff.inverse.chains.run import STATISTICS, Groups, Link, Options, Progress, statistics
+from advdiff.inverse.chains.run import STATISTICS, Groups, Link, Options, Progress
 from advdiff.inverse.chains.warmup import Adaptation
 from advdiff.result import FORMAT, ResultFile, check_writable, open_parallel
 
@@ -228,13 +228,15 @@ class Archive:
         self._slots[chain] = slot
         return progress
 
-    def record(self, chain: int, link: Link, m: PETSc.Vec | None) -> None:
+    def record(
+        self, chain: int, link: Link, m: PETSc.Vec | None, stats: dict[str, float] | None
+    ) -> None:
         """Collective on the group."""
         if m is not None:
             if not self._block.stats:
                 self._block.first = link.draw
             self._block.rows.append(self.layout.values(m))
-            self._block.stats.append(statistics(link))
+            self._block.stats.append(stats)
             m.destroy()
         options = self.options
         last = link.progress.step == options.warmup + options.draws * options.thin

@@ -35,6 +35,10 @@ class White:
         """m = m₀ + Lξ."""
         return self.prior.color(xi)
 
+    def likelihood(self, _xi: PETSc.Vec, value: float) -> float:
+        """The negative log likelihood where the target has this value."""
+        return value
+
     def value(self, xi: PETSc.Vec) -> float:
         self.values += 1
         m = self.prior.color(xi)
@@ -90,6 +94,10 @@ class Recentred:
     def parameters(self, eta: PETSc.Vec) -> PETSc.Vec:
         """m of η."""
         return self.target.parameters(self._position(eta)[0])
+
+    def likelihood(self, eta: PETSc.Vec, value: float) -> float:
+        """The negative log likelihood where the target has this value."""
+        return value - self._position(eta)[1]
 
     def _along(self, vector: PETSc.Vec) -> np.ndarray:
         return np.array([u.dot(vector) for u in self.vectors])

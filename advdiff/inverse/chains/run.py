@@ -83,8 +83,10 @@ class Recorder(Protocol):
     def resume(self, chain: int) -> Progress | None:
         """Where the chain was, None at its beginning."""
 
-    def record(self, chain: int, link: Link, m: PETSc.Vec | None) -> None:
-        """A step; m where it is kept."""
+    def record(
+        self, chain: int, link: Link, m: PETSc.Vec | None, stats: dict[str, float] | None
+    ) -> None:
+        """A step; m, and the numbers of ``STATISTICS``, where it is kept."""
 
 
 class Groups:
@@ -204,8 +206,11 @@ def run(
             adaptation = warmup.begin(kernel.step_size, kernel.largest)
             progress = Progress(0, state, adaptation, 0.0)
         for link in steps(kernel, options, chain, progress, labels):
-            m = None if link.draw is None else target.parameters(link.progress.state.xi)
-            recorder.record(chain, link, m)
+            m = stats = None
+            if link.draw is not None:
+                m = target.parameters(link.progress.state.xi)
+                stats = statistics(target, link)
+            recorder.record(chain, link, m, stats)
         PETSc.garbage_cleanup(template.comm)
 
 
@@ -256,12 +261,12 @@ STATISTICS = {
 """Name in ``/sample_stats`` (ArviZ' where it has one) → title."""
 
 
-def statistics(link: Link) -> dict[str, float]:
+def statistics(target: White | Recentred, link: Link) -> dict[str, float]:
     """The numbers of ``STATISTICS`` for one step (collective)."""
     state, info = link.progress.state, link.info
     return {
         "lp": -state.potential - 0.5 * state.xi.dot(state.xi),
-        "potential": state.potential,
+        "potential": target.likelihood(state.xi, state.potential),
         "acceptance_rate": info.acceptance,
         "accepted": float(info.accepted),
         "step_size": link.step_size,
@@ -285,11 +290,11 @@ class Draws:
     def resume(self, chain: int) -> Progress | None:
         return self.progress.get(chain)
 
-    def record(self, chain: int, link: Link, m: PETSc.Vec | None) -> None:
+    def record(self, chain, link, m, stats):
         self.progress[chain] = link.progress
         if m is not None:
             self.draws.setdefault(chain, []).append(m.array.copy())
-            self.stats.setdefault(chain, []).append(statistics(link))
+            self.stats.setdefault(chain, []).append(stats)
 
     def array(self) -> np.ndarray:
         """All draws, (chain, draw, local unknown)."""

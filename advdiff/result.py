@@ -26,6 +26,7 @@ FIELDS = ("mesh/geometry", "mesh/topology", "time", "theta", "solver")
 REQUIRED = {
     "surrogate-error": ("law", "d", "method", "time", "error", "exact", "certificate"),
     "random-rates": ("law", "d", "replicate", "rates"),
+    "compare-samplers": ("d", "sampler", "regime", "samplers"),
     "sample": ("chain", "draw", "posterior", "sample_stats"),
 }
 """Task → what its result must hold; ``FIELDS`` for all others."""

@@ -88,6 +88,7 @@ def bilinear_gradient(
     *,
     max_condition: float = GRADIENT_CONDITION,
     basis: Eigenbasis | None = None,
+    accuracy: float | None = None,
     full_output: bool = False,
 ) -> Array | Result:
     """G_ij = ∂/∂Q_ij Σ_b a_bᵀ e^{t_b Q} p_b, exact, shape (d, d), in O(d³ + N d²).
@@ -96,8 +97,9 @@ def bilinear_gradient(
     eigenbasis; DomainError beyond ``max_condition``), "frechet" (O(d³) for every distinct time,
     any Q), the surrogates "first-order" (Σ_b t_b (e^{t_b Q})ᵀ a_b p_bᵀ), "asymptotic" and
     "kernel-exact" (of order 0; both for a Q with one zero eigenvalue) in the same eigenbasis, or
-    "auto": the eigenbasis if cond(V) ≤ ``max_condition`` and rounding stays below cond(V)·1e-14,
-    else Fréchet. ``basis``: that of Q, where it is known. ``full_output`` gives a `Result`.
+    "auto": the eigenbasis if cond(V) ≤ ``max_condition`` and rounding, relative to the gradient, stays
+    below ``accuracy`` (cond(V)·1e-14), else Fréchet. ``basis``: that of Q, where it is known.
+    ``full_output`` gives a `Result`.
     """
     Q, terms = _terms(Q, a, p, t)
     asked = method
@@ -110,7 +112,8 @@ def bilinear_gradient(
         with np.errstate(over="ignore", invalid="ignore"):  # reported by _checked
             value = basis.inverse.T @ core(basis, _in_eigenbasis(basis, terms)) @ basis.vectors.T
             error = _rounding(basis, terms, value) if core is _exact_core else None
-        if error is not None and not ROUNDING_SAFETY * error <= ACCURACY * condition:
+        limit = ACCURACY * condition if accuracy is None else accuracy
+        if error is not None and not ROUNDING_SAFETY * error <= limit:
             refusal = f"rounding of about {error:.0e} in the eigenbasis, cond(V) = {condition:.1e}"
             if asked != "auto" and np.isfinite(value).all():
                 raise DomainError(f"{refusal}; use method='frechet'")

@@ -25,6 +25,8 @@ from advdiff.models.coefficients import unknowns
 
 Gradient = Literal["exact", "per-term", "first-order", "asymptotic", "kernel-exact"]
 GRADIENTS = get_args(Gradient)
+ACCURACY = 1e-8
+"""Relative rounding error of a gradient at which the eigenbasis still serves."""
 CHUNK = 2**20
 """Numbers held at once by a push."""
 
@@ -176,7 +178,14 @@ class RateMatrixLinearisation:
         model, t = self.model, self.model.transitions.time
         left = weights[:, None] * model.left
         return bilinear_gradient(
-            self.Q, left, model.right, t, method, basis=self.basis, max_condition=limit
+            self.Q,
+            left,
+            model.right,
+            t,
+            method,
+            basis=self.basis,
+            max_condition=limit,
+            accuracy=ACCURACY,
         )
 
     def _per_term(self, weights: np.ndarray) -> np.ndarray:

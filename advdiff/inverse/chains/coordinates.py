@@ -12,8 +12,11 @@ from advdiff.errors import ConvergenceError
 from advdiff.inverse.chains.kernel import Target
 from advdiff.inverse.likelihood import Potential
 from advdiff.inverse.prior import Prior
+from advdiff.matexp import DomainError
 
-FAILURES = (ConvergenceError, FloatingPointError, OverflowError, np.linalg.LinAlgError)
+FAILURES = (
+    ConvergenceError, DomainError, FloatingPointError, OverflowError, np.linalg.LinAlgError
+)
 """What a model raises, on all ranks alike, for parameters that it cannot be evaluated at."""
 
 

@@ -134,7 +134,8 @@ class Problem:
 
     @property
     def _estimates_velocity(self) -> bool:
-        return self.experiment.task == "invert" and self.experiment.unknowns.velocity is not None
+        task = self.experiment.task
+        return task in ("invert", "sample") and self.experiment.unknowns.velocity is not None
 
     @cached_property
     def initial(self) -> PETSc.Vec:

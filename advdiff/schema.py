@@ -33,6 +33,7 @@ from advdiff.keytypes import (
     VorticityVelocity,
     walk,
 )
+from advdiff.sampling.schema import SamplerTable
 
 
 class DomainTable(Table):
@@ -241,13 +242,26 @@ class TruthTable(Table):
     initial: Scalar | None = None
 
 
+def refuse_sampler(sampler: SamplerTable, initial: bool, velocity) -> None:
+    """Raise ``ValueError`` for what the chains of a flow do not offer."""
+    if sampler.gradient != "exact":
+        raise ValueError("sampler.gradient|a flow has its exact one alone; remove it")
+    if sampler.kernel == "delayed-acceptance":
+        raise ValueError("sampler.kernel|delayed-acceptance needs a cheap model; take another")
+    if initial or (velocity is not None and velocity.family == "stream"):
+        raise ValueError(
+            "unknowns|an unknown field has no place in a file of draws; estimate coefficients, "
+            "velocity = { family = 'sine' } or diffusivity = true"
+        )
+
+
 STREAMS = (StreamVelocity, VorticityVelocity, VelocityUnknown)
 
 
 class Experiment(ExperimentFile):
     """A task on a domain."""
 
-    task: Literal["solve", "sensitivity", "invert"] = Field(description="what to do")
+    task: Literal["solve", "sensitivity", "invert", "sample"] = Field(description="what to do")
     domain: DomainTable
     physics: PhysicsTable
     time: TimeTable
@@ -257,14 +271,17 @@ class Experiment(ExperimentFile):
     unknowns: UnknownsTable = UnknownsTable()
     prior: PriorTable = PriorTable()
     optimizer: OptimizerTable = OptimizerTable()
+    sampler: SamplerTable = SamplerTable()
     truth: TruthTable = TruthTable()
     petsc: dict[str, OptionValue] = Field({}, description="PETSc options")
 
     @model_validator(mode="after")
     def _task(self):
-        if self.task == "invert":
+        if self.task in ("invert", "sample"):
             if self.observations is None:
-                raise ValueError("observations.file|missing; task = 'invert' needs measurements")
+                raise ValueError(
+                    f"observations.file|missing; task = '{self.task}' needs measurements"
+                )
             u = self.unknowns
             if u.velocity is None and not u.diffusivity and not u.initial:
                 raise ValueError("unknowns|nothing is unknown; e.g. [unknowns] diffusivity = true")
@@ -273,6 +290,8 @@ class Experiment(ExperimentFile):
                     "physics.diffusivity|an expression, while unknowns.diffusivity estimates one "
                     "number; give a number as first guess"
                 )
+        if self.task == "sample":
+            refuse_sampler(self.sampler, self.unknowns.initial, self.unknowns.velocity)
         if self.task == "sensitivity" and not self.sensitivity.directions:
             raise ValueError(
                 "sensitivity.directions|missing; e.g. "

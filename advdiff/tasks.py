@@ -16,6 +16,7 @@ from advdiff.fields import scalar_field
 from advdiff.inverse.map import Estimate, Iteration, make_tao
 from advdiff.petsc_errors import finite_numbers, good_options
 from advdiff.problem import Problem
+from advdiff.sampling import flow
 from advdiff.store import Store
 from advdiff.velocity import Velocity
 
@@ -52,7 +53,7 @@ def _check(problem: Problem) -> list[str]:
         for name in experiment.sensitivity.directions:
             problem.direction(name)
         lines.append(f"directions  {', '.join(experiment.sensitivity.directions)}")
-    if experiment.task == "invert":
+    if experiment.task in ("invert", "sample"):
         readings = problem.readings
         _ = problem.model, problem.prior
         make_tao(problem.comm, experiment.optimizer.type).destroy()
@@ -75,18 +76,26 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
         False where an optimisation stopped short of its tolerance (its result is written, and says
         so).
     """
-    if resume and problem.experiment.task != "invert":
-        raise InputError("--resume: only task = 'invert' has checkpoints; run without --resume")
+    if resume and problem.experiment.task not in ("invert", "sample"):
+        raise InputError(
+            "--resume: only task = 'invert' and 'sample' can go on; run without --resume"
+        )
     PETSc.Log.begin()
     began = time.perf_counter()
     for line in check(problem):
         say(line)
     path = problem.experiment.output_path
-    task = {"solve": _solve, "sensitivity": _sensitivity, "invert": _invert}[
-        problem.experiment.task
-    ]
+    task = {
+        "solve": _solve,
+        "sensitivity": _sensitivity,
+        "invert": _invert,
+        "sample": flow.sample_flow,
+    }[problem.experiment.task]
     with finite_numbers():
         converged = task(problem, say, path, resume)
+    if problem.experiment.task == "sample":
+        say(f"written     {path} ({time.perf_counter() - began:.1f} s)")
+        return converged
     view = on_root(problem.comm, lambda: str(paraview.write(path)))
     say(f"written     {path} ({time.perf_counter() - began:.1f} s); for ParaView: {view}")
     return converged

@@ -9,6 +9,7 @@ constant_data, all (chain, draw, …).
 from __future__ import annotations
 
 import os
+import shutil
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -64,6 +65,7 @@ class Layout:
         observed, constant: ArviZ' ``observed_data`` and ``constant_data``.
         coordinates: of axes that have some.
         mark: text that differs where a partial file is of another run.
+        extend: adds to the file what is made of all draws (collective on all ranks).
     """
 
     attributes: Mapping[str, Any]
@@ -73,6 +75,7 @@ class Layout:
     constant: Mapping[str, Data]
     coordinates: Mapping[str, np.ndarray]
     mark: str
+    extend: Callable[[h5py.File], None] | None = None
 
 
 @dataclass
@@ -294,13 +297,23 @@ class Archive:
         self.file.close()
 
     def finish(self) -> None:
-        """Diagnostics, and the result under its own name (collective)."""
+        """Diagnostics, and the result under its own name (collective).
+
+        All of it happens to a copy: until the result is whole, the chains are there to go on from.
+        """
         self.file.close()
         self.world.barrier()
-        on_root(self.world, self._complete)
+        whole = self.path.with_name(f".{self.path.name}.partial")
+        on_root(self.world, lambda: shutil.copyfile(self.partial, whole))
+        if self.layout.extend is not None:
+            file = open_parallel(whole, self.world, "r+")
+            self.layout.extend(file)
+            file.close()
+            self.world.barrier()
+        on_root(self.world, lambda: self._complete(whole))
 
-    def _complete(self) -> None:
-        with h5py.File(self.partial, "r+") as file:
+    def _complete(self, whole: Path) -> None:
+        with h5py.File(whole, "r+") as file:
             numbers = file["progress/numbers"][:]
             done = np.nanargmax(numbers[:, :, NUMBERS.index("step")], axis=0)
             seconds = numbers[done, range(len(done)), NUMBERS.index("seconds")]
@@ -315,7 +328,8 @@ class Archive:
             for name in ("progress", "slot", "number", "white", "one"):
                 del file[name]
             file.attrs["complete"] = True
-        os.replace(self.partial, self.path)
+        os.replace(whole, self.path)
+        self.partial.unlink()
 
 
 def _diagnose(file: h5py.File, name: str) -> None:

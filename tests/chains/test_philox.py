@@ -29,9 +29,7 @@ def vector(size, comm=MPI.COMM_WORLD):
 def test_noise_does_not_depend_on_its_distribution():
     together = Random(3, 1, 5).white(vector(1001))
     alone = Random(3, 1, 5).white(vector(1001, MPI.COMM_SELF))
-    np.testing.assert_array_equal(
-        together.array, alone.array[slice(*together.getOwnershipRange())]
-    )
+    np.testing.assert_array_equal(together.array, alone.array[slice(*together.getOwnershipRange())])
 
 
 def test_labels_take_the_place_of_the_numbering():

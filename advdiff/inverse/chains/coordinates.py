@@ -14,9 +14,7 @@ from advdiff.inverse.likelihood import Potential
 from advdiff.inverse.prior import Prior
 from advdiff.matexp import DomainError
 
-FAILURES = (
-    ConvergenceError, DomainError, FloatingPointError, OverflowError, np.linalg.LinAlgError
-)
+FAILURES = (ConvergenceError, DomainError, FloatingPointError, OverflowError, np.linalg.LinAlgError)
 """What a model raises, on all ranks alike, for parameters that it cannot be evaluated at."""
 
 

@@ -51,7 +51,7 @@ class Gaussian:
 class Counts:
     """Independent outcomes whose probabilities the model predicts: −Σ n log p.
 
-    ``information`` is n/p², the observed one: its push and pull make a positive semidefinite Hessian.
+    ``information`` is n/p², the observed one: push and pull make a semidefinite Hessian of it.
     """
 
     def __init__(self, counts: np.ndarray):

@@ -97,8 +97,8 @@ def bilinear_gradient(
     eigenbasis; DomainError beyond ``max_condition``), "frechet" (O(d³) for every distinct time,
     any Q), the surrogates "first-order" (Σ_b t_b (e^{t_b Q})ᵀ a_b p_bᵀ), "asymptotic" and
     "kernel-exact" (of order 0; both for a Q with one zero eigenvalue) in the same eigenbasis, or
-    "auto": the eigenbasis if cond(V) ≤ ``max_condition`` and rounding, relative to the gradient, stays
-    below ``accuracy`` (cond(V)·1e-14), else Fréchet. ``basis``: that of Q, where it is known.
+    "auto": the eigenbasis if cond(V) ≤ ``max_condition`` and rounding, relative to the gradient,
+    stays below ``accuracy`` (cond(V)·1e-14), else Fréchet. ``basis``: that of Q, where it is known.
     ``full_output`` gives a `Result`.
     """
     Q, terms = _terms(Q, a, p, t)

@@ -1,8 +1,8 @@
 """A quantum toy: dx/dt = −iHx with H = −½Δ_h + diag(V) on a line, V unknown.
 
-V is a sum of sines and cosines, so that an independent prior with falling standard deviations is one
-of a smooth potential.  Everything happens in the eigenbasis of the real symmetric H: x(t) is unitary
-to rounding, derivatives are Daleckiĭ and Kreĭn's.
+V is a sum of sines and cosines, so that an independent prior with falling standard deviations is
+one of a smooth potential.  Everything happens in the eigenbasis of the real symmetric H: x(t) is
+unitary to rounding, derivatives are Daleckiĭ and Kreĭn's.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Line:
         return matrix / self.spacing**2
 
     def waves(self, modes: int) -> tuple[np.ndarray, np.ndarray]:
-        """1, √2 cos, √2 sin, … (periodic) or 1, √2 cos, √2 cos, …: (node, modes), and wave numbers."""
+        """1, √2 cos, √2 sin, … (walls: 1, √2 cos, …), shape (node, modes), and wave numbers."""
         x, k = self.points / self.length, np.arange(1, modes)
         if self.periodic:
             number, odd = (k + 1) // 2, k % 2 == 1

@@ -1,4 +1,4 @@
-"""A continuous-time Markov chain observed at discrete times: transition probabilities and gradients.
+"""A continuous-time Markov chain seen at discrete times: transition probabilities and gradients.
 
 The unknowns are the logarithms x of the off-diagonal rates, row by row.  A prediction is
 (e^{tQ})_{ij}, the probability of a transition i → j in the time t; the likelihood of independent

@@ -15,7 +15,7 @@ from advdiff.plots import canvas
 
 MOST = 4
 """Coefficients with a trace of their own: those with the fewest effective draws."""
-POINTS = 2000
+POINTS = 700
 COLORS = (canvas.INK, canvas.ACCENT, "#2a788e", canvas.MARK, "#8a5fbf", canvas.MUTED)
 BANDS = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.30))
 """Quantiles and how opaque the band between them is."""
@@ -57,7 +57,7 @@ def traces(file: h5py.File) -> Figure:
     draws = file[f"posterior/{name}"]
     bulk = np.atleast_1d(file[f"diagnostics/{name}/ess_bulk"][()])
     slowest = np.argsort(bulk)[:MOST]
-    rows = [("negative log likelihood", file["sample_stats/potential"][:])]
+    rows = [("Φ", file["sample_stats/potential"][:])]
     for k in np.sort(slowest):
         rows.append((f"{name}[{k}]", draws[:, :, k] if draws.ndim == 3 else draws[:]))
     figure = canvas.figure(1.35 * len(rows) + 0.5)
@@ -138,7 +138,7 @@ def mixing(file: h5py.File) -> Figure:
     for color, line in zip(COLORS, covariance, strict=False):
         right.plot(line / line[0], color=color, linewidth=1.2)
     right.axhline(0.0, color=canvas.MUTED, linewidth=0.8)
-    right.set(xlabel="lag", ylabel="autocorrelation of the negative log likelihood")
+    right.set(xlabel="lag", ylabel="autocorrelation of Φ")
     return figure
 
 

@@ -1,8 +1,8 @@
 """Chains on disk: appended as the run goes, continued bit for bit after a kill at any moment.
 
-The partial file beside the result has its full size from the start; blocks of draws are written into
-it, and behind them the chains' progress, by turns into one of two slots with a check sum.  A kill
-spoils one slot at most.  Groups and names are ArviZ': posterior, sample_stats, observed_data,
+The partial file beside the result has its full size from the start; blocks of draws are written
+into it, and behind them the chains' progress, by turns into one of two slots with a check sum.  A
+kill spoils one slot at most.  Groups and names are ArviZ': posterior, sample_stats, observed_data,
 constant_data, all (chain, draw, …).
 """
 
@@ -80,7 +80,7 @@ class Layout:
 
 @dataclass
 class _Block:
-    """Draws not yet written: rows of the variables and of the statistics, from draw ``first`` on."""
+    """Draws not yet written: rows of variables and statistics, from draw ``first`` on."""
 
     first: int = 0
     rows: list[Mapping[str, np.ndarray]] = field(default_factory=list)

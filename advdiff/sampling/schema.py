@@ -1,4 +1,4 @@
-"""The experiment file of a posterior of a model without a mesh; and ``[sampler]``, for any model."""
+"""The experiment file of a posterior of a model without a mesh; ``[sampler]`` for any model."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ def lines(file: h5py.File) -> list[str]:
         f"chains      {file.attrs['kernel']}, {len(file['chain'])} of {len(file['draw'])} draws, "
         f"acceptance {acceptance.min():.2f} … {acceptance.max():.2f}, "
         f"{int(stats['diverging'][:].sum())} diverging",
-        f"potential   {potential.mean():.5g} ± {potential.std():.2g}, autocorrelation at lag {lag}: "
-        f"{autocorrelation(potential, lag):.2f}",
+        f"potential   {potential.mean():.5g} ± {potential.std():.2g}, autocorrelation "
+        f"{autocorrelation(potential, lag):.2f} at lag {lag}",
     ]
     if "bfmi" in stats.attrs:
         found.append(f"energy      E-BFMI {np.min(stats.attrs['bfmi']):.2f} at the least")
@@ -36,7 +36,7 @@ def lines(file: h5py.File) -> list[str]:
         group = file[f"diagnostics/{name}"]
         bulk, tail = group["ess_bulk"][()], group["ess_tail"][()]
         found.append(
-            f"{name:12s}R̂ up to {np.max(group['rhat'][()]):.3f}; effective draws at least "
+            f"{name:11s} R̂ up to {np.max(group['rhat'][()]):.3f}; effective draws at least "
             f"{np.min(bulk):.0f} (bulk), {np.min(tail):.0f} (tail), median {np.median(bulk):.0f}, "
             f"{np.min(bulk) / np.sum(seconds):.3g} a second of one core"
         )

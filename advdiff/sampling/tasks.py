@@ -15,7 +15,8 @@ from advdiff.errors import agreed, on_root
 from advdiff.inverse.chains.coordinates import White
 from advdiff.inverse.chains.kernel import SurrogateTarget
 from advdiff.inverse.chains.laplace_metric import recentred
-from advdiff.inverse.chains.run import Groups, Options, make_kernel, run as run_chains
+from advdiff.inverse.chains.run import Groups, Options, make_kernel
+from advdiff.inverse.chains.run import run as run_chains
 from advdiff.inverse.likelihood import Objective
 from advdiff.inverse.map import minimise
 from advdiff.sampling import models, summary
@@ -93,7 +94,7 @@ def sample(
     """Chains of a posterior into a file (collective).
 
     Args:
-        posterior: has ``potential`` and ``prior`` on the group's ranks, ``surrogate`` and ``cheap``.
+        posterior: has ``potential``, ``prior``, ``surrogate``, ``cheap``, on the group's ranks.
     """
     prior, potential = posterior.prior, posterior.potential
     white = White(potential, prior)

@@ -1,7 +1,7 @@
 """Every kernel keeps the posterior: an exact rank test, which broken kernels fail.
 
-With m drawn from the prior and data from m, m is a draw of the posterior.  A chain through m, with m
-at a random place of it and the rest made by a reversible kernel in both directions, has m's rank
+With m drawn from the prior and data from m, m is a draw of the posterior.  A chain through m, with
+m at a random place of it and the rest made by a reversible kernel in both directions, has m's rank
 uniformly distributed among its states, however slowly it mixes (Gandy & Scott, arXiv:2001.06465;
 simulation-based calibration without a burn-in).
 """

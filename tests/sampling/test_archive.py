@@ -58,7 +58,8 @@ steps = 2
 FILES = {
     "data.csv": "from,to,time\n0,1,0.5\n1,2,0.7\n2,0,0.3\n0,1,0.5\n1,1,0.2\n",
     "truth.csv": "from,to,rate\n0,1,1.0\n1,2,0.5\n2,0,2.0\n",
-    "readings.csv": "time,node,quantity,value\n0.1,4,density,0.2\n0.5,6,real,0.3\n0.5,8,imaginary,-0.1\n",
+    "readings.csv": "time,node,quantity,value\n0.1,4,density,0.2\n0.5,6,real,0.3\n"
+    "0.5,8,imaginary,-0.1\n",
 }
 
 

@@ -1,8 +1,8 @@
-"""Delayed acceptance: any kernel moves by a cheap potential first, the exact one has the last word.
+"""Delayed acceptance: a kernel moves by a cheap potential first, the exact one has the last word.
 
-A few steps of a kernel that is reversible for exp(−Φ_cheap) make the proposal, which is accepted with
-min(1, exp(Φ(ξ) − Φ(ξ') − Φ_cheap(ξ) + Φ_cheap(ξ'))).  One step of pCN is Christen and Fox's algorithm
-(J. Comput. Graph. Stat. 14, 2005).  Where the cheap kernel has not moved, Φ is not asked.
+A few steps of a kernel that is reversible for exp(−Φ_cheap) make the proposal, accepted with
+min(1, exp(Φ(ξ) − Φ(ξ') − Φ_cheap(ξ) + Φ_cheap(ξ'))).  One step of pCN is the algorithm of Christen
+and Fox (J. Comput. Graph. Stat. 14, 2005).  Where the cheap kernel has not moved, Φ is not asked.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ TAILS = 0.05, 0.95
 
 
 def split(draws: np.ndarray) -> np.ndarray:
-    """Every chain as two halves, (2·chain, draw // 2, …); a middle draw of an odd number is left."""
+    """Every chain as two halves, (2·chain, draw // 2, …); of an odd number the middle is left."""
     half = draws.shape[1] // 2
     return np.concatenate([draws[:, :half], draws[:, draws.shape[1] - half :]])
 
@@ -29,7 +29,7 @@ def rank_normalised(draws: np.ndarray) -> np.ndarray:
 
 
 def rhat(draws: np.ndarray) -> np.ndarray:
-    """The larger of the rank-normalised split R̂ of the draws and of their distance to the median."""
+    """The larger rank-normalised split R̂ of the draws and of their distance to the median."""
     halves = split(np.asarray(draws, dtype=float))
     folded = np.abs(halves - np.median(halves, axis=(0, 1)))
     return np.maximum(_rhat(rank_normalised(halves)), _rhat(rank_normalised(folded)))

@@ -1,9 +1,9 @@
 """Hamiltonian Monte Carlo in function space, with a fixed number of jittered steps.
 
 The metric is the prior's, or the Laplace approximation's where the target is in its coordinates
-(``coordinates.Recentred``).  With a ``SurrogateTarget`` the trajectory follows another gradient: the
-splitting is reversible and keeps volume for any function in place of ∇Φ, so that the accept step
-with the exact Φ keeps the chain exact.
+(``coordinates.Recentred``).  With a ``SurrogateTarget`` the trajectory follows another gradient:
+the splitting is reversible and keeps volume for any function in place of ∇Φ, so that the accept
+step with the exact Φ keeps the chain exact.
 """
 
 from __future__ import annotations

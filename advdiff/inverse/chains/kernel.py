@@ -1,8 +1,8 @@
-"""What kernels share: the state of a chain, what a step reports, and the target in white coordinates.
+"""What kernels share: the state of a chain, what a step reports, the target in white coordinates.
 
 With m = m₀ + Lξ and ξ white under the prior, the posterior has the density exp(−Φ(ξ)) with respect
-to the standard Gaussian measure; Φ is the negative log likelihood.  Kernels that are well defined in
-function space only ever use differences of Φ, its gradient, and Gaussian noise.
+to the standard Gaussian measure; Φ is the negative log likelihood.  Kernels that are well defined
+in function space only ever use differences of Φ, its gradient, and Gaussian noise.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ class State(NamedTuple):
 class Info(NamedTuple):
     """What a step has to say.
 
-    ``acceptance``: probability of the move (NUTS: mean over its trajectory); ``energy``: total energy
-    of the state moved to, nan where there is none; ``energy_error``: of the proposal;
-    ``diverging``: whether it was given up; ``n_steps``: gradients, or potentials of a kernel without.
+    ``acceptance``: probability of the move (NUTS: mean over its trajectory); ``energy``: total
+    energy of the state moved to, nan where there is none; ``energy_error``: of the proposal;
+    ``diverging``: whether it was given up; ``n_steps``: gradients, or potentials of a kernel
+    without.
     """
 
     accepted: bool

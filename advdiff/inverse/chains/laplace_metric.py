@@ -1,4 +1,4 @@
-"""The Laplace approximation's coordinates as a metric: eigenpairs of the whitened Hessian by SLEPc."""
+"""The Laplace approximation as a metric: eigenpairs of the whitened Hessian by SLEPc."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """HMC that stops at a U-turn, on the splitting of function space.
 
 A trajectory is doubled forwards or backwards until its ends approach each other; the next state is
-drawn from it with weights exp(−energy error), in favour of the newer half (Hoffman & Gelman, JMLR 15,
-2014, with the multinomial weights of Betancourt, arXiv:1701.02434, appendix A).  The prior's rotation
-alone turns after a quarter of a circle.
+drawn from it with weights exp(−energy error), in favour of the newer half (Hoffman & Gelman, JMLR
+15, 2014, with the multinomial weights of Betancourt, arXiv:1701.02434, appendix A).
 """
 
 from __future__ import annotations

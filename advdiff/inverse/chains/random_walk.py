@@ -1,4 +1,4 @@
-"""The random walk: ξ' = ξ + s w.  Not well defined in function space: its step shrinks like 1/√n."""
+"""The random walk: ξ' = ξ + s w.  Not defined in function space: its step shrinks like 1/√n."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Several chains: where each starts, its warm-up, its draws, and who runs it.
 
 Chains are spread over groups of ranks; each group has a model of its own on its own communicator.
-Every step's random numbers are a function of seed, chain and step, so that the draws do not depend on
-the groups, and a chain goes on from its last ``Progress`` bit for bit.
+Every step's random numbers are a function of seed, chain and step, so that the draws do not depend
+on the groups, and a chain goes on from its last ``Progress`` bit for bit.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ REGIMES = {"short": (0.01, 0.1), "long": (0.1, 2.0)}
 """Times between looks, in units of the mean time between two events, log-uniform."""
 CHAINS, TRANSITIONS, LEAST = 4, 568, 8
 LENGTHS, AIMS = (1, 4, 16), (0.4, 0.8)
-PILOT, CONFIRMED = 20, 2
+PILOT, LOOK, CONFIRMED = 40, 1.0, 2
 
 
 def problem(d: int, regime: str, gradient: str, seed: int):
@@ -113,20 +113,21 @@ class Case:
         """The kernel with the largest mean squared jump a second."""
         if name == "random-walk":
             kernel = RandomWalk(self.target("exact"), 0.3 / self.d)
-            return self.adapt(kernel, kernel.init(self.starts[0]), 0, 20 * PILOT)[0]
+            return self.adapt(kernel, kernel.init(self.starts[0]), 0, 10 * PILOT)[0]
         best, most = None, -1.0
         for length in LENGTHS:
             for aim in AIMS:
                 kernel = replace(Aiming(self.target(name), steps=length), ideal=aim)
                 state = kernel.init(self.starts[0])
                 kernel, state = self.adapt(kernel, state, 0, PILOT)
-                jump, began = 0.0, time.process_time()
-                for k in range(PILOT):
-                    moved, _ = kernel.step(Random(self.options.seed + 2, 0, k), state)
+                jump, count, began, spent = 0.0, 0, time.process_time(), 0.0
+                while spent < LOOK or count < PILOT // 2:
+                    moved, _ = kernel.step(Random(self.options.seed + 2, 0, count), state)
                     way = moved.xi.copy()
                     way.axpy(-1.0, state.xi)
-                    jump, state = jump + way.dot(way), moved
-                jump /= time.process_time() - began
+                    jump, state, count = jump + way.dot(way), moved, count + 1
+                    spent = time.process_time() - began
+                jump /= spent
                 if jump > most:
                     best, most = kernel, jump
         return best

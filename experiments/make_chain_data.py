@@ -28,8 +28,9 @@ def rate_matrix(d: int = 5, count: int = 600) -> None:
     Q = random_rate_matrix(rng, d) / (d - 1)
     times = np.round(np.exp(rng.uniform(np.log(0.1), np.log(3.0), count)), 4)
     seen = Transitions.simulate(rng, Q, times)
-    rows = zip(seen.origin, seen.target, (f"{t:.4f}" for t in seen.time), strict=True)
-    write("rate_matrix.csv", ("from", "to", "time"), rows)
+    times = (f"{t:.4f}" for t in seen.time)
+    rows = zip(seen.origin, seen.target, times, seen.count.astype(int), strict=True)
+    write("rate_matrix.csv", ("from", "to", "time", "count"), rows)
     pairs = [(i, j, f"{Q[i, j]:.6f}") for i in range(d) for j in range(d) if i != j]
     write("rate_matrix_truth.csv", ("from", "to", "rate"), pairs)
 

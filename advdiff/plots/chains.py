@@ -15,7 +15,7 @@ from advdiff.plots import canvas
 
 MOST = 4
 """Coefficients with a trace of their own: those with the fewest effective draws."""
-POINTS = 700
+POINTS = 500
 COLORS = (canvas.INK, canvas.ACCENT, "#2a788e", canvas.MARK, "#8a5fbf", canvas.MUTED)
 BANDS = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.30))
 """Quantiles and how opaque the band between them is."""

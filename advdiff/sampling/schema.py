@@ -69,7 +69,7 @@ class QuantumTable(Table):
 
     kind: Literal["quantum"]
     nodes: Annotated[int, Field(ge=3, le=10_000)]
-    length: Positive = 1.0
+    length: Positive = Field(1.0, description="of the line")
     boundary: Literal["periodic", "walls"] = "periodic"
     modes: Annotated[int, Field(ge=1, le=10_000)] = Field(11, description="coefficients of V")
     packet: PacketTable
@@ -98,7 +98,7 @@ class CoefficientPrior(Table):
     """Independent normal coefficients."""
 
     mean: FiniteFloat = Field(0.0, description="of every log rate; of the constant in V")
-    std: Positive = 1.0
+    std: Positive = Field(1.0, description="standard deviation")
     decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         0.0, description="quantum: std·(1 + k)^−decay for wave number k"
     )

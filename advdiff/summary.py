@@ -30,6 +30,8 @@ def lines(path: Path) -> list[str]:
         ]
         if "law" in file:
             return found + _study(file)
+        if "samplers" in file:
+            return found + chains.compared(file)
         if "posterior" in file:
             return found + chains.lines(file)
         found += [

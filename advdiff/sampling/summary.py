@@ -45,6 +45,17 @@ def lines(file: h5py.File) -> list[str]:
     return found
 
 
+def compared(file: h5py.File) -> list[str]:
+    """Effective draws a second of a comparison of samplers, in the median over the rates."""
+    sizes, values = file["d"][:], file["samplers/ess_median"]
+    return [
+        f"{name:12s} {regime} times: "
+        + ", ".join(f"{values[r, i, k]:.3g} (d = {d})" for i, d in enumerate(sizes))
+        for r, regime in enumerate(file["regime"].asstr())
+        for k, name in enumerate(file["sampler"].asstr())
+    ]
+
+
 def _coverage(file: h5py.File, name: str) -> str:
     draws, truth = file[f"posterior/{name}"][:], file[f"truth/{name}"][()]
     low, high = np.quantile(draws, (0.05, 0.95), axis=(0, 1))

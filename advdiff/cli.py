@@ -58,6 +58,7 @@ def _task(experiment: Path, settings: list[str], output: Path | None = None, gro
     """The room that knows the experiment's task, and what that room runs."""
     from advdiff import config
     from advdiff.errors import InputError
+    from advdiff.sampling.schema import ModelExperiment
     from advdiff.study.schema import Study
 
     settings = list(settings)
@@ -74,6 +75,10 @@ def _task(experiment: Path, settings: list[str], output: Path | None = None, gro
 
         return tasks, loaded
     _start_petsc()
+    if isinstance(loaded, ModelExperiment):
+        from advdiff.sampling import tasks
+
+        return tasks, loaded
     from advdiff import problem, tasks
 
     if groups == 1:

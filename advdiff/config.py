@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from advdiff.errors import InputError, on_root, shortened, suggestion
 from advdiff.keytypes import StreamVelocity, Table, VelocityField, VorticityVelocity
+from advdiff.sampling.schema import ModelExperiment
 from advdiff.schema import Experiment
 from advdiff.study.schema import TASKS, Study
 
@@ -24,7 +25,7 @@ LARGEST = 10_000_000
 
 def load(
     path: str | Path, overrides: tuple[str, ...] = (), comm=MPI.COMM_WORLD
-) -> Experiment | Study:
+) -> Experiment | ModelExperiment | Study:
     """Read and validate an experiment file (collective: rank 0 reads).
 
     Args:
@@ -65,7 +66,7 @@ def load(
 
 def parse(
     data: dict[str, Any], path: Path = Path("experiment.toml"), text: str = ""
-) -> Experiment | Study:
+) -> Experiment | ModelExperiment | Study:
     """Validate the tables of an experiment.
 
     Raises:
@@ -75,6 +76,8 @@ def parse(
         if name in data:
             raise InputError(f"{name}: unknown key; remove it")
     kind = Study if data.get("task") in TASKS else Experiment
+    if "model" in data:
+        kind = ModelExperiment
     try:
         return kind(**data, path=Path(path), text=text)
     except ValidationError as error:

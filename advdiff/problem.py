@@ -22,7 +22,8 @@ from advdiff.expm.engine import Engine
 from advdiff.expm.generator import Generator
 from advdiff.fields import interpolate
 from advdiff.inverse import map as map_estimate
-from advdiff.inverse.misfit import Misfit
+from advdiff.inverse.likelihood import Gaussian, Potential
+from advdiff.inverse.objective import Objective
 from advdiff.inverse.penalty import DivergencePenalty
 from advdiff.inverse.prior import (
     Independent,
@@ -252,7 +253,7 @@ class Problem(Transport):
         )
 
     @cached_property
-    def objective(self) -> Misfit:
+    def objective(self) -> Objective:
         """Misfit and prior together, for PETSc vectors."""
         readings, weight = self.readings, self.experiment.prior.velocity.divergence_penalty
         penalties = [
@@ -260,7 +261,8 @@ class Problem(Transport):
             for i, part in enumerate(self.unknowns.parts)
             if part.control == "given" and weight > 0
         ]
-        return Misfit(self.model, readings.values, readings.std, self.prior, penalties)
+        potential = Potential(self.model, Gaussian(readings.values, readings.std))
+        return Objective(potential, self.prior, penalties)
 
     def initial_guess(self) -> np.ndarray | PETSc.Vec:
         """The prior's mean: a numpy array of coefficients, or a Vec where a field is unknown."""

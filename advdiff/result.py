@@ -26,6 +26,8 @@ FIELDS = ("mesh/geometry", "mesh/topology", "time", "theta", "solver")
 REQUIRED = {
     "surrogate-error": ("law", "d", "method", "time", "error", "exact", "certificate"),
     "random-rates": ("law", "d", "replicate", "rates"),
+    "compare-samplers": ("d", "sampler", "regime", "samplers"),
+    "sample": ("chain", "draw", "posterior", "sample_stats"),
 }
 """Task → what its result must hold; ``FIELDS`` for all others."""
 
@@ -92,21 +94,36 @@ class ResultFile:
         self._describe(dataset, dims, units, long_name)
         return dataset
 
+    def reserve(self, path: str, dims: Sequence[str], long_name: str = "") -> h5py.Dataset:
+        """Room for numbers, nan until they come, all of it on disk at once.
 
-def open_parallel(path: Path, comm) -> h5py.File:
-    """A new HDF5 file that all ranks write to (collective).
+        What is written to it later changes nothing else in the file: a kill at any moment leaves a
+        file that opens.
+        """
+        layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        shape = tuple(len(self._scales[name]) for name in dims)
+        dataset = self.file.create_dataset(
+            path, shape=shape, dtype="f8", fillvalue=np.nan, dcpl=layout
+        )
+        self._describe(dataset, dims, "1", long_name)
+        return dataset
+
+
+def open_parallel(path: Path, comm, mode: str = "w") -> h5py.File:
+    """An HDF5 file that all ranks write to, a new one by default (collective).
 
     Raises:
         InputError: where several ranks have an h5py that was built for one.
     """
     if comm.size == 1:
-        return h5py.File(path, "w")
+        return h5py.File(path, mode)
     if not h5py.get_config().mpi:
         raise InputError(
             f"output.file: this h5py cannot write {path} from {comm.size} ranks; install a "
             "parallel h5py (Debian: python3-h5py-mpi)"
         )
-    return h5py.File(path, "w", driver="mpio", comm=comm)
+    return h5py.File(path, mode, driver="mpio", comm=comm)
 
 
 @contextmanager

@@ -35,6 +35,7 @@ from advdiff.keytypes import (
     VorticityVelocity,
     walk,
 )
+from advdiff.sampling.schema import SamplerTable
 
 AXES = ("x", "y", "z")
 CELLS = {1: ("interval",), 2: ("triangle", "quadrilateral"), 3: ("tetrahedron", "hexahedron")}
@@ -373,13 +374,26 @@ class TruthTable(Table):
     initial: Scalar | None = None
 
 
+def refuse_sampler(sampler: SamplerTable, initial: bool, velocity) -> None:
+    """Raise ``ValueError`` for what the chains of a flow do not offer."""
+    if sampler.gradient != "exact":
+        raise ValueError("sampler.gradient|a flow has its exact one alone; remove it")
+    if sampler.kernel == "delayed-acceptance":
+        raise ValueError("sampler.kernel|delayed-acceptance needs a cheap model; take another")
+    if initial or (velocity is not None and velocity.family in ("stream", "nodal")):
+        raise ValueError(
+            "unknowns|an unknown field has no place in a file of draws; estimate coefficients, "
+            "velocity = { family = 'sine' } or diffusivity = true"
+        )
+
+
 STREAMS = (StreamVelocity, VorticityVelocity)
 
 
 class Experiment(ExperimentFile):
     """A task on a domain."""
 
-    task: Literal["solve", "sensitivity", "invert"] = Field(description="what to do")
+    task: Literal["solve", "sensitivity", "invert", "sample"] = Field(description="what to do")
     domain: DomainTable
     discretization: DiscretizationTable = DiscretizationTable()
     physics: PhysicsTable
@@ -391,14 +405,17 @@ class Experiment(ExperimentFile):
     prior: PriorTable = PriorTable()
     optimizer: OptimizerTable = OptimizerTable()
     reduced: ReducedTable | None = None
+    sampler: SamplerTable = SamplerTable()
     truth: TruthTable = TruthTable()
     petsc: dict[str, OptionValue] = Field({}, description="PETSc options")
 
     @model_validator(mode="after")
     def _task(self):
-        if self.task == "invert":
+        if self.task in ("invert", "sample"):
             if self.observations is None:
-                raise ValueError("observations.file|missing; task = 'invert' needs measurements")
+                raise ValueError(
+                    f"observations.file|missing; task = '{self.task}' needs measurements"
+                )
             u = self.unknowns
             if u.velocity is None and not u.diffusivity and not u.initial:
                 raise ValueError("unknowns|nothing is unknown; e.g. [unknowns] diffusivity = true")
@@ -421,6 +438,8 @@ class Experiment(ExperimentFile):
                     "reduced|an unknown is a field, a reduced model needs coefficients; e.g. "
                     "unknowns.velocity.family = 'sine', unknowns.initial = false"
                 )
+        if self.task == "sample":
+            refuse_sampler(self.sampler, self.unknowns.initial, self.unknowns.velocity)
         if self.task == "sensitivity" and not self.sensitivity.directions:
             raise ValueError(
                 "sensitivity.directions|missing; e.g. "

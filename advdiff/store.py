@@ -1,6 +1,6 @@
 """Fields on the mesh in the result file, in an order that does not depend on the ranks.
 
-Fields are written at sample points (``sampling.py``), each rank one contiguous slab.
+Fields are written at sample points (``samples.py``), each rank one contiguous slab.
 Beside the result stands a VTKHDF file by which ParaView reads the same data (``paraview.py``).
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from petsc4py import PETSc
 
 from advdiff import result
-from advdiff.sampling import Samples
+from advdiff.samples import Samples
 
 
 class Store(result.ResultFile):

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from advdiff.result import open_result
+from advdiff.sampling import summary as chains
 
 SOLVER = (
     *("method", "reason", "tolerance", "products", "solves", "actions", "quadrature_nodes"),
@@ -29,6 +30,10 @@ def lines(path: Path) -> list[str]:
         ]
         if "law" in file:
             return found + _study(file)
+        if "samplers" in file:
+            return found + chains.compared(file)
+        if "posterior" in file:
+            return found + chains.lines(file)
         found += [
             f"mesh        {_mesh(file['mesh'])}",
             f"time        {len(file['time'])} outputs up to {file['time'][-1]:g}",

@@ -15,6 +15,7 @@ from advdiff.errors import InputError, on_root
 from advdiff.inverse.map import Estimate, Iteration, make_tao
 from advdiff.petsc_errors import finite_numbers, good_options
 from advdiff.problem import Problem, Truth
+from advdiff.sampling import flow
 from advdiff.sensitivity import Sensitivity
 from advdiff.store import Store
 from advdiff.velocity import ROUNDING, Velocity
@@ -64,7 +65,7 @@ def _check(problem: Problem) -> list[str]:
         lines.append(f"directions  {', '.join(experiment.sensitivity.directions)}")
         if experiment.sensitivity.method in surrogate.METHODS:
             surrogate.kernel(operator).destroy()
-    if experiment.task == "invert":
+    if experiment.task in ("invert", "sample"):
         readings = problem.readings
         _ = problem.model, problem.prior
         make_tao(problem.comm, experiment.optimizer.type).destroy()
@@ -85,8 +86,10 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
         False where an optimisation stopped short of its tolerance (its result is written, and says
         so).
     """
-    if resume and problem.experiment.task != "invert":
-        raise InputError("--resume: only task = 'invert' has checkpoints; run without --resume")
+    if resume and problem.experiment.task not in ("invert", "sample"):
+        raise InputError(
+            "--resume: only task = 'invert' and 'sample' can go on; run without --resume"
+        )
     PETSc.Log.begin()
     began = time.perf_counter()
     for line in check(problem):
@@ -94,12 +97,18 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
     path = problem.experiment.output_path
     if resume and problem.experiment.reduced is not None:
         raise InputError("--resume: an inversion by [reduced] has no checkpoints; run without it")
-    task = {"solve": _solve, "sensitivity": _sensitivity, "invert": _invert}[
-        problem.experiment.task
-    ]
+    task = {
+        "solve": _solve,
+        "sensitivity": _sensitivity,
+        "invert": _invert,
+        "sample": flow.sample_flow,
+    }[problem.experiment.task]
     with finite_numbers():
         converged = task(problem, say, path, resume)
     if not writes(problem):
+        return converged
+    if problem.experiment.task == "sample":
+        say(f"written     {path} ({time.perf_counter() - began:.1f} s)")
         return converged
     view = on_root(problem.comm, lambda: str(paraview.write(path)))
     say(f"written     {path} ({time.perf_counter() - began:.1f} s); for ParaView: {view}")

@@ -9,7 +9,7 @@ from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import discretization, gridded, memory, sampling, velocity
+from advdiff import discretization, gridded, memory, velocity
 from advdiff import domain as domains
 from advdiff.conditions import Conditions, require_inflow_data
 from advdiff.config import Experiment, StreamVelocity, VelocityField
@@ -19,7 +19,7 @@ from advdiff.errors import InputError
 from advdiff.fields import interpolate, scalar_field, vector_field
 from advdiff.keytypes import Gridded
 from advdiff.operator import Operator
-from advdiff.sampling import Samples
+from advdiff.samples import Samples, suited
 from advdiff.velocity import Velocity
 
 
@@ -131,7 +131,7 @@ class Transport:
     def samples(self) -> Samples:
         """Where results are written."""
         kind = self.discretization
-        return sampling.suited(self.domain, kind.degree, kind.is_discontinuous)
+        return suited(self.domain, kind.degree, kind.is_discontinuous)
 
     def _wanted_velocities(self) -> dict[str, str]:
         """Parts of the velocity that something is differentiated by → the key that says so."""

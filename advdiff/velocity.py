@@ -22,7 +22,7 @@ from advdiff.domain import Domain
 from advdiff.errors import InputError
 from advdiff.fields import interpolate
 from advdiff.linear import cholesky
-from advdiff.sampling import Samples
+from advdiff.samples import Samples
 
 DEGREE = 2
 ROUNDING = 1e-10

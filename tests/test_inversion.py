@@ -93,7 +93,7 @@ def test_gauss_newton_is_the_hessian_where_the_residual_vanishes(tmp_path):
     problem = inverse_problem(tmp_path, FAMILIES["all"], solver={"tolerance": 1e-11})
     objective, m, dm = problem.objective, problem.prior.mean.copy(), direction(problem)
     m.axpy(0.1, dm)
-    objective.values = problem.model.observe(m)
+    objective.potential.likelihood.values = problem.model.observe(m)
     applied = objective.gauss_newton(objective.evaluate(m), dm)
     h = 1e-4
     sides = []

@@ -17,7 +17,7 @@ from mpi4py import MPI
 
 from advdiff import paraview, problem, store, tasks
 from advdiff.domain import Domain
-from advdiff.sampling import CellSamples
+from advdiff.samples import CellSamples
 
 pytestmark = pytest.mark.serial
 

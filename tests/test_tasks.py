@@ -7,7 +7,7 @@ from mpi4py import MPI
 
 from advdiff import Problem, config, summary, tasks
 from advdiff.inverse.map import Iteration
-from advdiff.sampling import CellSamples
+from advdiff.samples import CellSamples
 from tests.test_inversion import SINE, inverse_problem
 
 WORLD = MPI.COMM_WORLD

@@ -15,7 +15,7 @@ from typing import get_args
 from petsc4py import PETSc
 
 from advdiff.errors import InputError
-from advdiff.inverse.misfit import Evaluation, Misfit
+from advdiff.inverse.objective import Evaluation, Objective
 from advdiff.keytypes import TaoType
 from advdiff.petsc_errors import good_options
 
@@ -85,7 +85,7 @@ def _keeping(raised: list[BaseException], callback: Callable) -> Callable:
 
 
 def minimise(
-    misfit: Misfit,
+    objective: Objective,
     start: PETSc.Vec,
     *,
     type: str = "lmvm",
@@ -94,7 +94,7 @@ def minimise(
     watch: Callable[[Iteration, PETSc.Vec], None] | None = None,
     reference: float | None = None,
 ) -> Estimate:
-    """Minimise the misfit (collective).
+    """Minimise the objective (collective).
 
     Args:
         start: first guess of m.
@@ -106,7 +106,7 @@ def minimise(
     Raises:
         InputError: for a type that TAO does not know.
     """
-    prior = misfit.prior
+    prior = objective.prior
     xi = prior.whiten(start)
     began, solves = time.perf_counter(), 0
     estimate = Estimate(m=start)
@@ -117,7 +117,7 @@ def minimise(
         return gradient
 
     if reference is None:
-        gradient = white_gradient(misfit.evaluate(start), xi)
+        gradient = white_gradient(objective.evaluate(start), xi)
         reference = gradient.norm()
         gradient.destroy()
     # TAO's first step is minus the gradient: scaled like this it has the prior's unit length.
@@ -126,7 +126,7 @@ def minimise(
     def evaluate(_tao, x: PETSc.Vec, gradient: PETSc.Vec) -> float:
         nonlocal solves
         m = prior.color(x)
-        at = misfit.evaluate(m)
+        at = objective.evaluate(m)
         solves += 1
         white = white_gradient(at, x)
         white.copy(gradient)
@@ -136,15 +136,15 @@ def minimise(
         return at.objective / scale
 
     def monitor(tao) -> None:
-        iteration, objective, norm = tao.getSolutionStatus()[:3]
-        objective, norm = scale * objective, scale * norm
+        iteration, value, norm = tao.getSolutionStatus()[:3]
+        value, norm = scale * value, scale * norm
         x = tao.getSolution()
         m = prior.color(x)
-        regularization = 0.5 * x.dot(x) + misfit.penalty(m)
+        regularization = 0.5 * x.dot(x) + objective.penalty(m)
         entry = Iteration(
             iteration,
-            objective,
-            objective - regularization,
+            value,
+            value - regularization,
             regularization,
             norm,
             solves,
@@ -180,6 +180,6 @@ def minimise(
         f"gradient tolerance {gradient_tolerance:g} {verdict}: gradient {reached} of its first "
         f"norm after {tao.getIterationNumber()} iterations and {solves} solves"
     )
-    estimate.evaluation = misfit.evaluate(estimate.m)
+    estimate.evaluation = objective.evaluate(estimate.m)
     tao.destroy()
     return estimate

@@ -87,29 +87,33 @@ def bilinear_gradient(
     method: str = "auto",
     *,
     max_condition: float = GRADIENT_CONDITION,
+    basis: Eigenbasis | None = None,
+    accuracy: float | None = None,
     full_output: bool = False,
 ) -> Array | Result:
     """G_ij = ∂/∂Q_ij Σ_b a_bᵀ e^{t_b Q} p_b, exact, shape (d, d), in O(d³ + N d²).
 
     ``Q`` (d, d), ``a`` and ``p`` (N, d), ``t`` (N,) or a number. ``method``: "daleckii-krein" (the
     eigenbasis; DomainError beyond ``max_condition``), "frechet" (O(d³) for every distinct time,
-    any Q), "first-order" (the surrogate Σ_b t_b (e^{t_b Q})ᵀ a_b p_bᵀ, in the same eigenbasis), or
-    "auto": the eigenbasis if cond(V) ≤ ``max_condition`` and rounding stays below cond(V)·1e-14,
-    else Fréchet. ``full_output`` gives a `Result`.
+    any Q), the surrogates "first-order" (Σ_b t_b (e^{t_b Q})ᵀ a_b p_bᵀ), "asymptotic" and
+    "kernel-exact" (of order 0; both for a Q with one zero eigenvalue) in the same eigenbasis, or
+    "auto": the eigenbasis if cond(V) ≤ ``max_condition`` and rounding, relative to the gradient,
+    stays below ``accuracy`` (cond(V)·1e-14), else Fréchet. ``basis``: that of Q, where it is known.
+    ``full_output`` gives a `Result`.
     """
     Q, terms = _terms(Q, a, p, t)
     asked = method
-    method, reason, basis = _route(
-        Q, method, ("daleckii-krein", "frechet", "first-order"), max_condition
-    )
+    known = ("daleckii-krein", "frechet", *SURROGATE_CORES)
+    method, reason, basis = _route(Q, method, known, max_condition, basis)
     condition = error = None
     if basis is not None:
         condition = guard(basis, max_condition)
-        core = _first_order_core if method == "first-order" else _exact_core
+        core = SURROGATE_CORES.get(method, _exact_core)
         with np.errstate(over="ignore", invalid="ignore"):  # reported by _checked
             value = basis.inverse.T @ core(basis, _in_eigenbasis(basis, terms)) @ basis.vectors.T
             error = _rounding(basis, terms, value) if core is _exact_core else None
-        if error is not None and not ROUNDING_SAFETY * error <= ACCURACY * condition:
+        limit = ACCURACY * condition if accuracy is None else accuracy
+        if error is not None and not ROUNDING_SAFETY * error <= limit:
             refusal = f"rounding of about {error:.0e} in the eigenbasis, cond(V) = {condition:.1e}"
             if asked != "auto" and np.isfinite(value).all():
                 raise DomainError(f"{refusal}; use method='frechet'")
@@ -165,15 +169,15 @@ def bilinear_hessian_product(
 
 
 def _route(
-    Q: Array, method: str, known: tuple[str, ...], limit: float
+    Q: Array, method: str, known: tuple[str, ...], limit: float, basis: Eigenbasis | None = None
 ) -> tuple[str, str, Eigenbasis | None]:
     if method == "frechet":
         return method, "asked for", None
     if method in known:
-        return method, "asked for", eigenbasis(Q)
+        return method, "asked for", eigenbasis(Q) if basis is None else basis
     if method != "auto":
         raise ValueError(f"unknown method {method!r}; choose from auto, {', '.join(known)}")
-    basis = eigenbasis(Q)
+    basis = eigenbasis(Q) if basis is None else basis
     if basis.condition <= limit:
         return "daleckii-krein", f"cond(V) = {basis.condition:.1e} <= {limit:.0e}", basis
     return "frechet", f"cond(V) = {basis.condition:.1e} > {limit:.0e}", None
@@ -219,6 +223,43 @@ def _gradient_by_times(Q: Array, terms: Terms) -> Array:
 def _first_order_core(basis: Eigenbasis, terms: Terms) -> Array:
     E = np.exp(terms.t[:, None] * basis.values)
     return (terms.left * (terms.t[:, None] * E)).T @ terms.right
+
+
+def _kernel(values: Array) -> tuple[int, Array]:
+    """Which eigenvalue is the zero one, and 1/λ with 0 for it."""
+    zero = int(np.abs(values).argmin())
+    reciprocal = 1.0 / np.where(np.arange(len(values)) == zero, 1.0, values)
+    reciprocal[zero] = 0.0
+    return zero, reciprocal
+
+
+def _asymptotic_core(basis: Eigenbasis, terms: Terms) -> Array:
+    """Σ_b α_bi β_bj times t e^{tλ_i} − 1/λ_i in the kernel's column, −e^{tλ_i}/λ_j in others."""
+    zero, reciprocal = _kernel(basis.values)
+    (alpha, beta, t), E = terms, np.exp(terms.t[:, None] * basis.values)
+    G = -((alpha * E).T @ beta) * reciprocal
+    weight = t[:, None] * E - reciprocal
+    G[:, zero] = (alpha * weight).T @ beta[:, zero]
+    return G
+
+
+def _kernel_exact_core(basis: Eigenbasis, terms: Terms) -> Array:
+    """First-order, but the divided differences in the kernel's row and column."""
+    zero, reciprocal = _kernel(basis.values)
+    alpha, beta, t = terms
+    G = _first_order_core(basis, terms)
+    weight = np.expm1(t[:, None] * basis.values) * reciprocal
+    weight[:, zero] = t
+    G[:, zero] = (alpha * weight).T @ beta[:, zero]
+    G[zero, :] = alpha[:, zero] @ (weight * beta)
+    return G
+
+
+SURROGATE_CORES = {
+    "first-order": _first_order_core,
+    "asymptotic": _asymptotic_core,
+    "kernel-exact": _kernel_exact_core,
+}
 
 
 def _factors(exponent: Array) -> tuple[Array, Array]:

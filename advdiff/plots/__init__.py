@@ -2,7 +2,7 @@
 
 ``draw`` decides which; ``pictures`` composes those of fields from ``panels`` (charts) and
 ``shapes`` (fields in one, two or three dimensions), ``surrogates`` and ``studies`` make those of
-surrogates of ρ and of ``matexp``;
+surrogates of ρ and of ``matexp``, ``chains`` those of Markov chains;
 ``canvas`` holds what they share: sizes, colours, saving.
 All of it reads the HDF5 file alone, and uses matplotlib's objects without pyplot's global state.
 """
@@ -19,7 +19,7 @@ import h5py
 from matplotlib.figure import Figure
 
 from advdiff.errors import InputError
-from advdiff.plots import canvas, pictures, studies, surrogates
+from advdiff.plots import canvas, chains, pictures, studies, surrogates
 from advdiff.result import open_result
 
 Picture: TypeAlias = Callable[[], Figure]
@@ -68,6 +68,7 @@ def contents(file: h5py.File) -> dict[str, Picture]:
         found["errors_against_d"] = partial(studies.errors_against_d, file)
     if "rates" in file:
         found["random_rates"] = partial(studies.random_rates, file)
+    found |= chains.contents(file)
     source = pictures.Source(file)
     if "estimate" in file and "observations" in file and "history" in file:
         found["overview"] = partial(pictures.overview, source)

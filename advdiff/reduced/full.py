@@ -17,7 +17,8 @@ from petsc4py import PETSc
 from advdiff.expm.arnoldi import Arnoldi
 from advdiff.expm.generator import Generator
 from advdiff.expm.resolvent import Resolvent
-from advdiff.inverse.misfit import Misfit
+from advdiff.inverse.likelihood import Gaussian, Potential
+from advdiff.inverse.objective import Objective
 from advdiff.inverse.prior import Prior
 from advdiff.model import TransportModel
 from advdiff.observe import Readings
@@ -78,7 +79,8 @@ class FullModel:
             model.operator, model.unknowns, dense, model.initial, model.make_engine
         )
         self.prior = prior
-        self.objective = Misfit(self.model, readings.values, readings.std, prior)
+        potential = Potential(self.model, Gaussian(readings.values, readings.std))
+        self.objective = Objective(potential, prior)
         self.passes = {"forward": 0, "adjoint": 0, "transposed": 0}
         self._stands_at: Point | None = None
 

@@ -1,4 +1,4 @@
-"""The objective of the inversion in numpy: the same terms as ``inverse.misfit``, with a Hessian.
+"""The objective of the inversion in numpy: the same terms as ``inverse.objective``, with a Hessian.
 
 It takes any model with ``linearise(m)`` → ``predicted``, ``push``, ``pull``; its exact Hessian
 also needs ``curve``.
@@ -48,7 +48,7 @@ class GaussianPrior:
 
 @dataclass
 class ReducedEvaluation:
-    """The negative log posterior at one m; the names of ``inverse.misfit.Evaluation``."""
+    """The negative log posterior at one m; the names of ``inverse.objective.Evaluation``."""
 
     m: np.ndarray
     misfit: float

@@ -1,6 +1,8 @@
 """The reduced model on PETSc parameter vectors: ``inverse`` takes it for the full one.
 
-Misfit(VectorModel(reduced, unknowns), values, std, prior)      then map.minimise, unchanged
+    Objective(Potential(VectorModel(reduced, unknowns), likelihood), prior)
+
+then map.minimise, unchanged.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from advdiff.matexp import (
     gradient,
     random_rate_matrix,
 )
+from advdiff.matexp.spectral import eigenbasis
 
 from .references import relative
 
@@ -194,3 +195,27 @@ def test_bad_terms(arguments, words):
         bilinear_gradient(np.eye(2), np.ones((1, 2)), np.ones((1, 2)), 1.0, "block")
     with pytest.raises(OverflowError):
         bilinear_gradient(np.eye(2), np.ones((1, 2)), np.ones((1, 2)), 1e4)
+
+
+@pytest.mark.parametrize("method", ["first-order", "asymptotic", "kernel-exact"])
+@pytest.mark.parametrize("d", [2, 6])
+def test_surrogates_of_a_sum_are_sums_of_surrogates(method, d):
+    rng = np.random.default_rng(d)
+    Q = random_rate_matrix(rng, d)
+    a, p, t = rng.normal(size=(7, d)), rng.normal(size=(7, d)), rng.uniform(0.01, 3.0, 7)
+    each = [gradient(Q, np.outer(u, v), s, method) for u, v, s in zip(a, p, t, strict=True)]
+    found = bilinear_gradient(Q, a, p, t, method)
+    np.testing.assert_allclose(found, sum(each), rtol=1e-9, atol=1e-10)
+
+
+def test_a_known_basis_and_an_accuracy_are_taken():
+    rng = np.random.default_rng(3)
+    Q = random_rate_matrix(rng, 12)
+    a, p, t = rng.normal(size=(9, 12)), rng.normal(size=(9, 12)), rng.uniform(0.01, 0.1, 9)
+    plain = bilinear_gradient(Q, a, p, t)
+    np.testing.assert_array_equal(plain, bilinear_gradient(Q, a, p, t, basis=eigenbasis(Q)))
+    strict = bilinear_gradient(Q, a, p, t, accuracy=0.0, full_output=True)
+    assert strict.method == "frechet" or strict.error is None or strict.error == 0.0
+    lax = bilinear_gradient(Q, a, p, t, accuracy=1e-6, full_output=True)
+    assert lax.method == "daleckii-krein"
+    np.testing.assert_allclose(lax.value, strict.value, rtol=1e-7)

@@ -177,14 +177,17 @@ def test_a_field_is_refused(folder):
 
 
 def test_the_optimiser_takes_it_for_the_full_model(closed):
-    """inverse.Misfit and TAO, unchanged, with the same derivatives as the online misfit."""
+    """inverse.Objective and TAO, unchanged, with the same derivatives as the online misfit."""
+    from advdiff.inverse.likelihood import Gaussian, Potential
     from advdiff.inverse.map import minimise
-    from advdiff.inverse.misfit import Misfit
+    from advdiff.inverse.objective import Objective
     from advdiff.reduced.vectors import VectorModel
 
     readings, unknowns = closed.full.readings, closed.model.unknowns
     model = VectorModel(closed.reduced, unknowns)
-    objective = Misfit(model, readings.values, readings.std, closed.full.prior)
+    objective = Objective(
+        Potential(model, Gaussian(readings.values, readings.std)), closed.full.prior
+    )
     found = minimise(objective, closed.full.prior.mean, gradient_tolerance=1e-6)
     assert found.converged, found.message
     m = unknowns.to_numpy(found.m)

@@ -14,7 +14,7 @@ from mpi4py import MPI
 
 from advdiff import store
 from advdiff.domain import Domain, box, gmsh_file
-from advdiff.sampling import CellSamples, VertexSamples, subdivision, suited
+from advdiff.samples import CellSamples, VertexSamples, subdivision, suited
 from advdiff.velocity import Velocity, stream_space
 
 WORLD = MPI.COMM_WORLD

@@ -1,4 +1,4 @@
-"""½ Σ_r ((predicted − measured)/σ)² + ½‖L⁻¹(m − m₀)‖² + penalties, and its gradient."""
+"""What the inversion minimises: Φ(m) + ½‖L⁻¹(m − m₀)‖² + penalties, and its gradient."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from petsc4py import PETSc
 
-from advdiff.errors import SIZES, ConvergenceError
+from advdiff.inverse.likelihood import Potential
 from advdiff.inverse.penalty import DivergencePenalty
 from advdiff.inverse.prior import Prior
-from advdiff.model import Linearisation, Model
+from advdiff.model import Linearisation
 
 
 @dataclass
@@ -19,7 +19,7 @@ class Evaluation:
     """The negative log posterior at one m (up to a constant).
 
     Attributes:
-        misfit: ½ Σ ((predicted − measured)/σ)².
+        misfit: Φ, for Gaussian errors ½ Σ ((predicted − measured)/σ)².
         regularization: ½‖L⁻¹(m − m₀)‖², and the penalties.
         predicted: shape (reading,).
         data_gradient: gradient of all but the prior's term with respect to m.
@@ -39,26 +39,19 @@ class Evaluation:
         return self.misfit + self.regularization
 
 
-class Misfit:
+class Objective:
     """The function that the inversion minimises.
 
     Args:
-        model: m ↦ predicted readings.
-        values, std: measured values and their standard deviations, shape (reading,).
+        potential: Φ of the model and the data.
         prior: of m.
         penalties: quadratic functions of m beside it.
     """
 
     def __init__(
-        self,
-        model: Model,
-        values: np.ndarray,
-        std: np.ndarray,
-        prior: Prior,
-        penalties: Sequence[DivergencePenalty] = (),
+        self, potential: Potential, prior: Prior, penalties: Sequence[DivergencePenalty] = ()
     ):
-        self.model, self.values, self.std, self.prior = model, values, std, prior
-        self.penalties = list(penalties)
+        self.potential, self.prior, self.penalties = potential, prior, list(penalties)
 
     def penalty(self, m: PETSc.Vec) -> float:
         """What the penalties add (collective)."""
@@ -66,39 +59,35 @@ class Misfit:
 
     def value(self, m: PETSc.Vec) -> float:
         """The objective alone (collective)."""
-        residual = (self.model.observe(m) - self.values) / self.std
+        misfit = self.potential.value(m)
         regularization, gradient = self.prior.value_and_gradient(m)
         gradient.destroy()
-        return 0.5 * float(residual @ residual) + regularization + self.penalty(m)
+        return misfit + regularization + self.penalty(m)
 
     def evaluate(self, m: PETSc.Vec) -> Evaluation:
         """The objective and its gradient, from one forward and one adjoint pass (collective)."""
-        at = self.model.linearise(m)
-        residual = (at.predicted - self.values) / self.std
-        with np.errstate(all="ignore"):
-            square = float(residual @ residual)
-        if not np.isfinite(square):
-            raise ConvergenceError(
-                f"the misfit is not finite; mind the sizes of readings and std, or {SIZES}"
-            )
-        data_gradient = at.pull(residual / self.std)
+        misfit, data_gradient, at = self.potential.linearise(m)
         regularization, gradient = self.prior.value_and_gradient(m)
         for penalty in self.penalties:
             value, slope = penalty.value_and_gradient(m)
             regularization += value
             data_gradient.axpy(1.0, slope)
         gradient.axpy(1.0, data_gradient)
-        misfit = 0.5 * square
         return Evaluation(misfit, regularization, at.predicted, data_gradient, gradient, at)
 
-    def gauss_newton(self, at: Evaluation, dm: PETSc.Vec) -> PETSc.Vec:
-        """The Gauss-Newton Hessian (JᵀΣ⁻¹J + C⁻¹) dm: one push, one pull (collective).
+    def data_hessian(self, at: Evaluation, dm: PETSc.Vec) -> PETSc.Vec:
+        """The Gauss-Newton Hessian of all but the prior's term times dm: one push, one pull.
 
-        ``at`` is the latest evaluation: its linearisation is that of the model as it stands.
+        ``at`` is the latest evaluation: its linearisation is that of the model as it stands
+        (collective).
         """
-        pushed = at.linearisation.push(dm)
-        result = at.linearisation.pull(pushed / self.std**2)
-        result.axpy(1.0, self.prior.precision(dm))
+        result = self.potential.gauss_newton(at.linearisation, dm)
         for penalty in self.penalties:
             result.axpy(1.0, penalty.hessian(dm))
+        return result
+
+    def gauss_newton(self, at: Evaluation, dm: PETSc.Vec) -> PETSc.Vec:
+        """The same with the prior's precision, (JᵀΣ⁻¹J + C⁻¹) dm (collective)."""
+        result = self.data_hessian(at, dm)
+        result.axpy(1.0, self.prior.precision(dm))
         return result

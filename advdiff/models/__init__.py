@@ -1,0 +1,1 @@
+"""Other generators that the same inference serves: rate matrices, the quantum toy."""

@@ -1,0 +1,350 @@
+"""Chains on disk: appended as the run goes, continued bit for bit after a kill at any moment.
+
+The partial file beside the result has its full size from the start; blocks of draws are written
+into it, and behind them the chains' progress, by turns into one of two slots with a check sum.  A
+kill spoils one slot at most.  Groups and names are ArviZ': posterior, sample_stats, observed_data,
+constant_data, all (chain, draw, …).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+from petsc4py import PETSc
+
+import advdiff
+from advdiff.errors import InputError, on_root
+from advdiff.inverse.chains import diagnostics
+from advdiff.inverse.chains.kernel import State
+from advdiff.inverse.chains.run import STATISTICS, Groups, Link, Options, Progress
+from advdiff.inverse.chains.warmup import Adaptation
+from advdiff.result import FORMAT, ResultFile, check_writable, open_parallel
+
+EVERY = 2.0
+"""Seconds between blocks: what a kill may cost (the draws are made again, the same)."""
+NUMBERS = ("step", "seconds", "potential", "has_gradient", *Adaptation._fields)
+SLOTS = 2
+COLUMNS = 256
+"""Variables looked at together by the diagnostics."""
+
+
+class Variable(NamedTuple):
+    """A quantity of every draw: names and sizes of its axes, title, and the truth where known."""
+
+    dims: dict[str, int]
+    long_name: str = ""
+    truth: np.ndarray | None = None
+
+
+class Data(NamedTuple):
+    """An array of ``observed_data`` or ``constant_data``."""
+
+    values: np.ndarray
+    dims: tuple[str, ...]
+    long_name: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a result of chains holds.
+
+    Attributes:
+        attributes: of the file.
+        variables: of a draw, by name.
+        values: m → the variables of a draw, on the root of the group (collective on the group).
+        observed, constant: ArviZ' ``observed_data`` and ``constant_data``.
+        coordinates: of axes that have some.
+        mark: text that differs where a partial file is of another run.
+        extend: adds to the file what is made of all draws (collective on all ranks).
+    """
+
+    attributes: Mapping[str, Any]
+    variables: Mapping[str, Variable]
+    values: Callable[[PETSc.Vec], Mapping[str, np.ndarray]]
+    observed: Mapping[str, Data]
+    constant: Mapping[str, Data]
+    coordinates: Mapping[str, np.ndarray]
+    mark: str
+    extend: Callable[[h5py.File], None] | None = None
+
+
+@dataclass
+class _Block:
+    """Draws not yet written: rows of variables and statistics, from draw ``first`` on."""
+
+    first: int = 0
+    rows: list[Mapping[str, np.ndarray]] = field(default_factory=list)
+    stats: list[dict[str, float]] = field(default_factory=list)
+
+
+class Archive:
+    """A ``Recorder`` that writes to the partial file (collective on all ranks but for ``record``).
+
+    Args:
+        path: of the result.
+        groups: who runs which chain.
+        options: of the chains.
+        layout: what to write.
+        template: a vector with the layout of the white coordinates, on the group's ranks.
+        resume: go on with the partial file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        groups: Groups,
+        options: Options,
+        layout: Layout,
+        template: PETSc.Vec,
+        *,
+        resume: bool = False,
+    ):
+        self.path, self.groups, self.options, self.layout = path, groups, options, layout
+        self.partial = path.with_name(f".{path.name}.chains")
+        self.template, self.world = template, groups.world
+        self._block, self._written, self._slots = _Block(), time.monotonic(), {}
+        if resume:
+            self._reopen()
+        else:
+            self._create()
+
+    # -- opening --------------------------------------------------------------------------------
+
+    def _create(self) -> None:
+        on_root(self.world, self._make_way)
+        self.file = open_parallel(self.partial, self.world)
+        result, options, layout = ResultFile(self.file, self.world), self.options, self.layout
+        created = self.world.bcast(datetime.now(UTC).isoformat(timespec="seconds"))
+        result.attributes(
+            {
+                "advdiff_version": advdiff.__version__,
+                "format": FORMAT,
+                "ranks": self.world.size,
+                "created_at": created,
+                "seed": options.seed,
+                "kernel": options.kernel,
+                "mark": layout.mark,
+                **layout.attributes,
+                "complete": False,
+            }
+        )
+        axes = {"chain": options.chains, "draw": options.draws}
+        for variable in layout.variables.values():
+            axes |= variable.dims
+        for data in (*layout.observed.values(), *layout.constant.values()):
+            axes |= dict(zip(data.dims, np.shape(data.values), strict=True))
+        for name, size in axes.items():
+            if name in layout.coordinates:
+                result.scale(name, layout.coordinates[name], long_name=name)
+            else:
+                result.axis(name, size)
+        for name, variable in layout.variables.items():
+            dims = ("chain", "draw", *variable.dims)
+            result.reserve(f"posterior/{name}", dims, variable.long_name)
+            if variable.truth is not None:
+                truth = np.asarray(variable.truth, dtype=float)
+                result.array(f"truth/{name}", truth, tuple(variable.dims), long_name="truth")
+        for name, title in STATISTICS.items():
+            result.reserve(f"sample_stats/{name}", ("chain", "draw"), title)
+        for group, found in (
+            ("observed_data", layout.observed),
+            ("constant_data", layout.constant),
+        ):
+            for name, data in found.items():
+                result.array(f"{group}/{name}", data.values, data.dims, long_name=data.long_name)
+        sizes = {"slot": SLOTS, "number": len(NUMBERS), "white": self.template.getSize()}
+        for name, size in (sizes | {"one": 1}).items():
+            result.axis(name, size)
+        for name, last in (
+            ("numbers", "number"),
+            ("xi", "white"),
+            ("gradient", "white"),
+            ("check", "one"),
+        ):
+            result.reserve(f"progress/{name}", ("slot", "chain", last))
+        self.file.flush()
+
+    def _make_way(self) -> None:
+        check_writable(self.path)
+        self.partial.unlink(missing_ok=True)
+
+    def _reopen(self) -> None:
+        def look() -> None:
+            if not self.partial.is_file():
+                raise InputError(f"--resume: no chains {self.partial}; run without --resume")
+            try:
+                with h5py.File(self.partial, "r") as file:
+                    mark = file.attrs["mark"]
+                    _ = file["progress/check"], file["posterior"], file["sample_stats"]
+            except (OSError, KeyError):
+                raise InputError(
+                    f"--resume: {self.partial} is damaged; run without --resume"
+                ) from None
+            if mark != self.layout.mark:
+                raise InputError(
+                    f"--resume: {self.partial} is of another experiment; run without --resume"
+                )
+
+        on_root(self.world, look)
+        self.file = open_parallel(self.partial, self.world, "r+")
+
+    # -- the recorder ---------------------------------------------------------------------------
+
+    def _slot(self, chain: int, slot: int) -> Progress | None:
+        """What a slot holds, None where it is not whole (collective on the group)."""
+        group = self.file["progress"]
+        numbers = group["numbers"][slot, chain]
+        start, stop = self.template.getOwnershipRange()
+        parts = [group[name][slot, chain, start:stop] for name in ("xi", "gradient")]
+        if self._sum(numbers, *parts) != group["check"][slot, chain, 0]:
+            return None
+        value = dict(zip(NUMBERS, numbers, strict=True))
+        xi, gradient = (self.template.duplicate() for _ in parts)
+        xi.setArray(parts[0])
+        gradient.setArray(parts[1])
+        state = State(xi, value["potential"], gradient if value["has_gradient"] else None)
+        adaptation = Adaptation(*(value[name] for name in Adaptation._fields))
+        adaptation = adaptation._replace(count=int(adaptation.count))
+        return Progress(int(value["step"]), state, adaptation, value["seconds"])
+
+    def _sum(self, numbers: np.ndarray, *parts: np.ndarray) -> float:
+        mine = sum(zlib.crc32(np.ascontiguousarray(part).tobytes()) for part in parts)
+        own = zlib.crc32(np.ascontiguousarray(numbers).tobytes())
+        return float(own + self.groups.comm.allreduce(mine))
+
+    def resume(self, chain: int) -> Progress | None:
+        found = [(self._slot(chain, slot), slot) for slot in range(SLOTS)]
+        found = [(progress, slot) for progress, slot in found if progress is not None]
+        if not found:
+            return None
+        progress, slot = max(found, key=lambda pair: pair[0].step)
+        self._slots[chain] = slot
+        return progress
+
+    def record(
+        self, chain: int, link: Link, m: PETSc.Vec | None, stats: dict[str, float] | None
+    ) -> None:
+        """Collective on the group."""
+        if m is not None:
+            if not self._block.stats:
+                self._block.first = link.draw
+            self._block.rows.append(self.layout.values(m))
+            self._block.stats.append(stats)
+            m.destroy()
+        options = self.options
+        last = link.progress.step == options.warmup + options.draws * options.thin
+        due = self.groups.comm.bcast(time.monotonic() - self._written > EVERY)
+        if last or due:
+            self._write(chain, link.progress)
+
+    def _write(self, chain: int, progress: Progress) -> None:
+        block, root = self._block, self.groups.comm.rank == 0
+        rows = slice(block.first, block.first + len(block.stats))
+        if root and block.stats:
+            for name in self.layout.variables:
+                values = np.array([row[name] for row in block.rows])
+                self.file[f"posterior/{name}"][chain, rows] = values
+            for name in STATISTICS:
+                self.file[f"sample_stats/{name}"][chain, rows] = [s[name] for s in block.stats]
+        self._block = _Block()
+        slot = self._slots[chain] = (self._slots.get(chain, -1) + 1) % SLOTS
+        state = progress.state
+        gradient = state.gradient
+        numbers = np.array(
+            [
+                progress.step,
+                progress.seconds,
+                state.potential,
+                gradient is not None,
+                *progress.adaptation,
+            ],
+            dtype=float,
+        )
+        parts = [state.xi.array_r, np.zeros_like(state.xi.array_r)]
+        if gradient is not None:
+            parts[1] = gradient.array_r
+        group = self.file["progress"]
+        start, stop = self.template.getOwnershipRange()
+        for name, part in zip(("xi", "gradient"), parts, strict=True):
+            group[name][slot, chain, start:stop] = part
+        check = self._sum(numbers, *parts)
+        self._flush()
+        if root:
+            group["numbers"][slot, chain] = numbers
+            group["check"][slot, chain, 0] = check
+        self._flush()
+        self._written = time.monotonic()
+
+    def _flush(self) -> None:
+        """To the system; what MPI-IO writes is there already."""
+        if self.world.size == 1:
+            self.file.flush()
+
+    # -- closing --------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Leave the partial file as it is (collective)."""
+        self.file.close()
+
+    def finish(self) -> None:
+        """Diagnostics, and the result under its own name (collective).
+
+        All of it happens to a copy: until the result is whole, the chains are there to go on from.
+        """
+        self.file.close()
+        self.world.barrier()
+        whole = self.path.with_name(f".{self.path.name}.partial")
+        on_root(self.world, lambda: shutil.copyfile(self.partial, whole))
+        if self.layout.extend is not None:
+            file = open_parallel(whole, self.world, "r+")
+            self.layout.extend(file)
+            file.close()
+            self.world.barrier()
+        on_root(self.world, lambda: self._complete(whole))
+
+    def _complete(self, whole: Path) -> None:
+        with h5py.File(whole, "r+") as file:
+            numbers = file["progress/numbers"][:]
+            done = np.nanargmax(numbers[:, :, NUMBERS.index("step")], axis=0)
+            seconds = numbers[done, range(len(done)), NUMBERS.index("seconds")]
+            file["sample_stats"].attrs["seconds"] = seconds
+            step = file["sample_stats/step_size"][:, -1]
+            file["sample_stats"].attrs["final_step_size"] = step
+            energy = file["sample_stats/energy"][:]
+            if np.isfinite(energy).all():
+                file["sample_stats"].attrs["bfmi"] = diagnostics.bfmi(energy)
+            for name in file["posterior"]:
+                _diagnose(file, name)
+            for name in ("progress", "slot", "number", "white", "one"):
+                del file[name]
+            file.attrs["complete"] = True
+        os.replace(whole, self.path)
+        self.partial.unlink()
+
+
+def _diagnose(file: h5py.File, name: str) -> None:
+    """R̂ and effective sample sizes of a variable, into /diagnostics."""
+    draws = file[f"posterior/{name}"]
+    flat = int(np.prod(draws.shape[2:], dtype=int))
+    values = draws[:].reshape(*draws.shape[:2], flat)
+    parts = [
+        diagnostics.summary(values[..., start : start + COLUMNS])
+        for start in range(0, flat, COLUMNS)
+    ]
+    for kind in parts[0]:
+        found = np.concatenate([part[kind] for part in parts]).reshape(draws.shape[2:])
+        dataset = file.create_dataset(f"diagnostics/{name}/{kind}", data=found)
+        for axis in range(draws.ndim - 2):
+            dim = draws.dims[axis + 2]
+            dataset.dims[axis].attach_scale(dim[0])
+            dataset.dims[axis].label = dim.label

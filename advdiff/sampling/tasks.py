@@ -1,0 +1,139 @@
+"""``advdiff run`` for ``task = "sample"``: a posterior, its chains, one result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from mpi4py import MPI
+from petsc4py import PETSc
+
+from advdiff import result
+from advdiff.errors import agreed, on_root
+from advdiff.inverse.chains.coordinates import White
+from advdiff.inverse.chains.kernel import SurrogateTarget
+from advdiff.inverse.chains.laplace_metric import recentred
+from advdiff.inverse.chains.run import Groups, Options, make_kernel
+from advdiff.inverse.chains.run import run as run_chains
+from advdiff.inverse.map import minimise
+from advdiff.inverse.objective import Objective
+from advdiff.sampling import models, summary
+from advdiff.sampling.archive import Archive, Layout
+from advdiff.sampling.schema import ModelExperiment, SamplerTable
+
+Say = Callable[[str], None]
+
+
+def options(table: SamplerTable) -> Options:
+    """[sampler] as the chains take it."""
+    return Options(**{f.name: getattr(table, f.name) for f in fields(Options)})
+
+
+def check(experiment: ModelExperiment, comm: MPI.Comm = MPI.COMM_WORLD) -> list[str]:
+    """Everything that can be validated without sampling (collective): line by line.
+
+    Raises:
+        InputError: for the first thing that is wrong.
+    """
+    on_root(comm, lambda: result.check_writable(experiment.output_path))
+    data, _ = models.read(experiment, comm)
+    posterior = models.build(experiment, data, None, comm)
+    table = experiment.sampler
+    return [
+        f"task        sample, model {experiment.model.kind}",
+        f"readings    {len(data['time'])}",
+        f"parameters  {posterior.prior.unknowns.size}",
+        f"sampler     {table.kernel}, {table.chains} chains of {table.warmup} + {table.draws}"
+        + (f", every {table.thin}th kept" if table.thin > 1 else ""),
+    ]
+
+
+def run(
+    experiment: ModelExperiment, say: Say, *, resume: bool = False, comm: MPI.Comm = MPI.COMM_WORLD
+) -> bool:
+    """Sample and write the result (collective); always True."""
+    began, table = time.perf_counter(), experiment.sampler
+    for line in check(experiment, comm):
+        say(line)
+    data, truth = models.read(experiment, comm)
+    groups = Groups(comm, table.groups or min(comm.size, table.chains))
+    posterior = models.build(experiment, data, truth, groups.comm)
+    tables = {"model", "prior", "sampler", "observations"}
+    layout = Layout(
+        attributes={
+            "task": experiment.task,
+            "model": experiment.model.kind,
+            "experiment": experiment.text,
+            "options": experiment.model_dump_json(),
+        },
+        variables=posterior.variables,
+        values=posterior.values,
+        observed=posterior.observed,
+        constant=posterior.constant,
+        coordinates=posterior.coordinates,
+        mark=experiment.model_dump_json(include=tables) + posterior.digest,
+    )
+    sample(posterior, table, groups, layout, experiment.output_path, say, resume=resume)
+    seconds = time.perf_counter() - began
+    say(f"written     {experiment.output_path} ({seconds:.1f} s)")
+    return True
+
+
+def sample(
+    posterior: Any,
+    table: SamplerTable,
+    groups: Groups,
+    layout: Layout,
+    path,
+    say: Say,
+    *,
+    resume: bool = False,
+) -> None:
+    """Chains of a posterior into a file (collective).
+
+    Args:
+        posterior: has ``potential``, ``prior``, ``surrogate``, ``cheap``, on the group's ranks.
+    """
+    prior, potential = posterior.prior, posterior.potential
+    white = White(potential, prior)
+    target, near = white, None
+    if table.start == "map" or table.metric == "laplace":
+        with agreed(groups.world):
+            estimate = minimise(Objective(potential, prior), prior.mean.copy())
+        say(f"map         {estimate.message}")
+        near = prior.whiten(estimate.m)
+        if table.metric == "laplace":
+            target = recentred(white, potential, prior, estimate.m, table.metric_rank)
+            near = prior.mean.duplicate()
+            near.set(0.0)
+            strongest = max(target.values, default=0.0)
+            say(f"metric      {len(target.vectors)} eigenpairs, the largest {strongest:.3g}")
+    moving = target
+    if posterior.surrogate is not None:
+        surrogate = White(posterior.surrogate, prior)
+        moving = SurrogateTarget(target, _along(target, surrogate))
+    cheap = None if posterior.cheap is None else White(posterior.cheap, prior)
+    chosen = options(table)
+    kernel = make_kernel(chosen, moving, cheap)
+    template = prior.mean.duplicate()
+    archive = Archive(path, groups, chosen, layout, template, resume=resume)
+    began = time.perf_counter()
+    with agreed(groups.world):
+        mine = groups.chains(chosen.chains)
+        run_chains(target, kernel, template, chosen, archive, chains=mine, near=near)
+    archive.finish()
+    say(
+        f"sampled     {chosen.chains} chains on {groups.count} group(s) of ranks in "
+        f"{time.perf_counter() - began:.1f} s"
+    )
+    for line in on_root(groups.world, lambda: summary.of(path)):
+        say(line)
+
+
+def _along(target, surrogate: White) -> Callable[[PETSc.Vec], PETSc.Vec | None]:
+    """The surrogate's gradient in the coordinates of the target."""
+    if isinstance(target, White):
+        return surrogate.gradient
+    return target.over(surrogate).gradient

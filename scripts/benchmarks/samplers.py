@@ -1,0 +1,269 @@
+"""Effective draws a second for rate matrices: which gradient should a trajectory follow?
+
+    scripts/run python scripts/benchmarks/samplers.py [--dimensions 5,15,44] [--regimes short,long]
+        [--seconds 20] [--output samplers.h5]
+
+One posterior for each d and regime: 568 transitions of a chain with Exp(1) rates, looked at at
+irregular times, short or long beside the time between two events; log-normal priors.  HMC along the
+exact aggregated gradient, the exact gradient term by term, and three surrogates, all with the exact
+accept step; and a random walk.  Gradients are held against finite differences before.
+
+All samplers start from the same four states, the ends of four chains of exact HMC.  Each is then
+tuned: trajectories of 1, 4 or 16 steps and two acceptances to aim at, by mean squared jump a
+second; then every sampler gets the same processor time.  Term by term the trajectories are the
+exact ones, which a few steps confirm: its row has the exact one's draws, and the time that they
+would have taken.  The long version: --seconds 600 --warmup 1000.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from mpi4py import MPI
+
+from advdiff import result
+from advdiff.inverse.chains import diagnostics, warmup
+from advdiff.inverse.chains.coordinates import White
+from advdiff.inverse.chains.hmc import HMC
+from advdiff.inverse.chains.kernel import Kernel, State
+from advdiff.inverse.chains.philox import Random
+from advdiff.inverse.chains.random_walk import RandomWalk
+from advdiff.inverse.chains.run import Options, Progress, start, steps
+from advdiff.matexp.laws import random_rate_matrix
+from advdiff.models.coefficients import independent_prior
+from advdiff.models.rate_matrix import GRADIENTS, RateMatrixModel, Transitions
+
+SAMPLERS = (*GRADIENTS, "random-walk")
+REGIMES = {"short": (0.01, 0.1), "long": (0.1, 2.0)}
+"""Times between looks, in units of the mean time between two events, log-uniform."""
+CHAINS, TRANSITIONS, LEAST = 4, 568, 8
+LENGTHS, AIMS = (1, 4, 16), (0.4, 0.8)
+PILOT, LOOK, CONFIRMED = 40, 1.0, 2
+
+
+def problem(d: int, regime: str, gradient: str, seed: int):
+    """Model, prior: the same data for every gradient."""
+    rng = np.random.default_rng([seed, d, list(REGIMES).index(regime)])
+    Q = random_rate_matrix(rng, d) / (d - 1)
+    times = np.exp(rng.uniform(*np.log(REGIMES[regime]), TRANSITIONS))
+    model = RateMatrixModel(d, Transitions.simulate(rng, Q, times), MPI.COMM_SELF, gradient)
+    return model, independent_prior(model.unknowns, -np.log(d - 1), 1.0)
+
+
+def check_gradients(d: int, regime: str, seed: int) -> dict[str, float]:
+    """Relative difference of every gradient along a direction from a central difference."""
+    found, h = {}, 1e-5
+    for gradient in GRADIENTS:
+        model, prior = problem(d, regime, gradient, seed)
+        white = White(model.potential(), prior)
+        xi, way = (Random(seed, 99, k).white(prior.mean) for k in (0, 1))
+        ends = []
+        for sign in (1, -1):
+            moved = xi.copy()
+            moved.axpy(sign * h, way)
+            ends.append(white.value(moved))
+        slope = (ends[0] - ends[1]) / (2 * h)
+        found[gradient] = abs(white.gradient(xi).dot(way) / slope - 1.0)
+    return found
+
+
+@dataclass
+class Run:
+    """Four chains of one sampler: draws (chain, draw, rate), processor seconds, what they took."""
+
+    draws: np.ndarray
+    potential: np.ndarray
+    seconds: float
+    acceptance: float
+    kernel: Kernel
+    gradient_seconds: float
+
+
+class Case:
+    """One posterior, and where all samplers begin."""
+
+    def __init__(self, d: int, regime: str, options: argparse.Namespace):
+        self.d, self.regime, self.options = d, regime, options
+        self.prior = problem(d, regime, "exact", options.seed)[1]
+        exact = HMC(self.target("exact"), steps=8)
+        self.starts, self.found = [], {}
+        for chain in range(CHAINS):
+            state = start(exact, Random(options.seed, chain, 0), self.prior.mean, None)
+            self.starts.append(self.adapt(exact, state, chain, options.warmup)[1].xi)
+
+    def target(self, gradient: str) -> White:
+        """With the exact Φ: the predictions do not depend on what stands for their gradient."""
+        model, prior = problem(self.d, self.regime, gradient, self.options.seed)
+        return White(model.potential(), prior)
+
+    def adapt(self, kernel: Kernel, state: State, chain: int, count: int) -> tuple[Kernel, State]:
+        """The kernel with its step size, and where it came to."""
+        chosen = Options(draws=0, warmup=count, chains=CHAINS, seed=self.options.seed + 1)
+        progress = Progress(0, state, warmup.begin(kernel.step_size, kernel.largest), 0.0)
+        for link in steps(kernel, chosen, chain, progress, None):
+            progress = link.progress
+        return replace(kernel, step_size=progress.adaptation.final), progress.state
+
+    def tune(self, name: str) -> Kernel:
+        """The kernel with the largest mean squared jump a second."""
+        if name == "random-walk":
+            kernel = RandomWalk(self.target("exact"), 0.3 / self.d)
+            return self.adapt(kernel, kernel.init(self.starts[0]), 0, 10 * PILOT)[0]
+        best, most = None, -1.0
+        for length in LENGTHS:
+            for aim in AIMS:
+                kernel = replace(Aiming(self.target(name), steps=length), ideal=aim)
+                state = kernel.init(self.starts[0])
+                kernel, state = self.adapt(kernel, state, 0, PILOT)
+                jump, count, began, spent = 0.0, 0, time.process_time(), 0.0
+                while spent < LOOK or count < PILOT // 2:
+                    moved, _ = kernel.step(Random(self.options.seed + 2, 0, count), state)
+                    way = moved.xi.copy()
+                    way.axpy(-1.0, state.xi)
+                    jump, state, count = jump + way.dot(way), moved, count + 1
+                    spent = time.process_time() - began
+                jump /= spent
+                if jump > most:
+                    best, most = kernel, jump
+        return best
+
+    def run(self, name: str) -> Run:
+        """Every chain for its share of the processor time."""
+        if name == "per-term":
+            return self.slow(self.found["exact"])
+        kernel = self.tune(name)
+        draws, potentials, chances, seconds, work = [], [], [], 0.0, 0
+        for chain, xi in enumerate(self.starts):
+            state, mine, phi, spent = kernel.init(xi), [], [], 0.0
+            while spent < self.options.seconds / CHAINS or len(mine) < LEAST:
+                began = time.process_time()
+                state, info = kernel.step(Random(self.options.seed + 3, chain, len(mine)), state)
+                spent += time.process_time() - began
+                mine.append(self.prior.color(state.xi).array.copy())
+                phi.append(state.potential)
+                chances.append(info.acceptance)
+                work += info.n_steps
+            draws.append(mine)
+            potentials.append(phi)
+            seconds += spent
+        count = min(map(len, draws))
+        kept = count * CHAINS / sum(map(len, draws))
+        self.found[name] = Run(
+            np.array([chain[:count] for chain in draws]),
+            np.array([chain[:count] for chain in potentials]),
+            seconds * kept,
+            float(np.mean(chances)),
+            kernel,
+            seconds / work,
+        )
+        return self.found[name]
+
+    def slow(self, exact: Run) -> Run:
+        """The same draws, term by term: a few steps are made, the rest is reckoned.
+
+        Raises:
+            SystemExit: where the steps differ.
+        """
+        kernel = replace(exact.kernel, target=self.target("per-term"))
+        spent, work = 0.0, 0
+        for chain, xi in enumerate(self.starts):
+            state = kernel.init(xi)
+            for k in range(CONFIRMED):
+                began = time.process_time()
+                state, info = kernel.step(Random(self.options.seed + 3, chain, k), state)
+                spent, work = spent + time.process_time() - began, work + info.n_steps
+                if not np.allclose(self.prior.color(state.xi).array, exact.draws[chain, k]):
+                    raise SystemExit("term by term the chain is another one")
+        unit = spent / work
+        factor = unit / exact.gradient_seconds
+        return replace(exact, seconds=exact.seconds * factor, gradient_seconds=unit)
+
+
+@dataclass(frozen=True)
+class Aiming(HMC):
+    """HMC that aims at another acceptance."""
+
+    ideal: float = 0.8
+
+
+COLUMNS = {
+    "draws": "draws",
+    "acceptance": "acceptance",
+    "steps": "steps",
+    "step_size": "step",
+    "gradient_ms": "ms/gradient",
+    "rhat": "R̂ max",
+    "ess_min": "ESS/s min",
+    "ess_median": "ESS/s median",
+    "ess_potential": "ESS/s Φ",
+}
+
+
+def row(found: Run) -> dict[str, float]:
+    bulk = diagnostics.ess_bulk(found.draws)
+    return {
+        "draws": found.draws.shape[0] * found.draws.shape[1],
+        "acceptance": found.acceptance,
+        "steps": getattr(found.kernel, "steps", 1),
+        "step_size": found.kernel.step_size,
+        "gradient_ms": 1e3 * found.gradient_seconds,
+        "rhat": float(np.max(diagnostics.rhat(found.draws))),
+        "ess_min": float(np.min(bulk)) / found.seconds,
+        "ess_median": float(np.median(bulk)) / found.seconds,
+        "ess_potential": float(diagnostics.ess_bulk(found.potential)) / found.seconds,
+    }
+
+
+def save(table: np.ndarray, sizes: list[int], regimes: list[str], options) -> None:
+    """What there is so far; nan elsewhere."""
+    attributes = {"task": "compare-samplers", "seed": options.seed, "options": str(vars(options))}
+    with result.create(options.output, MPI.COMM_SELF, attributes) as file:
+        file.scale("d", sizes, long_name="number of states")
+        file.scale("sampler", SAMPLERS, long_name="gradient of the trajectory")
+        file.scale("regime", regimes, long_name="times between looks")
+        for k, (column, title) in enumerate(COLUMNS.items()):
+            axes = ("regime", "d", "sampler")
+            file.array(f"samplers/{column}", table[..., k], axes, long_name=title)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dimensions", default="5,15,44", help="numbers of states, by commas")
+    parser.add_argument("--regimes", default="short,long", help="of times, by commas")
+    parser.add_argument("--seconds", type=float, default=8.0, help="processor time a sampler")
+    parser.add_argument("--warmup", type=int, default=50, help="steps of exact HMC before")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--output", type=Path, default=Path("samplers.h5"))
+    options = parser.parse_args()
+    sizes = [int(d) for d in options.dimensions.split(",")]
+    regimes = options.regimes.split(",")
+    table = np.full((len(regimes), len(sizes), len(SAMPLERS), len(COLUMNS)), np.nan)
+    for (r, regime), (i, d) in product(enumerate(regimes), enumerate(sizes)):
+        errors = check_gradients(d, regime, options.seed)
+        print(f"\nd = {d}: {d * (d - 1)} rates, {TRANSITIONS} transitions in {regime} times")
+        print(
+            "  slopes, relative to central differences: "
+            + ", ".join(f"{name} {error:.0e}" for name, error in errors.items())
+        )
+        if max(errors["exact"], errors["per-term"]) > 1e-5:
+            raise SystemExit("an exact gradient is wrong")
+        print("  " + "sampler".ljust(14) + "".join(v.rjust(13) for v in COLUMNS.values()))
+        case = Case(d, regime, options)
+        for k, name in enumerate(SAMPLERS):
+            values = row(case.run(name))
+            table[r, i, k] = [values[column] for column in COLUMNS]
+            cells = "".join(f"{v:13.4g}" for v in values.values())
+            print(f"  {name:14s}{cells}", flush=True)
+        save(table, sizes, regimes, options)
+    print(f"\nwritten {options.output}; picture: advdiff plot {options.output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -54,7 +54,7 @@ class BoundaryForms:
         space = fem.functionspace(domain.mesh, ("Lagrange", max(1, discretization.degree)))
 
         def data(values: Field, key: str, name: str) -> fem.Function:
-            domain.tag(name, key)
+            domain.tag(name, f"{key}.{name}")
             return interpolate(values, space, f"{key}.{name}")
 
         def each(kind: str) -> dict[str, fem.Function]:

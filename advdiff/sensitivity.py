@@ -23,6 +23,7 @@ from dolfinx import fem
 from petsc4py import PETSc
 
 from advdiff import surrogate
+from advdiff.errors import ConvergenceError
 from advdiff.expm import augmented, quadrature
 from advdiff.expm.engine import Solution, finite
 from advdiff.expm.mfn import MFNEngine
@@ -94,7 +95,13 @@ def sensitivity(
     given = (initial, times, stiffness, direction.initial, operator.load, d_load)
     if method == "recurrence" and not options.is_mfn:
         engine = make_engine(operator.generator, options)
-        solution, tangents = engine.push(*given)
+        try:
+            solution, tangents = engine.push(*given)
+        except ConvergenceError as error:
+            if options.method != "auto":
+                raise
+            solution, tangents = augmented.push(operator.generator, options.mfn, *given)
+            solution.report["reason"] = f"the engine of choice gave up ({error})"
         return Sensitivity(solution, list(finite(tangents, "the sensitivity")), tight)
     if method == "augmented":
         return Sensitivity(*augmented.push(operator.generator, options.mfn, *given), tight)

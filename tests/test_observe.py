@@ -3,11 +3,16 @@
 import h5py
 import numpy as np
 import pytest
+from dolfinx import fem
 from mpi4py import MPI
 
 from advdiff import Problem, config
+from advdiff.discretization import make
+from advdiff.domain import box
 from advdiff.errors import on_root
 from advdiff.observe import Readings, Sensors, read
+from advdiff.operator import Operator
+from advdiff.velocity import Velocity
 
 COMM = MPI.COMM_WORLD
 
@@ -80,7 +85,8 @@ SHAPES = {1: "interval", 2: "rectangle", 3: "box"}
 def problem(dim: int, degree: int, dirichlet: dict | None = None) -> Problem:
     data = {
         "task": "solve",
-        "domain": {"shape": SHAPES[dim], "cells": [5, 4, 3][:dim], "degree": degree},
+        "domain": {"shape": SHAPES[dim], "cells": [5, 4, 3][:dim]},
+        "discretization": {"degree": degree},
         "physics": {"diffusivity": 1.0, "dirichlet": dirichlet or {}},
         "time": {"final": 1.0},
     }
@@ -105,6 +111,39 @@ def test_sensors_are_exact_for_polynomials_of_the_elements_degree(dim, degree):
     sampled = Sensors(operator, where).sample(operator.state(polynomial, "polynomial"))
     np.testing.assert_allclose(sampled, polynomial(where.T), rtol=1e-12)
     assert set(COMM.allgather(sampled.tobytes())) == {sampled.tobytes()}
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+@pytest.mark.parametrize(
+    ("method", "degree", "cell"),
+    [
+        ("cg", 3, "triangle"),
+        ("spectral", 4, "quadrilateral"),
+        ("dg", 1, "triangle"),
+        ("dg", 2, "quadrilateral"),
+        ("spectral", 2, "hexahedron"),
+    ],
+)
+def test_sensors_read_every_discretization(method, degree, cell, periodic):
+    """Polynomials of the degree exactly, also where sensors lie on the seam of a torus."""
+    dim = 3 if cell == "hexahedron" else 2
+    axes = "xyz"[:dim] if periodic else ""
+    domain = box(COMM, [0.0] * dim, [1.0] * dim, [3] * dim, cell, axes)
+    flow, space = Velocity(domain), fem.functionspace(domain.mesh, ("Lagrange", 1))
+    kappa = fem.Function(space)
+    kappa.x.array[:] = 1.0
+    operator = Operator(make(domain, method, degree), flow, kappa)
+    where = np.vstack([points(dim), np.full((1, dim), 1.0), np.full((1, dim), 0.0)])
+    if periodic:
+        value = operator.state(lambda x: np.cos(2 * np.pi * x[0]), "wave")
+        sampled = Sensors(operator, where).sample(value)
+        assert np.abs(sampled - np.cos(2 * np.pi * where[:, 0])).max() < 0.4
+        if method != "dg":
+            assert sampled[-1] == pytest.approx(sampled[-2], rel=1e-12)
+        return
+    state = operator.state(lambda x: (x[0] - 0.5 * x[dim - 1]) ** degree, "polynomial")
+    sampled = Sensors(operator, where).sample(state)
+    np.testing.assert_allclose(sampled, (where[:, 0] - 0.5 * where[:, -1]) ** degree, atol=1e-12)
 
 
 @pytest.mark.parametrize("degree", [1, 2])

@@ -55,6 +55,8 @@ json.dump(found, sys.stdout)
 def run(folder: Path, dim: int, name: str = "result.h5") -> Path:
     """A small sensitivity run; the name of its result."""
     domain, velocity = DOMAINS[dim]
+    sides = ("left", "right", "bottom", "top", "front", "back")[: 2 * dim]
+    inflow = ", ".join(f"{side} = 0.0" for side in sides)
     experiment = folder / "experiment.toml"
     experiment.write_text(
         f"""task = "sensitivity"
@@ -64,6 +66,7 @@ def run(folder: Path, dim: int, name: str = "result.h5") -> Path:
 diffusivity = 0.1
 velocity = {velocity}
 initial = "cos(pi*x)"
+inflow = {{ {inflow} }}
 [time]
 final = 0.2
 outputs = 3

@@ -33,6 +33,8 @@ def result(request, tmp_path_factory) -> Path:
     """A small sensitivity run."""
     folder = tmp_path_factory.mktemp(f"dim{request.param}")
     domain, velocity = DOMAINS[request.param]
+    sides = ("left", "right", "bottom", "top", "front", "back")[: 2 * request.param]
+    inflow = ", ".join(f"{side} = 0.0" for side in sides)
     (folder / "run.toml").write_text(
         f"""task = "sensitivity"
 [domain]
@@ -41,6 +43,7 @@ def result(request, tmp_path_factory) -> Path:
 diffusivity = 0.1
 velocity = {velocity}
 initial = "cos(pi*x)"
+inflow = {{ {inflow} }}
 [time]
 final = 0.2
 outputs = 8

@@ -142,6 +142,7 @@ def test_push_is_the_derivative(method, degree, cell, periodic):
     assert np.abs(slope).max() > 1e-3 * np.abs(before).max() * 1e-3
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("periodic", [False, True])
 @pytest.mark.parametrize(("method", "degree", "cell"), KINDS)
 def test_closed_problem_conserves_mass_and_dissipates(method, degree, cell, periodic):
@@ -156,6 +157,7 @@ def test_closed_problem_conserves_mass_and_dissipates(method, degree, cell, peri
     assert symmetric[-2] < -1e-6 * scale  # constants alone do not decay
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(("method", "degree", "cell"), KINDS)
 def test_open_problem_never_grows(method, degree, cell):
     op = operator(method, degree, cell)
@@ -163,6 +165,7 @@ def test_open_problem_never_grows(method, degree, cell):
     assert np.linalg.eigvalsh(0.5 * (k + k.T))[-1] < 0.0
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("periodic", [False, True])
 @pytest.mark.parametrize(("method", "degree", "cell"), KINDS)
 def test_numerical_range_lies_in_the_parabola(method, degree, cell, periodic):

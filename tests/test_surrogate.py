@@ -284,7 +284,8 @@ def experiment(folder, comm, method):
 @pytest.mark.parametrize("method", surrogate.METHODS)
 def test_the_file_holds_the_certificate_whatever_the_ranks(tmp_path, method):
     found = []
-    for comm in (MPI.COMM_WORLD, MPI.COMM_SELF):
+    world = MPI.COMM_WORLD
+    for comm in (world, MPI.COMM_SELF) if world.size > 1 else (world,):
         problem = experiment(tmp_path, comm, method)
         assert tasks.run(problem, lambda line: None)
         with h5py.File(problem.experiment.output_path, "r") as file:
@@ -302,11 +303,10 @@ def test_the_file_holds_the_certificate_whatever_the_ranks(tmp_path, method):
             path, folder = problem.experiment.output_path, tmp_path / "pictures"
             drawn = on_root(comm, lambda path=path, out=folder: plots.draw(path, out))
             assert folder / "surrogate_squeeze.png" in drawn
-    world, alone = found
-    for name, parts in world.items():
+    for name, parts in found[0].items():
         for part, values in parts.items():
-            scale = alone[name][part].max()
-            assert np.allclose(values, alone[name][part], rtol=1e-5, atol=1e-6 * scale), part
+            scale = found[-1][name][part].max()
+            assert np.allclose(values, found[-1][name][part], rtol=1e-5, atol=1e-6 * scale), part
 
 
 def test_a_picture_without_a_surface(tmp_path):

@@ -125,7 +125,7 @@ class Case:
 
     def sizes(self, degree: int, levels: int) -> list[int]:
         """Numbers of cells: about as many unknowns for every degree, and doubled."""
-        first = max(3, round(self.coarse / degree))
+        first = max(3, round(self.coarse / max(1, degree)))
         return [first * 2**level for level in range(levels)]
 
     def order(self, degree: int) -> float:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import basix.ufl
 import numpy as np
 from dolfinx import fem
 from mpi4py import MPI
+from petsc4py import PETSc
 
 from advdiff.errors import InputError, agreed
 from advdiff.expression import Expression
+from advdiff.periodic import PeriodicMesh
+
+SEAM = 1e-2
+"""Jump across a seam, relative to the largest value, that is more than the tail of a bump."""
 
 FieldLike = float | int | str | Callable[[np.ndarray], np.ndarray]
 
@@ -59,7 +65,36 @@ def interpolate(
     with agreed(space.mesh.comm):
         function.interpolate(field)
     _require_finite(function, key, field)
+    if isinstance(space.mesh, PeriodicMesh) and not space.element.basix_element.discontinuous:
+        _require_periodic(function, key, field)
     return function
+
+
+def _require_periodic(function: fem.Function, key: str, field: Callable) -> None:
+    """Raise on all ranks where the two sides of a seam have different values."""
+    space = function.function_space
+    element = space.element.basix_element
+    broken = basix.ufl.element(
+        element.family,
+        element.cell_type,
+        element.degree,
+        element.lagrange_variant,
+        discontinuous=True,
+        shape=function.ufl_shape or None,
+    )
+    apart = fem.functionspace(space.mesh, broken)
+    here, there = fem.Function(apart), fem.Function(apart)
+    here.interpolate(field)
+    there.interpolate(function)
+    there.x.petsc_vec.axpy(-1.0, here.x.petsc_vec)
+    jump, scale = (f.x.petsc_vec.norm(PETSc.NormType.INFINITY) for f in (there, here))
+    if jump > SEAM * scale:
+        periods = space.mesh.periods
+        along = ", ".join(f"{length:g} in {'xyz'[axis]}" for axis, length in periods.items())
+        raise InputError(
+            f"{key}: not periodic, its values at the two ends differ by {jump:.3g}; give a field "
+            f"that repeats after {along}"
+        )
 
 
 def _require_finite(function: fem.Function, key: str, field: Callable) -> None:

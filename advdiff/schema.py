@@ -56,7 +56,7 @@ class DomainTable(Table):
     file: FileName | None = Field(None, description="gmsh .geo or .msh")
     mesh_size: Positive | None = Field(None, description="largest cell of a .geo mesh")
     cell: Literal["interval", "triangle", "quadrilateral", "tetrahedron", "hexahedron"] | None = (
-        Field(None, description="kind of cell of a built-in shape (simplices)")
+        Field(None, description="kind of cell of a built-in shape (what the elements need)")
     )
     periodic: list[Literal["x", "y", "z"]] = Field([], description="axes that close on themselves")
     open: list[str] = Field([], description="boundary parts an unknown flow may pass")
@@ -129,6 +129,11 @@ class DiscretizationTable(Table):
         if self.stabilization is not None and self.method != "cip":
             raise ValueError("stabilization|only method = 'cip' takes it; remove it")
         return self
+
+    def cell(self, dim: int) -> str:
+        """The kind of cell to take where the file says nothing: simplices wherever they will do."""
+        boxes = self.method == "spectral" or (self.method == "dg" and self.degree == 0)
+        return CELLS[dim][-1 if boxes else 0]
 
 
 class Robin(Table):

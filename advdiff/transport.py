@@ -47,7 +47,8 @@ class Transport:
             return domains.gmsh_file(self.comm, path, table.mesh_size, "domain.file")
         degree = max(1, self.experiment.discretization.degree)
         memory.require_box(self.comm, table.cells, degree, len(self.experiment.time.times))
-        return domains.box(self.comm, *table.corners, table.cells, table.cell, table.periodic)
+        cell = table.cell or self.experiment.discretization.cell(table.dim)
+        return domains.box(self.comm, *table.corners, table.cells, cell, table.periodic)
 
     @cached_property
     def discretization(self) -> Discretization:

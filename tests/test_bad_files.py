@@ -20,6 +20,28 @@ PROBLEMS = [
     ({"physics.source": "log(x-2)"}, ["physics.source: not finite"]),
     ({"physics.velocity": ["1/y", "0"]}, ["physics.velocity: not finite", "(0, 0)"]),
     ({"physics.velocity": {"stream": "1e999"}}, ["physics.velocity.stream: not finite"]),
+    ({"physics.inflow": {"lft": 0.0}}, ["physics.inflow.lft", "'left'"]),
+    ({"physics.velocity": ["1.0", "0.0"]}, ["enters", "'left'", "physics.inflow.left = 0.0"]),
+    (
+        {"domain.periodic": ["x"], "physics.dirichlet": {"left": 0.0}},
+        ["physics.dirichlet.left", "bottom, top"],
+    ),
+    (
+        {"domain.periodic": ["x", "y"], "physics.initial": "x"},
+        ["physics.initial", "not periodic", "repeats"],
+    ),
+    (
+        {"domain.periodic": ["x", "y"], "physics.velocity": ["-y", "x"]},
+        ["physics.velocity", "not periodic"],
+    ),
+    (
+        {"discretization": {"method": "spectral", "degree": 2}, "domain.cell": "triangle"},
+        ["discretization.method = 'spectral'", "quadrilaterals", "domain.cell"],
+    ),
+    (
+        {"discretization": {"method": "dg", "degree": 0}, "domain.cell": "triangle"},
+        ["discretization.degree = 0", "orthogonal", "domain.cell"],
+    ),
     ({"physics.dirichlet": {"lft": 0.0}}, ["physics.dirichlet.lft", "'left'"]),
     ({"physics.velocity": {"walls": {"lft": 0.0}}}, ["physics.velocity.walls", "'left'"]),
     ({"physics.velocity": {"walls": {}}}, ["physics.velocity.walls", "0.0"]),

@@ -51,7 +51,28 @@ KEYS = [
     ({"domain.shape": "gmsh"}, ["domain.file: missing"]),
     ({"domain.shape": "gmsh", "domain.file": "a.vtu"}, ["domain.file", "'a.vtu'", ".geo"]),
     ({"domain.mesh_size": 0.1}, ["domain.mesh_size", "remove it"]),
+    ({"domain.cell": "hexahedron"}, ["domain.cell", "'hexahedron'", "triangle or quadrilateral"]),
+    ({"domain.cell": "square"}, ["domain.cell = 'square'"]),
+    ({"domain.periodic": ["z"]}, ["domain.periodic", "['z']", "axes"]),
+    ({"domain.periodic": ["x", "x"]}, ["domain.periodic", "axes"]),
+    ({"domain.periodic": ["x"], "domain.cells": [2, 4]}, ["domain.cells: [2, 4]", "3 cells"]),
+    (
+        {"domain": {"shape": "gmsh", "file": "a.geo", "periodic": ["x"]}},
+        ["domain.periodic", "built-in", "remove it"],
+    ),
     ({"discretization.degree": 4}, ["discretization.degree", "4", "1 to 3"]),
+    ({"discretization.method": "fem"}, ["discretization.method = 'fem'"]),
+    ({"discretization": {"method": "spectral"}}, ["discretization.degree: 1", "2 to 8"]),
+    ({"discretization": {"stabilization": 0.1}}, ["discretization.stabilization", "cip"]),
+    (
+        {"physics.dirichlet": {"left": 0.0}, "physics.inflow": {"left": 1.0}},
+        ["physics.inflow.left", "Dirichlet", "remove"],
+    ),
+    (
+        {"physics.robin": {"left": {"coefficient": -1.0}}},
+        ["physics.robin.left.coefficient", "-1", "negative"],
+    ),
+    ({"physics.robin": {"left": 1.0}}, ["physics.robin.left"]),
     # physics
     ({"physics.diffusivity": -1}, ["physics.diffusivity = -1", "positive"]),
     ({"physics.diffusivity": 0.0}, ["physics.diffusivity = 0.0", "positive"]),
@@ -115,6 +136,18 @@ KEYS = [
     (INVERT | {"physics.diffusivity": "1+x"}, ["physics.diffusivity", "number as first guess"]),
     (INVERT | {"unknowns.velocity": {"modes": [5]}}, ["unknowns.velocity.modes = [5]", "have 2"]),
     (INVERT | {"unknowns.velocity": {"modes": [0, 5]}}, ["unknowns.velocity.modes[0] = 0"]),
+    (
+        INVERT | {"unknowns.velocity": {"family": "fourier"}},
+        ["'fourier'", "torus", "domain.periodic"],
+    ),
+    (
+        INVERT | {"unknowns.velocity": {}, "domain.periodic": ["x"]},
+        ["'sine'", "walls", "periodic = ['x']"],
+    ),
+    (
+        INVERT | {"unknowns.initial": True, "discretization": {"method": "dg"}},
+        ["unknowns.initial", "continuous", "'cg'"],
+    ),
     (INVERT | {"unknowns.velocity": True}, ["unknowns.velocity = True", "table"]),
     (INVERT | {"unknowns.diffusivity": 1}, ["unknowns.diffusivity = 1", "true, false"]),
     (INVERT | {"optimizer.type": "newton"}, ["optimizer.type = 'newton'", "'lmvm'"]),

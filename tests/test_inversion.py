@@ -33,14 +33,9 @@ def observations(path, problem, times=(0.0, 0.2, 0.35), std=0.02) -> str:
 
 def inverse_problem(tmp_path, unknowns, degree=1, **changes) -> Problem:
     file = observations(tmp_path, flows.problem(2))
+    changes = {"prior": {"velocity": {"std": 0.2}}} | changes
     tables = flows.data(
-        6,
-        degree,
-        observations={"file": file},
-        unknowns=unknowns,
-        prior={"velocity": {"std": 0.2}},
-        task="invert",
-        **changes,
+        6, degree, observations={"file": file}, unknowns=unknowns, task="invert", **changes
     )
     return Problem(config.parse(tables))
 
@@ -55,6 +50,55 @@ def direction(problem) -> PETSc.Vec:
     return step
 
 
+TORUS = {"periodic": ["x", "y"]}
+FOURIER = {"velocity": {"family": "fourier", "largest": 2.0}}
+ELSEWHERE = {
+    "Fourier modes, spectral": (
+        FOURIER,
+        TORUS | {"cells": [3, 3], "cell": "quadrilateral"},
+        {"method": "spectral", "degree": 4},
+    ),
+    "Fourier modes and diffusivity, dg": (
+        FOURIER | {"diffusivity": True},
+        TORUS,
+        {"method": "dg", "degree": 1},
+    ),
+    "stream field on a torus, cip": ({"velocity": {"family": "stream"}}, TORUS, {"method": "cip"}),
+    "nodal velocity": (
+        {"velocity": {"family": "nodal"}, "diffusivity": "field"},
+        {},
+        {"method": "cg"},
+    ),
+    "nodal velocity of degree 1, dg": (
+        {"velocity": {"family": "nodal", "degree": 1}},
+        {},
+        {"method": "dg", "degree": 1},
+    ),
+    "diffusivity field, spectral": (
+        {"diffusivity": "field"},
+        {"cells": [3, 3], "cell": "quadrilateral"},
+        {"method": "spectral", "degree": 3},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_taylor_remainder_elsewhere(tmp_path, name):
+    """Other domains, discretisations and families, with the recurrence and the penalty."""
+    unknowns, domain, kind = ELSEWHERE[name]
+    velocity = ["0.3 + 0*x", "0.2"] if domain.get("periodic") else flows.CELL
+    problem = inverse_problem(
+        tmp_path,
+        unknowns,
+        domain=domain,
+        discretization=kind,
+        physics={"velocity": velocity},
+        prior={"velocity": {"std": 0.2, "divergence_penalty": 2.0}},
+        solver={"tolerance": 1e-12, "method": "faber"},
+    )
+    check_taylor(problem)
+
+
 @pytest.mark.parametrize("degree", [1, 2])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_taylor_remainder_is_of_second_order(tmp_path, family, degree):
@@ -62,6 +106,10 @@ def test_taylor_remainder_is_of_second_order(tmp_path, family, degree):
         tmp_path, FAMILIES[family], degree, solver={"tolerance": 1e-12, "method": "krylov"}
     )
     problem.nodes = 10
+    check_taylor(problem)
+
+
+def check_taylor(problem):
     m, dm = problem.prior.mean.copy(), direction(problem)
     m.axpy(0.1, dm)
     at = problem.objective.evaluate(m)

@@ -1,13 +1,15 @@
-"""Make the noisy measurements of ``velocity_inversion`` and ``harbour``.
+"""Make the noisy measurements of the experiments that invert.
 
 The tracer is computed on a mesh twice as fine as the inversion's, with elements of degree 2, and
-read by sensors on a grid at 10 times; 1 % of the largest reading is added as Gaussian noise.
+read by sensors on a grid at the experiment's times; 1 % of the largest reading is added as Gaussian
+noise.
 
-    scripts/run python experiments/make_observations.py
+    scripts/run python experiments/make_observations.py [NAME …]
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -33,15 +35,17 @@ def inside(problem: advdiff.Problem, points: np.ndarray) -> np.ndarray:
     return points[here]
 
 
-def make(experiment: str, finer: dict, points: np.ndarray, target: str, seed: int) -> None:
-    """Solve the experiment's truth on a finer mesh, read it, add noise and write a CSV."""
+def make(name: str, finer: dict, points: np.ndarray, seed: int) -> None:
+    """Solve the truth of ``name.toml`` on a finer mesh, read it, add noise, write ``name.csv``."""
+    experiment, target = f"{name}.toml", f"{name}.csv"
     table = config.load(HERE / experiment)
     truth = table.truth
     data = table.model_dump(exclude_none=True)
     data |= {"task": "solve"}
     for key in ("observations", "unknowns", "truth"):
         data.pop(key, None)
-    data["domain"] |= finer | {"degree": 2}
+    data["domain"] |= finer
+    data["discretization"] |= {"degree": 2}
     data["physics"] |= {
         "velocity": truth.model_dump(exclude_none=True)["velocity"],
         "diffusivity": truth.diffusivity,
@@ -64,10 +68,23 @@ def make(experiment: str, finer: dict, points: np.ndarray, target: str, seed: in
     print(f"{target}: {values.size} readings, std {std:.4g}")
 
 
-if __name__ == "__main__":
-    side = (np.arange(7) + 1) / 8
-    grid = np.array([(x, y) for x in side for y in side])
-    make("velocity_inversion.toml", {"cells": [128, 128]}, grid, "velocity_inversion.csv", seed=1)
+def grid(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The points of a grid, row by row in x."""
+    return np.array([(a, b) for a in x for b in y])
 
-    rows = np.array([(x, y) for x in np.arange(0.1, 2, 0.15) for y in np.arange(0.1, 1, 0.15)])
-    make("harbour.toml", {"mesh_size": 0.015}, rows, "harbour.csv", seed=2)
+
+EXPERIMENTS = {
+    "velocity_inversion": ({"cells": [128, 128]}, grid(*[(np.arange(7) + 1) / 8] * 2), 1),
+    "harbour": ({"mesh_size": 0.015}, grid(np.arange(0.1, 2, 0.15), np.arange(0.1, 1, 0.15)), 2),
+    "channel": (
+        {"mesh_size": 0.015},
+        grid(np.arange(0.3, 2.0, 0.15), 0.41 * (np.arange(9) + 1) / 10),
+        3,
+    ),
+    "wind": ({"cells": [120, 80]}, grid(np.arange(100, 1500, 130), np.arange(75, 1000, 120)), 4),
+}
+"""Name → finer mesh, places of the sensors (those outside the mesh are left out), seed."""
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or EXPERIMENTS:
+        make(name, *EXPERIMENTS[name])

@@ -4,11 +4,12 @@ The tracer is computed on a mesh finer than the inversion's, with elements of de
 sensors at the output times; Gaussian noise is added, 1 % of the largest reading where nothing else
 is said.
 
-    scripts/run python experiments/make_observations.py
+    scripts/run python experiments/make_observations.py [NAME …]
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,15 +35,9 @@ def inside(problem: advdiff.Problem, points: np.ndarray) -> np.ndarray:
     return points[here]
 
 
-def make(
-    experiment: str,
-    finer: dict,
-    points: np.ndarray,
-    target: str,
-    seed: int,
-    std: float | None = None,
-) -> None:
-    """Solve the experiment's truth on a finer mesh, read it, add noise and write a CSV."""
+def make(name: str, finer: dict, points: np.ndarray, seed: int, std: float | None = None) -> None:
+    """Solve the truth of ``name.toml`` on a finer mesh, read it, add noise, write ``name.csv``."""
+    experiment, target = f"{name}.toml", f"{name}.csv"
     table = config.load(HERE / experiment)
     truth = table.truth
     data = table.model_dump(exclude_none=True)
@@ -50,7 +45,8 @@ def make(
     for key in ("observations", "unknowns", "truth"):
         data.pop(key, None)
     data["domain"] |= finer
-    data["discretization"] = {"method": "cg", "degree": 2}
+    method = data["discretization"]["method"]
+    data["discretization"] = {"method": "cg" if method == "spectral" else method, "degree": 2}
     data["physics"] |= {
         "velocity": truth.model_dump(exclude_none=True)["velocity"],
         "diffusivity": truth.diffusivity,
@@ -73,14 +69,24 @@ def make(
     print(f"{target}: {values.size} readings, std {std:.4g}")
 
 
+def grid(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The points of a grid, row by row in x."""
+    return np.array([(a, b) for a in x for b in y])
+
+
+EXPERIMENTS = {
+    "velocity_inversion": ({"cells": [128, 128]}, grid(*[(np.arange(7) + 1) / 8] * 2), 1),
+    "harbour": ({"mesh_size": 0.015}, grid(np.arange(0.1, 2, 0.15), np.arange(0.1, 1, 0.15)), 2),
+    "channel": (
+        {"mesh_size": 0.015},
+        grid(np.arange(0.3, 2.0, 0.15), 0.41 * (np.arange(9) + 1) / 10),
+        3,
+    ),
+    "wind": ({"cells": [120, 80]}, grid(np.arange(100, 1500, 130), np.arange(75, 1000, 120)), 4),
+    "torus": ({"cells": [128, 128], "cell": "triangle"}, grid(*[np.arange(16) / 16] * 2), 3, 0.125),
+}
+"""Name → finer mesh, places of the sensors (those outside the mesh are left out), seed, noise."""
+
 if __name__ == "__main__":
-    side = (np.arange(7) + 1) / 8
-    grid = np.array([(x, y) for x in side for y in side])
-    make("velocity_inversion.toml", {"cells": [128, 128]}, grid, "velocity_inversion.csv", seed=1)
-
-    rows = np.array([(x, y) for x in np.arange(0.1, 2, 0.15) for y in np.arange(0.1, 1, 0.15)])
-    make("harbour.toml", {"mesh_size": 0.015}, rows, "harbour.csv", seed=2)
-
-    lattice = np.array([(x, y) for x in np.arange(16) / 16 for y in np.arange(16) / 16])
-    fine = {"cells": [128, 128], "cell": "triangle"}
-    make("torus.toml", fine, lattice, "torus.csv", seed=3, std=0.125)
+    for name in sys.argv[1:] or EXPERIMENTS:
+        make(name, *EXPERIMENTS[name])

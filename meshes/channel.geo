@@ -1,5 +1,5 @@
 // A channel past a cylinder, 2.2 by 0.41, of triangles, four times finer at the cylinder.
-// Boundary parts: inflow (left), outflow (right), walls (bottom and top), cylinder.
+// Boundary parts: inflow (left), outflow (right), bottom, top, cylinder.
 DefineConstant[ mesh_size = {0.05, Name "mesh_size"} ];
 h = mesh_size;
 Mesh.MeshSizeMax = h;
@@ -50,5 +50,6 @@ Background Field = 2;
 Physical Surface("water") = {1};
 Physical Curve("inflow") = {4};
 Physical Curve("outflow") = {2};
-Physical Curve("walls") = {1, 3};
+Physical Curve("bottom") = {1};
+Physical Curve("top") = {3};
 Physical Curve("cylinder") = {11, 12, 13, 14};

@@ -1,6 +1,6 @@
 // A channel past a cylinder, 2.2 by 0.41, of quadrilaterals: four blocks between the cylinder and a
 // square around it, graded towards the cylinder, and one block downstream.
-// Boundary parts: inflow (left), outflow (right), walls (bottom and top), cylinder.
+// Boundary parts: inflow (left), outflow (right), bottom, top, cylinder.
 DefineConstant[ mesh_size = {0.05, Name "mesh_size"} ];
 h = mesh_size;
 
@@ -63,5 +63,6 @@ Recombine Surface {1, 2, 3, 4, 5};
 Physical Surface("water") = {1, 2, 3, 4, 5};
 Physical Curve("inflow") = {4};
 Physical Curve("outflow") = {6};
-Physical Curve("walls") = {1, 3, 5, 7};
+Physical Curve("bottom") = {1, 5};
+Physical Curve("top") = {3, 7};
 Physical Curve("cylinder") = {11, 12, 13, 14};

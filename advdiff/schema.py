@@ -321,7 +321,9 @@ class PriorTable(Table):
 class OptimizerTable(Table):
     """TAO; every -tao_ option overrides these."""
 
-    type: TaoType = Field("lmvm", description="a TAO type that needs no Hessian")
+    type: TaoType = Field(
+        "lmvm", description="a TAO type; nls, ntr, ntl: Gauss-Newton by conjugate gradients"
+    )
     gradient_tolerance: Annotated[float, Field(gt=0, lt=1)] = Field(
         1e-4, description="of the gradient norm, relative to its first value"
     )

@@ -144,8 +144,8 @@ class Matern:
         diagonal.restoreSubVector(rows, part)
         self.root.sqrtabs()
         self._work = self.root.duplicate()
-        size = np.uint64(space.dofmap.index_map_bs)
-        labels = node_labels(space)[:, None] * size + np.arange(size)
+        size = space.dofmap.index_map_bs
+        labels = node_labels(space)[:, None] * np.uint64(size) + np.arange(size, dtype=np.uint64)
         first = diagonal.getOwnershipRange()[0]
         self.labels = labels.ravel()[rows.getIndices() - first]
         self.ksp = cholesky(self.matrix, "advdiff_prior_")
@@ -225,9 +225,13 @@ class Prior:
 
     def color(self, xi: PETSc.Vec) -> PETSc.Vec:
         """m = m₀ + L ξ (collective)."""
-        result = self._by_part("color", xi)
+        result = self.scaled(xi)
         result.axpy(1.0, self.mean)
         return result
+
+    def scaled(self, xi: PETSc.Vec) -> PETSc.Vec:
+        """L ξ (collective)."""
+        return self._by_part("color", xi)
 
     def color_transpose(self, gradient: PETSc.Vec) -> PETSc.Vec:
         """Lᵀ g: a gradient with respect to m becomes one with respect to ξ (collective)."""

@@ -16,6 +16,7 @@ from pydantic import Field, FiniteFloat, field_validator, model_validator
 
 from advdiff.errors import InputError
 from advdiff.expression import Expression
+from advdiff.inverse.schema import LaplaceTable
 from advdiff.keytypes import (
     Count,
     ExperimentFile,
@@ -406,6 +407,7 @@ class Experiment(ExperimentFile):
     unknowns: UnknownsTable = UnknownsTable()
     prior: PriorTable = PriorTable()
     optimizer: OptimizerTable = OptimizerTable()
+    laplace: LaplaceTable | None = None
     reduced: ReducedTable | None = None
     sampler: SamplerTable = SamplerTable()
     truth: TruthTable = TruthTable()
@@ -431,6 +433,10 @@ class Experiment(ExperimentFile):
                     "unknowns.initial|true: its prior needs a continuous field, which method = "
                     "'dg' has not; take discretization.method = 'cg', 'cip' or 'spectral'"
                 )
+        if self.laplace is not None and (self.task != "invert" or self.reduced is not None):
+            raise ValueError(
+                "laplace|only task = 'invert' without [reduced] takes it; remove the table"
+            )
         if self.reduced is not None:
             velocity = self.unknowns.velocity
             if self.task != "invert":

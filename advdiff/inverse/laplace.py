@@ -12,7 +12,7 @@ out with the value λ keeps the prior's variance, too large by the factor 1 + λ
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -224,5 +224,3 @@ def approximate(
         prefix=prefix,
     )
     return Laplace(prior, m, at.objective, pairs)
-
-

@@ -34,7 +34,6 @@ from advdiff.labels import node_labels
 from advdiff.linear import cholesky
 from advdiff.unknowns import Unknowns
 
-
 PART = np.uint64(48)
 """Bits of a label below those of the part."""
 
@@ -126,7 +125,9 @@ class Matern:
         gamma = (variance / (rate ** (2.0 * nu) * std**2)) ** (0.5 / power)
         trial, test = ufl.TrialFunction(space), ufl.TestFunction(space)
         energy = rate**2 * ufl.inner(trial, test) + ufl.inner(ufl.grad(trial), ufl.grad(test))
-        form = gamma * (energy * ufl.dx + rate * robin(power, dim) * ufl.inner(trial, test) * ufl.ds)
+        form = gamma * (
+            energy * ufl.dx + rate * robin(power, dim) * ufl.inner(trial, test) * ufl.ds
+        )
         full = fem_petsc.assemble_matrix(fem.form(form))
         full.assemble()
         self.matrix = full.createSubMatrix(rows, rows)

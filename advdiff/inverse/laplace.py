@@ -61,7 +61,7 @@ class Eigenpairs:
 
 
 class _Shell:
-    """A function of vectors as a matrix, which counts and keeps what was raised."""
+    """1 + H as a matrix, which counts and keeps what was raised."""
 
     def __init__(self, function: Callable[[PETSc.Vec], PETSc.Vec]):
         self.function, self.products, self.raised = function, 0, None
@@ -73,7 +73,7 @@ class _Shell:
         except BaseException as error:
             self.raised = error
             raise
-        product.copy(y)
+        y.waxpy(1.0, x, product)
         product.destroy()
 
 
@@ -87,7 +87,8 @@ def dominant(
 ) -> Eigenpairs:
     """The eigenpairs of a symmetric operator above a threshold, by Krylov-Schur (collective).
 
-    They are found from the largest on; EPS stops at the first below the threshold.
+    They are found from the largest on; EPS stops at the first below the threshold.  It sees 1 + H,
+    so that a residual is measured in units of 1 + λ: small eigenvalues need not be exact.
 
     Args:
         operator: x ↦ Hx, a new vector.
@@ -115,7 +116,7 @@ def dominant(
 
     def look(_eps, _its, found, values, _errors) -> None:
         latest["found"] = found
-        latest["smallest"] = values[found - 1].real if found else math.inf
+        latest["smallest"] = values[found - 1].real - 1.0 if found else math.inf
 
     def stop(eps, iteration, limit, found, wanted):
         if found >= wanted:
@@ -135,7 +136,7 @@ def dominant(
             raise shell.raised from None
         raise
     found, reason = eps.getConverged(), eps.getConvergedReason()
-    values = np.array([eps.getEigenvalue(i).real for i in range(min(found, most))])
+    values = np.array([eps.getEigenvalue(i).real - 1.0 for i in range(min(found, most))])
     above = int((values > threshold).sum())
     complete = above < len(values) or above == size
     if reason < 0 and not complete:

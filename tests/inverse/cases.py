@@ -24,7 +24,7 @@ FAMILIES = {
 }
 
 
-def readings(path: Path, comm: MPI.Comm, std: float = 0.05) -> str:
+def readings(path: Path, comm: MPI.Comm, std: float = 0.15) -> str:
     """Made-up readings at a few points and times, written once for all of ``MPI.COMM_WORLD``."""
     if MPI.COMM_WORLD.rank == 0:
         rng = np.random.default_rng(0)
@@ -48,7 +48,7 @@ def problem(
         task="invert",
         observations={"file": readings(path, comm)},
         unknowns=FAMILIES[family],
-        prior={"velocity": {"std": 0.2}, "initial": {"std": 0.3}},
+        prior={"velocity": {"std": 0.2, "correlation_length": 1.0}, "initial": {"std": 0.3}},
         **more,
     )
     return Problem(config.parse(tables), comm)

@@ -33,7 +33,7 @@ def test_factor_inverse_and_transposes_agree(tmp_path, family):
 @pytest.mark.parametrize("family", ["stream", "fields"])
 def test_draws_have_the_covariance_of_the_factor(tmp_path, family):
     prior = cases.problem(tmp_path, family, n=4).prior
-    g, count = cases.random(prior.mean, 3), 2000
+    g, count = cases.random(prior.mean, 3), 800
     values = np.array([prior.draw(7, k).dot(g) for k in range(count)]) - prior.mean.dot(g)
     std = prior.color_transpose(g).norm()
     assert abs(values.mean()) < 4.0 * std / np.sqrt(count)

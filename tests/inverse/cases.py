@@ -45,11 +45,16 @@ def problem(
     tables = flows.data(
         n,
         degree,
-        task="invert",
-        observations={"file": readings(path, comm)},
-        unknowns=FAMILIES[family],
-        prior={"velocity": {"std": 0.2, "correlation_length": 1.0}, "initial": {"std": 0.3}},
-        **more,
+        **{
+            "task": "invert",
+            "observations": {"file": readings(path, comm)},
+            "unknowns": FAMILIES[family],
+            "prior": {
+                "velocity": {"std": 0.2, "correlation_length": 1.0},
+                "initial": {"std": 0.3},
+            },
+        }
+        | more,
     )
     return Problem(config.parse(tables), comm)
 

@@ -12,6 +12,8 @@ from advdiff.plots import canvas, shapes
 from advdiff.plots.pictures import Source
 
 FIELDS = ("speed", "diffusivity", "initial")
+SHOWN = 3
+"""Samples beside the estimate."""
 
 
 def contents(source: Source) -> dict[str, Callable[[], Figure]]:
@@ -97,7 +99,7 @@ def _curves(line: shapes.Line, fields: list[tuple[str, np.ndarray]], name: str) 
 def samples(source: Source) -> Figure:
     """The estimate and samples of the velocity, on one scale."""
     file = source.file
-    names = sorted(file["laplace/samples"], key=int)[:5]
+    names = sorted(file["laplace/samples"], key=int)[:SHOWN]
     fields = [("estimate", file["estimate/velocity"][:])]
     fields += [(f"sample {name}", file[f"laplace/samples/{name}"][:]) for name in names]
     top = max(float(np.linalg.norm(field, axis=1).max()) for _, field in fields) or 1.0

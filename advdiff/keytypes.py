@@ -116,8 +116,10 @@ Moment = Annotated[int | float | str, PlainValidator(_moment)]
 WallValue = Annotated[float | str, PlainValidator(_wall)]
 NumberOrField = Annotated[bool | str, PlainValidator(_number_or_field)]
 Outputs = Annotated[int | list[float], PlainValidator(_outputs)]
-TaoType = Literal["lmvm", "cg", "blmvm", "bncg", "bqnls", "bqnktr", "bqnktl"]
-"""Optimisers that need a gradient and no Hessian."""
+NewtonType = Literal["nls", "ntr", "ntl"]
+"""Newton's method with a line search, a trust region, or both."""
+TaoType = Literal["lmvm", "cg", "blmvm", "bncg", "bqnls", "bqnktr", "bqnktl"] | NewtonType
+"""TAO's optimisers without constraints: by gradients alone, or by Newton's method."""
 OptionValue = Annotated[Any, PlainValidator(_option)]
 
 

@@ -16,6 +16,7 @@ from pydantic import Field, FiniteFloat, field_validator, model_validator
 
 from advdiff.errors import InputError
 from advdiff.expression import Expression
+from advdiff.inverse.schema import LaplaceTable
 from advdiff.keytypes import (
     Count,
     ExperimentFile,
@@ -326,7 +327,9 @@ class PriorTable(Table):
 class OptimizerTable(Table):
     """TAO; every -tao_ option overrides these."""
 
-    type: TaoType = Field("lmvm", description="a TAO type that needs no Hessian")
+    type: TaoType = Field(
+        "lmvm", description="a TAO type; nls, ntr, ntl: Gauss-Newton by conjugate gradients"
+    )
     gradient_tolerance: Annotated[float, Field(gt=0, lt=1)] = Field(
         1e-4, description="of the gradient norm, relative to its first value"
     )
@@ -409,6 +412,7 @@ class Experiment(ExperimentFile):
     unknowns: UnknownsTable = UnknownsTable()
     prior: PriorTable = PriorTable()
     optimizer: OptimizerTable = OptimizerTable()
+    laplace: LaplaceTable | None = None
     reduced: ReducedTable | None = None
     sampler: SamplerTable = SamplerTable()
     truth: TruthTable = TruthTable()
@@ -434,6 +438,10 @@ class Experiment(ExperimentFile):
                     "unknowns.initial|true: its prior needs a continuous field, which method = "
                     "'dg' has not; take discretization.method = 'cg', 'cip' or 'spectral'"
                 )
+        if self.laplace is not None and (self.task != "invert" or self.reduced is not None):
+            raise ValueError(
+                "laplace|only task = 'invert' without [reduced] takes it; remove the table"
+            )
         if self.reduced is not None:
             velocity = self.unknowns.velocity
             if self.task != "invert":

@@ -95,6 +95,13 @@ def _estimate(file: h5py.File) -> list[str]:
         f"{(residual**2).mean() ** 0.5:.3f} standard deviations",
         f"optimiser   {estimate.attrs['message']}",
     ]
+    if "laplace" in file:
+        values = file["laplace"].attrs
+        count = len(file["laplace/eigenvalues"]) if "laplace/eigenvalues" in file else 0
+        found.append(
+            f"laplace     {count} directions seen by the data, log evidence "
+            f"{values['log_evidence']:.6g}"
+        )
     for name in ("velocity", "diffusivity"):
         key = f"{name}_relative_error"
         if key in estimate.attrs:

@@ -12,6 +12,7 @@ from petsc4py import PETSc
 from advdiff import paraview, result, store, surrogate
 from advdiff.checkpoint import Checkpoint
 from advdiff.errors import InputError, on_root
+from advdiff.inverse.laplace_task import laplace
 from advdiff.inverse.map import Estimate, Iteration, make_tao
 from advdiff.petsc_errors import finite_numbers, good_options
 from advdiff.problem import Problem, Truth
@@ -265,7 +266,8 @@ def _invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
     _say_solver(say, estimate.evaluation.linearisation.report)
     split = clock.seconds()
     say("time        " + ", ".join(f"{k} {v:.1f} s" for k, v in split.items()))
-    write_estimate(problem, say, path, estimate, split)
+    more = laplace(problem, say, estimate) if problem.experiment.laplace else lambda file: None
+    write_estimate(problem, say, path, estimate, split, more)
     checkpoint.remove()
     return estimate.converged
 

@@ -83,12 +83,22 @@ class Velocity:
 
     def sampled(self, samples: Samples) -> list[PETSc.Vec]:
         """The components of u at sample points (collective)."""
+        return self.sampler(samples)()
+
+    def sampler(self, samples: Samples) -> Callable[[], list[PETSc.Vec]]:
+        """A collective function that returns the components of the present u at sample points."""
         u, part = self.expression, fem.Function(samples.space)
-        points, components = compat.interpolation_points(samples.space), []
-        for axis in range(self.domain.dim):
-            part.interpolate(fem.Expression(u[axis], points))
-            components.append(samples.values(part))
-        return components
+        points = compat.interpolation_points(samples.space)
+        axes = [fem.Expression(u[axis], points) for axis in range(self.domain.dim)]
+
+        def sample() -> list[PETSc.Vec]:
+            components = []
+            for axis in axes:
+                part.interpolate(axis)
+                components.append(samples.values(part))
+            return components
+
+        return sample
 
     def largest_speed(self) -> float:
         """max |u|, sampled like :meth:`peclet_bound` (collective)."""

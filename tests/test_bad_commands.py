@@ -40,7 +40,7 @@ COMMANDS = {
     "overwrites": (["run", "e.toml", "--output", "e.toml"], 2, "is the experiment file"),
     "PETSc option": (["check", "e.toml", *MFN, "-advdiff_mfn_type", "nonsense"], 2, "nonsense"),
     "PETSc number": (["check", "e.toml", *MFN, "-advdiff_mfn_ncv", "many"], 2, "many"),
-    "TAO": (["check", "fine.toml", "-tao_type", "nls"], 2, "-tao_type nls"),
+    "TAO": (["check", "fine.toml", "-tao_type", "tron"], 2, "-tao_type tron"),
     "options file": (["check", "e.toml", "-options_file", "none"], 2, "none: no such file"),
     "one dash": (["run", "e.toml", "-output", "x.h5"], 2, "--output"),
     "no such option": (["run", "e.toml", "--outptu", "x.h5"], 2, "--output"),

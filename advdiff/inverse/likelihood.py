@@ -34,6 +34,13 @@ class Gaussian:
     def __init__(self, values: np.ndarray, std: np.ndarray):
         self.values, self.std = values, std
 
+    @property
+    def log_constant(self) -> float:
+        """log p(values) + Φ, the constant that Φ leaves out."""
+        return -float(
+            np.log(np.sqrt(2.0 * np.pi) * np.broadcast_to(self.std, self.values.shape)).sum()
+        )
+
     def value(self, predicted):
         residual = (predicted - self.values) / self.std
         with np.errstate(all="ignore"):

@@ -3,6 +3,11 @@
 The optimiser works in the white coordinates ξ, m = m₀ + Lξ: there every unknown has the prior's
 unit, and the gradient norm is a number without dimension.  TAO sees objective and gradient divided
 by the first gradient norm.  Every ``-tao_`` option applies.
+
+Newton's method (``nls``, ``ntr``, ``ntl``) takes the Gauss-Newton Hessian LᵀHL + 1 as a shell and
+solves for its steps by conjugate gradients, as exactly as Eisenstat and Walker (1996) ask for.
+Without a preconditioner: in white coordinates the prior is one, and the data see few directions, so
+that the iterations do not grow with the mesh.
 """
 
 from __future__ import annotations
@@ -10,19 +15,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import get_args
 
 from petsc4py import PETSc
 
 from advdiff.errors import InputError
 from advdiff.inverse.objective import Evaluation, Objective
-from advdiff.keytypes import TaoType
+from advdiff.keytypes import NewtonType, TaoType
 from advdiff.petsc_errors import good_options
+
+NEWTON = get_args(NewtonType)
+KNOWN = (*get_args(get_args(TaoType)[0]), *NEWTON)
 
 
 @dataclass(frozen=True)
 class Iteration:
-    """One line of the history; ``solves`` counts evaluations of value and gradient."""
+    """One line of the history; ``solves`` counts evaluations of value and gradient,
+    ``hessian_products`` those of Newton's method: one push, one pull."""
 
     iteration: int
     objective: float
@@ -31,6 +41,7 @@ class Iteration:
     gradient_norm: float
     solves: int
     seconds: float
+    hessian_products: int = 0
 
 
 @dataclass
@@ -52,22 +63,35 @@ class Estimate:
     evaluation: Evaluation | None = None
 
 
+INEXACT = {"tao_ksp_ew": True, "tao_ksp_ew_rtol0": 0.5, "tao_ksp_ew_rtolmax": 0.5}
+"""How exactly Newton's steps are solved for, where no option says otherwise."""
+
+
 def make_tao(comm, type: str) -> PETSc.TAO:
     """An optimiser of a type, which ``-tao_type`` overrides (collective).
 
     Raises:
-        InputError: for a type or an option that TAO does not know, or that needs a Hessian.
+        InputError: for a type or an option that TAO does not know, or one with constraints.
     """
     tao = PETSc.TAO().create(comm)
     with good_options():
         tao.setType(type)
         tao.setFromOptions()
-    known = get_args(TaoType)
-    if tao.getType() not in known:
-        raise InputError(
-            f"-tao_type {tao.getType()}: needs more than a gradient; take one of "
-            + ", ".join(known)
-        )
+    if tao.getType() not in KNOWN:
+        raise InputError(f"-tao_type {tao.getType()}: take one of {', '.join(KNOWN)}")
+    if tao.getType() in NEWTON:
+        ksp = tao.getKSP()
+        if tao.getType() == "nls":
+            ksp.setType("cg")
+        ksp.getPC().setType("none")
+        options = PETSc.Options()
+        ours = {name: value for name, value in INEXACT.items() if not options.hasName(name)}
+        for name, value in ours.items():
+            options.setValue(name, value)
+        with good_options():
+            tao.setFromOptions()
+        for name in ours:
+            options.delValue(name)
     return tao
 
 
@@ -108,32 +132,16 @@ def minimise(
     """
     prior = objective.prior
     xi = prior.whiten(start)
-    began, solves = time.perf_counter(), 0
+    began = time.perf_counter()
     estimate = Estimate(m=start)
-
-    def white_gradient(at: Evaluation, x: PETSc.Vec) -> PETSc.Vec:
-        gradient = prior.color_transpose(at.data_gradient)
-        gradient.axpy(1.0, x)
-        return gradient
-
+    white = _White(objective)
     if reference is None:
-        gradient = white_gradient(objective.evaluate(start), xi)
+        gradient = white.gradient(xi)
         reference = gradient.norm()
         gradient.destroy()
+        white.solves = 0
     # TAO's first step is minus the gradient: scaled like this it has the prior's unit length.
-    scale = reference or 1.0
-
-    def evaluate(_tao, x: PETSc.Vec, gradient: PETSc.Vec) -> float:
-        nonlocal solves
-        m = prior.color(x)
-        at = objective.evaluate(m)
-        solves += 1
-        white = white_gradient(at, x)
-        white.copy(gradient)
-        gradient.scale(1.0 / scale)
-        for vector in (white, m):
-            vector.destroy()
-        return at.objective / scale
+    scale = white.scale = reference or 1.0
 
     def monitor(tao) -> None:
         iteration, value, norm = tao.getSolutionStatus()[:3]
@@ -147,8 +155,9 @@ def minimise(
             value - regularization,
             regularization,
             norm,
-            solves,
+            white.solves,
             time.perf_counter() - began,
+            white.products,
         )
         estimate.history.append(entry)
         if watch is not None:
@@ -157,7 +166,11 @@ def minimise(
 
     tao = make_tao(start.comm, type)
     raised: list[BaseException] = []
-    tao.setObjectiveGradient(_keeping(raised, evaluate), xi.duplicate())
+    tao.setObjectiveGradient(_keeping(raised, white.evaluate), xi.duplicate())
+    shell = SimpleNamespace(mult=_keeping(raised, white.mult))
+    hessian = PETSc.Mat().createPython((xi.getSizes(), xi.getSizes()), shell, comm=xi.comm)
+    hessian.setUp()
+    tao.setHessian(_keeping(raised, white.linearise), hessian)
     tao.setMonitor(_keeping(raised, monitor))
     tao.setMaximumIterations(max_iterations)
     tao.setMaximumFunctionEvaluations(20 * max_iterations)
@@ -176,10 +189,56 @@ def minimise(
     final = estimate.history[-1]
     reached = f"{final.gradient_norm / scale:.1e}"
     verdict = "reached" if estimate.converged else f"NOT reached (TAO reason {reason})"
+    products = f", {white.products} Hessian products" if white.products else ""
     estimate.message = (
         f"gradient tolerance {gradient_tolerance:g} {verdict}: gradient {reached} of its first "
-        f"norm after {tao.getIterationNumber()} iterations and {solves} solves"
+        f"norm after {tao.getIterationNumber()} iterations and {white.solves} solves{products}"
     )
     estimate.evaluation = objective.evaluate(estimate.m)
-    tao.destroy()
+    for thing in (tao, hessian):
+        thing.destroy()
     return estimate
+
+
+class _White:
+    """The objective in white coordinates, divided by ``scale``, as TAO asks for it.
+
+    Attributes:
+        solves, products: evaluations, and products with the Hessian.
+    """
+
+    def __init__(self, objective: Objective):
+        self.objective, self.scale = objective, 1.0
+        self.solves = self.products = 0
+        self._at: Evaluation | None = None
+        self._where: PETSc.Vec | None = None
+
+    def gradient(self, x: PETSc.Vec) -> PETSc.Vec:
+        """Lᵀg + ξ; the model stays at x."""
+        prior = self.objective.prior
+        m = prior.color(x)
+        self._at, self._where = self.objective.evaluate(m), x.copy()
+        self.solves += 1
+        gradient = prior.color_transpose(self._at.data_gradient)
+        gradient.axpy(1.0, x)
+        m.destroy()
+        return gradient
+
+    def evaluate(self, _tao, x: PETSc.Vec, out: PETSc.Vec) -> float:
+        gradient = self.gradient(x)
+        gradient.copy(out)
+        out.scale(1.0 / self.scale)
+        gradient.destroy()
+        return self._at.objective / self.scale
+
+    def linearise(self, _tao, x: PETSc.Vec, *_matrices) -> None:
+        """The Hessian is that at x: where the model is already, unless TAO looked further."""
+        if not x.equal(self._where):
+            self.gradient(x).destroy()
+
+    def mult(self, _mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
+        """y = (LᵀHL + 1) x / scale."""
+        self.products += 1
+        self.objective.white_hessian(self._at, x).copy(y)
+        y.axpy(1.0, x)
+        y.scale(1.0 / self.scale)

@@ -86,6 +86,15 @@ class Objective:
             result.axpy(1.0, penalty.hessian(dm))
         return result
 
+    def white_hessian(self, at: Evaluation, xi: PETSc.Vec) -> PETSc.Vec:
+        """LᵀHL ξ with this Hessian, in the white coordinates of the prior (collective)."""
+        dm = self.prior.scaled(xi)
+        product = self.data_hessian(at, dm)
+        result = self.prior.color_transpose(product)
+        for thing in (dm, product):
+            thing.destroy()
+        return result
+
     def gauss_newton(self, at: Evaluation, dm: PETSc.Vec) -> PETSc.Vec:
         """The same with the prior's precision, (JᵀΣ⁻¹J + C⁻¹) dm (collective)."""
         result = self.data_hessian(at, dm)

@@ -5,12 +5,20 @@ A = γ(κ² − Δ) by finite elements and D the lumped mass, the discretisation
 smoothness ν = 2p − d/2 (Lindgren, Rue, Lindström 2011): p sparse solves, its inverse none.  A
 stream function takes p = 2, so that its velocity is a field with a variance (p = 1 would give it
 none).
+
+With ∂m/∂n = 0 a Matérn field would have twice the variance at a wall, four times in a corner.  The
+condition ∂m/∂n + ρm = 0 (Roininen, Huttunen and Lasanen 2014) with the ρ of :func:`robin` keeps it
+even at a plane wall; where the unknown is 0 on the boundary, so is its variance.
+
+Every part numbers its entries by ``labels``, the same on any number of ranks: noise that is drawn
+by them is too.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -18,13 +26,27 @@ import ufl
 from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
+from scipy.integrate import quad
+from scipy.optimize import brentq
 
+from advdiff.inverse.chains.philox import Random
+from advdiff.labels import node_labels
 from advdiff.linear import cholesky
 from advdiff.unknowns import Unknowns
 
+PART = np.uint64(48)
+"""Bits of a label below those of the part."""
+
 
 class PartPrior(Protocol):
-    """The factor L of the covariance LLᵀ of one part; all calls collective, x and y distinct."""
+    """The factor L of the covariance LLᵀ of one part; all calls collective, x and y distinct.
+
+    Attributes:
+        labels: numbers of the local entries that do not depend on the ranks, shape (local,),
+            uint64.
+    """
+
+    labels: np.ndarray
 
     def color(self, x: PETSc.Vec, y: PETSc.Vec) -> None:
         """y = L x."""
@@ -44,6 +66,7 @@ class Independent:
 
     def __init__(self, std: PETSc.Vec):
         self.std = std
+        self.labels = np.arange(*std.getOwnershipRange(), dtype=np.uint64)
 
     def color(self, x, y):
         y.pointwiseMult(self.std, x)
@@ -55,6 +78,25 @@ class Independent:
     whiten_transpose = whiten
 
 
+def robin(power: int, dim: int) -> float:
+    """ρ/κ that leaves a Matérn field at a plane wall the variance that it has inside.
+
+    On a half space the eigenfunctions k cos kx + ρ sin kx give the variance at the wall; integrated
+    over the frequencies along it, with κ = 1 and q = 2p − (d − 1)/2, it is that of the whole space
+    where ∫ (2k²/(k² + ρ²) − 1) (1 + k²)^−q dk = 0 over k > 0; here k = tan φ.
+    """
+    exponent = 4.0 * power - dim - 1.0
+
+    def excess(rho: float) -> float:
+        def density(phi: float) -> float:
+            sine, cosine = math.sin(phi) ** 2, math.cos(phi) ** 2
+            return (2.0 * sine / (sine + rho**2 * cosine) - 1.0) * math.cos(phi) ** exponent
+
+        return quad(density, 0.0, 0.5 * math.pi)[0]
+
+    return brentq(excess, 1e-3, 10.0)
+
+
 class Matern:
     """A Matérn field on a Lagrange space (each component of a vector one of its own), restricted to
     the free unknowns ``rows``.
@@ -62,7 +104,7 @@ class Matern:
     Args:
         space: the space.
         rows: global indices of the free unknowns; the field vanishes at the others.
-        std: pointwise standard deviation, away from the boundary.
+        std: pointwise standard deviation.
         correlation_length: where the correlation has fallen to about 0.1.
         power: p, a positive integer.
     """
@@ -83,7 +125,9 @@ class Matern:
         gamma = (variance / (rate ** (2.0 * nu) * std**2)) ** (0.5 / power)
         trial, test = ufl.TrialFunction(space), ufl.TestFunction(space)
         energy = rate**2 * ufl.inner(trial, test) + ufl.inner(ufl.grad(trial), ufl.grad(test))
-        form = gamma * energy * ufl.dx
+        form = gamma * (
+            energy * ufl.dx + rate * robin(power, dim) * ufl.inner(trial, test) * ufl.ds
+        )
         full = fem_petsc.assemble_matrix(fem.form(form))
         full.assemble()
         self.matrix = full.createSubMatrix(rows, rows)
@@ -101,6 +145,10 @@ class Matern:
         diagonal.restoreSubVector(rows, part)
         self.root.sqrtabs()
         self._work = self.root.duplicate()
+        size = space.dofmap.index_map_bs
+        labels = node_labels(space)[:, None] * np.uint64(size) + np.arange(size, dtype=np.uint64)
+        first = diagonal.getOwnershipRange()[0]
+        self.labels = labels.ravel()[rows.getIndices() - first]
         self.ksp = cholesky(self.matrix, "advdiff_prior_")
 
     def color(self, x, y):
@@ -163,11 +211,28 @@ class Prior:
             target.destroy()
         return result
 
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Numbers of the local entries of m that do not depend on the ranks, (local,), uint64."""
+        return np.concatenate([p.labels | (np.uint64(i) << PART) for i, p in enumerate(self.parts)])
+
+    def white(self, seed: int, draw: int) -> PETSc.Vec:
+        """White noise ξ, the same on any number of ranks (collective)."""
+        return Random(seed, 0, draw, self.labels).white(self.mean)
+
+    def draw(self, seed: int, draw: int) -> PETSc.Vec:
+        """A sample m₀ + Lξ of the prior; any two numbers ``draw`` have their own (collective)."""
+        return self.color(self.white(seed, draw))
+
     def color(self, xi: PETSc.Vec) -> PETSc.Vec:
         """m = m₀ + L ξ (collective)."""
-        result = self._by_part("color", xi)
+        result = self.scaled(xi)
         result.axpy(1.0, self.mean)
         return result
+
+    def scaled(self, xi: PETSc.Vec) -> PETSc.Vec:
+        """L ξ (collective)."""
+        return self._by_part("color", xi)
 
     def color_transpose(self, gradient: PETSc.Vec) -> PETSc.Vec:
         """Lᵀ g: a gradient with respect to m becomes one with respect to ξ (collective)."""

@@ -2,7 +2,8 @@
 
 ``draw`` decides which; ``pictures`` composes those of fields from ``panels`` (charts) and
 ``shapes`` (fields in one, two or three dimensions), ``surrogates`` and ``studies`` make those of
-surrogates of ρ and of ``matexp``, ``chains`` those of Markov chains;
+surrogates of ρ and of ``matexp``, ``chains`` those of Markov chains, ``laplace`` those of
+posteriors by Laplace's approximation;
 ``canvas`` holds what they share: sizes, colours, saving.
 All of it reads the HDF5 file alone, and uses matplotlib's objects without pyplot's global state.
 """
@@ -19,7 +20,7 @@ import h5py
 from matplotlib.figure import Figure
 
 from advdiff.errors import InputError
-from advdiff.plots import canvas, chains, pictures, studies, surrogates
+from advdiff.plots import canvas, chains, laplace, pictures, studies, surrogates
 from advdiff.result import open_result
 
 Picture: TypeAlias = Callable[[], Figure]
@@ -87,6 +88,7 @@ def contents(file: h5py.File) -> dict[str, Picture]:
         found["initial"] = partial(pictures.recovery, source, "initial")
     if "observations" in file:
         found["data"] = partial(pictures.data, source)
+    found |= laplace.contents(source)
     if "history" in file:
         found["history"] = partial(pictures.history, source)
     return found

@@ -13,7 +13,8 @@ pytest.importorskip("gmsh")
 
 MESHES = Path(__file__).parents[1] / "meshes"
 CHANNEL = 2.2 * 0.41 - np.pi * 0.05**2
-CHANNEL_PARTS = {"inflow": 0.41, "outflow": 0.41, "bottom": 2.2, "top": 2.2, "cylinder": 0.1 * np.pi}
+CHANNEL_PARTS = {"inflow": 0.41, "outflow": 0.41, "bottom": 2.2, "top": 2.2}
+CHANNEL_PARTS["cylinder"] = 0.1 * np.pi
 CORNER_PARTS = {"reentrant": 2.0, "outer": 6.0}
 EXPECTED = {
     "channel": ("triangle", CHANNEL, CHANNEL_PARTS, (0.1, 0.05, 0.025)),

@@ -16,6 +16,7 @@ import numpy as np
 from petsc4py import PETSc
 from slepc4py import SLEPc
 
+from advdiff.domain import Domain
 from advdiff.errors import InputError
 from advdiff.model import TransportModel
 from advdiff.reduced.basis import Basis, column
@@ -23,7 +24,7 @@ from advdiff.reduced.bound import ResidualBound
 from advdiff.reduced.family import Family
 from advdiff.reduced.model import ReducedModel
 
-_FINE = 2.0**30  # positions are told apart to this fraction of a unit
+_FINE = 2.0**30  # positions are told apart to this fraction of the domain
 SIGMAS = 4.0
 """Standard deviations of a sketched norm that its safety factor covers."""
 
@@ -79,8 +80,8 @@ class Projection:
         if self.residuals == "sketch":
             if not basis.mass.is_diagonal:
                 raise InputError(
-                    "reduced.residuals = 'sketch': needs the lumped mass of domain.degree = 1; "
-                    "write 'orthonormal'"
+                    "reduced.residuals = 'sketch': needs a diagonal mass (degree 1, or spectral "
+                    "elements); write 'orthonormal'"
                 )
             self._tests, self._test_count = self._random_tests(sketch), sketch
             self.safety = 1.0 / (1.0 - SIGMAS / math.sqrt(2.0 * sketch))
@@ -103,9 +104,10 @@ class Projection:
     def _random_tests(self, count: int) -> SLEPc.BV:
         root = self.basis.mass.inverse.copy()
         root.sqrtabs()
+        domain = self.model.operator.domain
         fields = []
         for seed in range(count):
-            field = self.model.operator.state(_signs(seed), "sketch")
+            field = self.model.operator.state(_signs(seed, domain), "sketch")
             field.pointwiseMult(field, root)
             field.scale(1.0 / math.sqrt(count))
             fields.append(field)
@@ -280,8 +282,14 @@ def _zero(template: PETSc.Vec) -> PETSc.Vec:
     return vector
 
 
-def _signs(seed: int):
-    """x ↦ ±1, a hash of the position (splitmix64 of its coordinates; Steele et al. 2014)."""
+def _signs(seed: int, domain: Domain):
+    """x ↦ ±1, a hash of the position (splitmix64 of its coordinates; Steele et al. 2014).
+
+    A node on the seam of a periodic box has coordinates at either end: both hash alike.
+    """
+    lower, upper = domain.bounds
+    size = np.array(upper - lower)
+    periods = getattr(domain.mesh, "periods", {})
 
     def mix(z: np.ndarray) -> np.ndarray:
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -291,8 +299,11 @@ def _signs(seed: int):
     def field(x: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
             state = np.full(x.shape[1], 0x9E3779B97F4A7C15, dtype=np.uint64) * np.uint64(seed + 1)
-            for row in x:
-                state = mix(state + np.rint(row * _FINE).astype(np.int64).view(np.uint64))
+            for axis in range(domain.dim):
+                place = np.rint((x[axis] - lower[axis]) / size[axis] * _FINE).astype(np.int64)
+                if axis in periods:
+                    place %= int(_FINE)
+                state = mix(state + place.view(np.uint64))
         return 1.0 - 2.0 * (state >> np.uint64(63)).astype(float)
 
     return field

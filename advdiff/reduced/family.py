@@ -20,13 +20,34 @@ from advdiff.reduced.affine import Affine
 from advdiff.reduced.groups import Groups
 from advdiff.unknowns import Unknowns
 
+ROUNDING = 1e-13
+"""Relative difference of a matrix from its transpose that is rounding."""
+
 
 @dataclass
 class Term:
-    """K_j and F_j (None where there is no load)."""
+    """K_j and F_j (None where there is no load).
+
+    Attributes:
+        sign: −1 where K_jᵀ = −K_j (a closed flow), 1 where K_jᵀ = K_j (diffusion), 0 elsewhere.
+    """
 
     stiffness: PETSc.Mat
     load: PETSc.Vec | None
+    sign: int = 0
+
+    def __post_init__(self):
+        x, y = self.stiffness.createVecs()
+        z = y.duplicate()
+        x.setRandom()
+        self.stiffness.mult(x, y)
+        self.stiffness.multTranspose(x, z)
+        size = y.norm()
+        for sign in (-1, 1):
+            y.axpy(-sign, z)
+            if y.norm() <= ROUNDING * size:
+                self.sign = sign
+            y.axpy(sign, z)
 
 
 class Family:

@@ -190,7 +190,7 @@ def krylov_vectors(
 def sensor_vectors(
     generator: Generator, sensors: Sensors, steps: int, pole: float
 ) -> list[PETSc.Vec]:
-    """(I − γA*)⁻ʲM⁻¹c_s for every sensor s and j = 1 … steps (collective).
+    """(I − γA*)⁻ʲM⁻¹c_s for every sensor s, j = ``steps`` (collective).
 
     They span what the readings can feel of a disturbance, whatever the data: the states θ'(t) of
     the model's derivatives need them as much as those of the model.
@@ -203,11 +203,11 @@ def sensor_vectors(
     vectors = []
     for unit in np.eye(len(sensors)):
         sensors.spread(unit, load)
+        state = generator.vector()
         for _ in range(steps):
-            state = generator.vector()
             resolvent.solve_transpose(load, state)
             generator.mass.mult(state, load)
-            vectors.append(state)
+        vectors.append(state)
     resolvent.destroy()
     return vectors
 

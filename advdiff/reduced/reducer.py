@@ -29,7 +29,7 @@ class ReducedOptions:
         dimension: largest basis.
         tolerance: of the compression of snapshots, relative.
         snapshots: states a trajectory, about.
-        sensors: resolvents of every sensor, which the basis starts with; 0: none.
+        sensors: resolvents applied to every sensor, for the basis to start with; 0: none.
         krylov: vectors of a resolvent's Krylov space at each point, forward and adjoint; 0: none.
         residuals: "sketch", "orthonormal" or "none".
         sketch: test functions of a sketch.
@@ -74,6 +74,7 @@ class Reducer:
         full: counts the full solutions.
         reduced: the model of the present basis.
         seconds: spent offline, by what on.
+        tolerance: of the compression; starts as the options', who enriches may tighten it.
         sensor_solves: linear systems solved for the sensors' vectors.
     """
 
@@ -97,7 +98,7 @@ class Reducer:
         self.prior = dense_prior(prior)
         self.scale = operator.mass.norm(model.initial) or 1.0
         self.reduced: ReducedModel | None = None
-        self.sensor_solves = 0
+        self.sensor_solves, self.tolerance = 0, self.options.tolerance
         self._gram: PETSc.Mat | None = None
         self._start_basis()
 
@@ -168,7 +169,7 @@ class Reducer:
             self._start_basis()
         if self.basis.size == 0 and self.options.sensors:
             offers = [self._sensors(), *offers]
-        added = sum(self.basis.extend(list(v), self.options.tolerance) for v in offers)
+        added = sum(self.basis.extend(list(v), self.tolerance) for v in offers)
         self.seconds["basis"] += time.perf_counter() - began
         began = time.perf_counter()
         self.reduced = self.projection.project()
@@ -176,13 +177,13 @@ class Reducer:
         return added
 
     def _sensors(self) -> list[PETSc.Vec]:
-        """Every sensor's vectors at the mean, scaled as one set."""
+        """Every sensor's vector at the mean."""
         model, operator = self.model, self.model.operator
         vector = model.unknowns.from_numpy(self.mean)
         self.full.stand_at(None, vector)
-        pole = float(self.full.readings.times[-1]) / self.options.snapshots
+        pole = float(self.full.readings.times[-1]) / 20.0
         found = sensor_vectors(operator.generator, model.sensors, self.options.sensors, pole)
-        self.sensor_solves += len(found)
+        self.sensor_solves += self.options.sensors * len(found)
         vector.destroy()
         return found
 

@@ -85,7 +85,7 @@ def invert(problem: Problem, say: Say, path: Path) -> bool:
             f"{summary['state_error']:.2e}, effectivity {summary['effectivity']:.0f}"
         )
     if experiment.reduced.compare:
-        summary |= _compare(problem, say, found, seconds)
+        summary |= _compare(problem, say, offline, found, seconds)
     unknowns.assign(m)
     problem.operator.assemble()
     if not tasks.writes(problem):
@@ -111,6 +111,7 @@ def _summary(offline: Reducer, found: ReducedEstimate, seconds: float) -> dict[s
         "dimension": offline.basis.size,
         "method": offline.options.method,
         "full_evaluations": offline.full.evaluations,
+        "sensor_solves": offline.sensor_solves,
         **{f"{name}_passes": count for name, count in offline.full.passes.items()},
         "reduced_evaluations": found.reduced_evaluations,
         "online_seconds": found.online_seconds,
@@ -120,21 +121,25 @@ def _summary(offline: Reducer, found: ReducedEstimate, seconds: float) -> dict[s
     }
 
 
-def _compare(problem: Problem, say: Say, found: ReducedEstimate, seconds: float) -> dict:
+def _compare(
+    problem: Problem, say: Say, offline: Reducer, found: ReducedEstimate, seconds: float
+) -> dict:
     """The plain inversion from the same start, and how far its estimate is (collective)."""
     before, began = problem.model.evaluations, time.perf_counter()
     plain = problem.invert()
     elapsed = time.perf_counter() - began
     evaluations = problem.model.evaluations - before - 1  # the last is of the estimate, for both
+    passes = sum(offline.full.passes.values())
     difference: PETSc.Vec = problem.unknowns.from_numpy(found.m)
     xi = problem.prior.whiten(difference)
     xi.axpy(-1.0, problem.prior.whiten(plain.m))
     distance, objective = xi.norm(), plain.history[-1].objective
-    full = found.history[-1].solves
+    full = offline.full.evaluations
     say(
         f"compared    plain: {evaluations} full evaluations, {elapsed:.1f} s, objective "
         f"{objective:.8g}; reduced: {full}, {seconds:.1f} s, {found.history[-1].objective:.8g}; "
-        f"{evaluations / full:.1f} x fewer, estimates {distance:.1e} prior std apart"
+        f"{evaluations / full:.1f} x fewer, passes {2 * evaluations} and {passes}: "
+        f"{2 * evaluations / passes:.1f} x, estimates {distance:.1e} prior std apart"
     )
     return {
         "plain_evaluations": evaluations,

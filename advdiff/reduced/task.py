@@ -12,7 +12,7 @@ from petsc4py import PETSc
 
 from advdiff import tasks
 from advdiff.errors import on_root
-from advdiff.inverse.map import Estimate
+from advdiff.inverse.map import Estimate, Iteration
 from advdiff.problem import Problem
 from advdiff.reduced.greedy import Round, greedy
 from advdiff.reduced.groups import Groups
@@ -84,8 +84,10 @@ def invert(problem: Problem, say: Say, path: Path) -> bool:
             f"bound       {summary['bound']:.2e} of the state at the estimate, true error "
             f"{summary['state_error']:.2e}, effectivity {summary['effectivity']:.0f}"
         )
+    plain: list[Iteration] = []
     if experiment.reduced.compare:
-        summary |= _compare(problem, say, offline, found, seconds)
+        compared, plain = _compare(problem, say, offline, found, seconds)
+        summary |= compared
     unknowns.assign(m)
     problem.operator.assemble()
     if not tasks.writes(problem):
@@ -96,7 +98,7 @@ def invert(problem: Problem, say: Say, path: Path) -> bool:
         path,
         estimate,
         clock.seconds(),
-        lambda file: _write(file, offline, found, rounds, summary),
+        lambda file: _write(file, found, rounds, summary, plain),
     )
     if experiment.reduced.model is not None:
         target = experiment.resolve(experiment.reduced.model)
@@ -123,7 +125,7 @@ def _summary(offline: Reducer, found: ReducedEstimate, seconds: float) -> dict[s
 
 def _compare(
     problem: Problem, say: Say, offline: Reducer, found: ReducedEstimate, seconds: float
-) -> dict:
+) -> tuple[dict[str, float], list[Iteration]]:
     """The plain inversion from the same start, and how far its estimate is (collective)."""
     before, began = problem.model.evaluations, time.perf_counter()
     plain = problem.invert()
@@ -146,11 +148,15 @@ def _compare(
         "plain_seconds": elapsed,
         "plain_objective": objective,
         "distance_to_plain": distance,
-    }
+    }, plain.history
 
 
 def _write(
-    file: Store, offline: Reducer, found: ReducedEstimate, rounds: list[Round], summary: dict
+    file: Store,
+    found: ReducedEstimate,
+    rounds: list[Round],
+    summary: dict,
+    plain: list[Iteration],
 ) -> None:
     file.file.require_group("reduced")
     file.attributes(summary, "reduced")
@@ -161,6 +167,15 @@ def _write(
         for name in found.checks[0]:
             values = [check[name] for check in found.checks]
             file.array(f"reduced/{name}", values, ("correction",), long_name=name)
+    if plain:
+        file.axis("plain_iteration", len(plain))
+        for name, long_name in (
+            ("gradient_norm", "gradient norm of the plain inversion"),
+            ("solves", "full evaluations of the plain inversion"),
+        ):
+            values = np.array([getattr(entry, name) for entry in plain])
+            label = f"reduced/plain_{name.removesuffix('_norm')}"
+            file.array(label, values, ("plain_iteration",), long_name=long_name)
     if rounds:
         file.axis("round", len(rounds))
         for name in asdict(rounds[0]):

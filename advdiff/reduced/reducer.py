@@ -116,6 +116,11 @@ class Reducer:
             method=options.method,
         )
 
+    def restart(self, tolerance: float) -> None:
+        """Forget the basis; the next has another tolerance (collective)."""
+        self.tolerance = tolerance
+        self._start_basis()
+
     # -- enrichment -----------------------------------------------------------------------------
 
     def evaluate(self, m: np.ndarray) -> Point:

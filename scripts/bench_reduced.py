@@ -31,6 +31,8 @@ from advdiff.reduced.trust import invert
 
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "reduced_inversion.toml"
 SINE = EXPERIMENT.with_name("velocity_inversion.toml")
+COARSE = ("domain.cells=[4, 4]",)
+"""N = 1024; the Fourier modes and the readings are the same."""
 COMM = MPI.COMM_WORLD
 SLOW = 0.25
 """Seconds a gradient, beyond which a method is not run to the end."""
@@ -62,8 +64,8 @@ def reducer(problem: advdiff.Problem, **options) -> Reducer:
 
 
 def sizes() -> None:
-    """At a point of the basis, and at one half a standard deviation of the prior away."""
-    problem = advdiff.load(EXPERIMENT)
+    """At a point of the basis, and at a draw of the prior, on a coarse mesh."""
+    problem = advdiff.load(EXPERIMENT, COARSE)
     problem.calibrate()
     heading(
         "tolerance", "basis", "at", "true error", "bound", "effectivity", "objective", "gradient"
@@ -72,7 +74,7 @@ def sizes() -> None:
     point = made.evaluate(made.mean)
     rng = np.random.default_rng(0)
     xi = rng.standard_normal(made.mean.size)
-    away = made.evaluate(made.prior.color(0.5 * xi / np.linalg.norm(xi)))
+    away = made.evaluate(made.prior.color(xi))
     for tolerance in (1e-1, 3e-2, 1e-2, 3e-3, 1e-3):
         made.restart(tolerance)
         made.enrich([point])
@@ -95,7 +97,7 @@ def methods() -> None:
     the prior's mean with the exact value and each method's gradient, and is counted until the
     objective is within 0.1 % of the optimum.
     """
-    problem = advdiff.load(EXPERIMENT, ("domain.cells=[4, 4]",))
+    problem = advdiff.load(EXPERIMENT, COARSE)
     problem.calibrate()
     made = reducer(problem, tolerance=3e-2, sensors=4, residuals="none", corrections=1)
     invert(made, made.mean)

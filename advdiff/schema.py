@@ -344,6 +344,9 @@ class ReducedTable(Table):
         3e-3, description="of the compression of snapshots, relative"
     )
     snapshots: Count = Field(40, description="states a trajectory, about")
+    sensors: Annotated[int, Field(ge=0, le=100)] = Field(
+        0, description="resolvents of every sensor that the basis starts with; 0: none"
+    )
     krylov: Annotated[int, Field(ge=0, le=1000)] = Field(
         0, description="Krylov vectors a point, forward and adjoint; 0: none"
     )

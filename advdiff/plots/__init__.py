@@ -3,7 +3,7 @@
 ``draw`` decides which; ``pictures`` composes those of fields from ``panels`` (charts) and
 ``shapes`` (fields in one, two or three dimensions), ``surrogates`` and ``studies`` make those of
 surrogates of ρ and of ``matexp``, ``chains`` those of Markov chains, ``laplace`` those of
-posteriors by Laplace's approximation;
+posteriors by Laplace's approximation, ``reduced`` those of inversions by reduced models;
 ``canvas`` holds what they share: sizes, colours, saving.
 All of it reads the HDF5 file alone, and uses matplotlib's objects without pyplot's global state.
 """
@@ -20,7 +20,7 @@ import h5py
 from matplotlib.figure import Figure
 
 from advdiff.errors import InputError
-from advdiff.plots import canvas, chains, laplace, pictures, studies, surrogates
+from advdiff.plots import canvas, chains, laplace, pictures, reduced, studies, surrogates
 from advdiff.result import open_result
 
 Picture: TypeAlias = Callable[[], Figure]
@@ -70,6 +70,8 @@ def contents(file: h5py.File) -> dict[str, Picture]:
     if "rates" in file:
         found["random_rates"] = partial(studies.random_rates, file)
     found |= chains.contents(file)
+    if "reduced/state_error" in file:
+        found["reduced"] = partial(reduced.corrections, file)
     source = pictures.Source(file)
     if "estimate" in file and "observations" in file and "history" in file:
         found["overview"] = partial(pictures.overview, source)

@@ -6,24 +6,48 @@ pattern.  Each group of ranks keeps its share of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import ufl
 from petsc4py import PETSc
 
+from advdiff.discretization.base import derivative, sides
 from advdiff.errors import InputError
 from advdiff.operator import Operator
 from advdiff.reduced.affine import Affine
 from advdiff.reduced.groups import Groups
 from advdiff.unknowns import Unknowns
 
+ROUNDING = 1e-13
+"""Relative difference of a matrix from its transpose that is rounding."""
+
 
 @dataclass
 class Term:
-    """K_j and F_j (None where there is no load)."""
+    """K_j and F_j (None where there is no load).
+
+    Attributes:
+        sign: −1 where K_jᵀ = −K_j (a closed flow), 1 where K_jᵀ = K_j (diffusion), 0 elsewhere.
+    """
 
     stiffness: PETSc.Mat
     load: PETSc.Vec | None
+    sign: int = 0
+
+    def __post_init__(self):
+        x, y = self.stiffness.createVecs()
+        z = y.duplicate()
+        x.setRandom()
+        self.stiffness.mult(x, y)
+        self.stiffness.multTranspose(x, z)
+        size = y.norm()
+        for sign in (-1, 1):
+            y.axpy(-sign, z)
+            if y.norm() <= ROUNDING * size:
+                self.sign = sign
+            y.axpy(sign, z)
 
 
 class Family:
@@ -39,7 +63,7 @@ class Family:
         terms: this group's own, those of ``groups.mine(1 + parameter)``; the first of all is A_0.
 
     Raises:
-        InputError: where a field is unknown.
+        InputError: where a field is unknown, or the forms are not affine in what is.
     """
 
     def __init__(self, operator: Operator, unknowns: Unknowns, m: PETSc.Vec, groups: Groups):
@@ -49,6 +73,7 @@ class Family:
                 f"reduced: the unknown {fields[0]} is a field; a reduced model needs coefficients, "
                 "e.g. unknowns.velocity.family = 'sine'"
             )
+        _require_affine(operator, unknowns.controls)
         self.operator, self.unknowns, self.groups = operator, unknowns, groups
         sizes = [part.template.getSize() for part in unknowns.parts]
         self._part = np.repeat(np.arange(len(sizes)), sizes)
@@ -86,3 +111,19 @@ class Family:
             load.scale(1.0 / slope)
         vector.destroy()
         return Term(kept, load)
+
+
+def _require_affine(operator: Operator, names: Sequence[str]) -> None:
+    """Raise :class:`InputError` where a derivative of the forms still has an unknown in it."""
+    trial, test = ufl.TrialFunction(operator.space), ufl.TestFunction(operator.space)
+    facets = operator.facet_form(sides(trial), sides(test), operator.discretization.dS)
+    forms = [operator.form(trial, test), facets, operator.load_form(test)]
+    unknown = {operator.controls[name] for name in names}
+    for form in forms:
+        for control in unknown:
+            if unknown & set(derivative(form, control).coefficients()):
+                method = operator.discretization.method
+                raise InputError(
+                    f"reduced: with method = '{method}' and these boundary conditions the operator "
+                    "is not affine in the unknowns; take 'cg' or 'spectral' without inflow"
+                )

@@ -21,7 +21,7 @@ from advdiff.inverse.likelihood import Gaussian, Potential
 from advdiff.inverse.objective import Objective
 from advdiff.inverse.prior import Prior
 from advdiff.model import TransportModel
-from advdiff.observe import Readings
+from advdiff.observe import Readings, Sensors
 from advdiff.reduced.basis import column
 
 
@@ -116,12 +116,16 @@ class FullModel:
             return
         if self._stands_at is not point:
             vector = self.model.unknowns.from_numpy(point.m)
-            self.model.unknowns.assign(vector)
-            self.model.operator.assemble()
+            self.stand_at(point, vector)
             vector.destroy()
-            self._stands_at = point
         weights = (point.predicted - self.readings.values) / self.readings.std**2
         point.adjoint = self.adjoint_states(weights)
+
+    def stand_at(self, point: Point | None, vector: PETSc.Vec) -> None:
+        """Assemble the operator at m, that of a point where it is one (collective)."""
+        self.model.unknowns.assign(vector)
+        self.model.operator.assemble()
+        self._stands_at = point
 
     def adjoint_states(self, weights: np.ndarray) -> list[PETSc.Vec]:
         """λ(τ) = Σ_{t_k > τ} S*(t_k − τ) M⁻¹Cᵀw_k, at the inner times (collective).
@@ -179,6 +183,31 @@ def krylov_vectors(
         with column(process.basis, i) as vector:
             vectors.append(vector.copy())
     process.destroy()
+    resolvent.destroy()
+    return vectors
+
+
+def sensor_vectors(
+    generator: Generator, sensors: Sensors, steps: int, pole: float
+) -> list[PETSc.Vec]:
+    """(I − γA*)⁻ʲM⁻¹c_s for every sensor s, j = ``steps`` (collective).
+
+    They span what the readings can feel of a disturbance, whatever the data: the states θ'(t) of
+    the model's derivatives need them as much as those of the model.
+
+    Args:
+        steps: resolvents a sensor, one linear system each; one factorisation serves all.
+        pole: γ, a time.
+    """
+    resolvent, load = Resolvent(generator, pole), generator.vector()
+    vectors = []
+    for unit in np.eye(len(sensors)):
+        sensors.spread(unit, load)
+        state = generator.vector()
+        for _ in range(steps):
+            resolvent.solve_transpose(load, state)
+            generator.mass.mult(state, load)
+        vectors.append(state)
     resolvent.destroy()
     return vectors
 

@@ -88,7 +88,9 @@ class ReducedModel:
 
     def generator(self, m: np.ndarray) -> np.ndarray:
         """Q(m), shape (d, d)."""
-        return (self.affine.values(m) @ self.stack).reshape(self.dimension, self.dimension)
+        # einsum reads the rows at the speed of memory, which a plain BLAS does not
+        flat = np.einsum("j,jk->k", self.affine.values(m), self.stack)
+        return flat.reshape(self.dimension, self.dimension)
 
     def observe(self, m: np.ndarray) -> np.ndarray:
         """Predicted readings, shape (reading,)."""
@@ -259,7 +261,6 @@ class ReducedLinearisation:
     def pull(self, weights: np.ndarray) -> np.ndarray:
         """Σ_r w_r ∇(prediction r), shape (parameter,)."""
         gradient = self.matrix_gradient(np.asarray(weights, dtype=float))
-        # einsum reads the rows at the speed of memory, which a plain BLAS does not
         inner = np.einsum("jk,k->j", self.model.stack[1:], gradient.ravel())
         return self.model.affine.slopes(self.m) * inner
 

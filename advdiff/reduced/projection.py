@@ -16,6 +16,7 @@ import numpy as np
 from petsc4py import PETSc
 from slepc4py import SLEPc
 
+from advdiff.domain import Domain
 from advdiff.errors import InputError
 from advdiff.model import TransportModel
 from advdiff.reduced.basis import Basis, column
@@ -23,7 +24,9 @@ from advdiff.reduced.bound import ResidualBound
 from advdiff.reduced.family import Family
 from advdiff.reduced.model import ReducedModel
 
-_FINE = 2.0**30  # positions are told apart to this fraction of a unit
+_FINE = 2.0**30  # positions are told apart to this fraction of the domain
+PANEL = 64
+"""Columns that are projected at a time."""
 SIGMAS = 4.0
 """Standard deviations of a sketched norm that its safety factor covers."""
 
@@ -79,8 +82,8 @@ class Projection:
         if self.residuals == "sketch":
             if not basis.mass.is_diagonal:
                 raise InputError(
-                    "reduced.residuals = 'sketch': needs the lumped mass of domain.degree = 1; "
-                    "write 'orthonormal'"
+                    "reduced.residuals = 'sketch': needs a diagonal mass (degree 1, or spectral "
+                    "elements); write 'orthonormal'"
                 )
             self._tests, self._test_count = self._random_tests(sketch), sketch
             self.safety = 1.0 / (1.0 - SIGMAS / math.sqrt(2.0 * sketch))
@@ -103,9 +106,10 @@ class Projection:
     def _random_tests(self, count: int) -> SLEPc.BV:
         root = self.basis.mass.inverse.copy()
         root.sqrtabs()
+        domain = self.model.operator.domain
         fields = []
         for seed in range(count):
-            field = self.model.operator.state(_signs(seed), "sketch")
+            field = self.model.operator.state(_signs(seed, domain), "sketch")
             field.pointwiseMult(field, root)
             field.scale(1.0 / math.sqrt(count))
             fields.append(field)
@@ -164,40 +168,51 @@ class Projection:
         return block
 
     def _project_columns(self) -> None:
-        """VᵀK_jV and the test functions on K_jV, for the columns of V that are new."""
-        basis, old = self.basis, self._projected
-        count = basis.size - old
-        if count == 0:
+        """VᵀK_jV and the test functions on K_jV, for the columns of V that are new.
+
+        Panel by panel: what lies below a panel follows from symmetry, where there is one.
+        """
+        basis = self.basis
+        if basis.size == self._projected:
             return
-        left = self._plain(basis.size + self._test_count)
-        fresh = self._plain(count)
-        for i in range(basis.size):
-            with column(basis.vectors, i) as vector:
-                left.insertVec(i, vector)
-                if i >= old:
-                    fresh.insertVec(i - old, vector)
+        left = self._plain(self._test_count + basis.size)
         for i in range(self._test_count):
             with column(self._tests, i) as vector:
-                left.insertVec(basis.size + i, vector)
-        image = self._plain(count)
+                left.insertVec(i, vector)
+        for i in range(basis.size):
+            with column(basis.vectors, i) as vector:
+                left.insertVec(self._test_count + i, vector)
+        while self._projected < basis.size:
+            self._project_panel(left, min(PANEL, basis.size - self._projected))
         for term, block in zip(self.family.terms, self._blocks, strict=True):
-            fresh.matMult(term.stiffness, image)
-            right = basis.inner(left, image)
-            fresh.matMultHermitianTranspose(term.stiffness, image)
-            left.setActiveColumns(0, old)
-            below = basis.inner(left, image).T if old else np.zeros((count, 0))
-            left.setActiveColumns(0, basis.size + self._test_count)
-            grown = np.empty((basis.size, basis.size))
-            grown[:old, :old], grown[old:, :old] = block.matrix, below
-            grown[:, old:] = right[: basis.size]
-            block.matrix = grown
-            block.tests = np.hstack([block.tests, right[basis.size :]])
             if term.load is not None:
                 found = left.dotVec(term.load)
-                block.load, block.tests_load = found[: basis.size], found[basis.size :]
-        for part in (left, fresh, image):
+                block.tests_load, block.load = np.split(found, [self._test_count])
+        left.destroy()
+
+    def _project_panel(self, left: SLEPc.BV, count: int) -> None:
+        """The next columns of every term; ``left`` holds the test functions, then V."""
+        tests, old = self._test_count, self._projected
+        fresh, image = self._plain(count), self._plain(count)
+        for i in range(count):
+            with column(left, tests + old + i) as vector:
+                fresh.insertVec(i, vector)
+        for term, block in zip(self.family.terms, self._blocks, strict=True):
+            fresh.matMult(term.stiffness, image)
+            left.setActiveColumns(0, tests + old + count)
+            upper, right = np.split(self.basis.inner(left, image), [tests])
+            if old == 0 or term.sign:
+                below = term.sign * right[:old].T
+            else:
+                fresh.matMultHermitianTranspose(term.stiffness, image)
+                left.setActiveColumns(0, tests + old)
+                below = self.basis.inner(left, image)[tests:].T
+            block.matrix = np.hstack([np.vstack([block.matrix, below]), right])
+            block.tests = np.hstack([block.tests, upper])
+        left.setActiveColumns(0, tests + self.basis.size)
+        for part in (fresh, image):
             part.destroy()
-        self._projected = basis.size
+        self._projected = old + count
 
     def _with_load(self, matrix: np.ndarray, load: np.ndarray | None) -> np.ndarray:
         """[A, b] where there are loads; b is 0 where this term has none."""
@@ -280,8 +295,14 @@ def _zero(template: PETSc.Vec) -> PETSc.Vec:
     return vector
 
 
-def _signs(seed: int):
-    """x ↦ ±1, a hash of the position (splitmix64 of its coordinates; Steele et al. 2014)."""
+def _signs(seed: int, domain: Domain):
+    """x ↦ ±1, a hash of the position (splitmix64 of its coordinates; Steele et al. 2014).
+
+    A node on the seam of a periodic box has coordinates at either end: both hash alike.
+    """
+    lower, upper = domain.bounds
+    size = np.array(upper - lower)
+    periods = getattr(domain.mesh, "periods", {})
 
     def mix(z: np.ndarray) -> np.ndarray:
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -291,8 +312,11 @@ def _signs(seed: int):
     def field(x: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
             state = np.full(x.shape[1], 0x9E3779B97F4A7C15, dtype=np.uint64) * np.uint64(seed + 1)
-            for row in x:
-                state = mix(state + np.rint(row * _FINE).astype(np.int64).view(np.uint64))
+            for axis in range(domain.dim):
+                place = np.rint((x[axis] - lower[axis]) / size[axis] * _FINE).astype(np.int64)
+                if axis in periods:
+                    place %= int(_FINE)
+                state = mix(state + place.view(np.uint64))
         return 1.0 - 2.0 * (state >> np.uint64(63)).astype(float)
 
     return field

@@ -14,7 +14,7 @@ from advdiff.inverse.prior import Prior
 from advdiff.model import TransportModel
 from advdiff.reduced.basis import Basis
 from advdiff.reduced.family import Family
-from advdiff.reduced.full import FullModel, Point, krylov_vectors, scaled
+from advdiff.reduced.full import FullModel, Point, krylov_vectors, scaled, sensor_vectors
 from advdiff.reduced.groups import Groups
 from advdiff.reduced.misfit import GaussianPrior, ReducedMisfit
 from advdiff.reduced.model import ReducedModel
@@ -29,6 +29,7 @@ class ReducedOptions:
         dimension: largest basis.
         tolerance: of the compression of snapshots, relative.
         snapshots: states a trajectory, about.
+        sensors: resolvents applied to every sensor, for the basis to start with; 0: none.
         krylov: vectors of a resolvent's Krylov space at each point, forward and adjoint; 0: none.
         residuals: "sketch", "orthonormal" or "none".
         sketch: test functions of a sketch.
@@ -45,6 +46,7 @@ class ReducedOptions:
     dimension: int = 300
     tolerance: float = 3e-3
     snapshots: int = 40
+    sensors: int = 0
     krylov: int = 0
     residuals: str = "sketch"
     sketch: int = 64
@@ -72,6 +74,8 @@ class Reducer:
         full: counts the full solutions.
         reduced: the model of the present basis.
         seconds: spent offline, by what on.
+        tolerance: of the compression; starts as the options', who enriches may tighten it.
+        sensor_solves: linear systems solved for the sensors' vectors.
     """
 
     def __init__(
@@ -94,6 +98,7 @@ class Reducer:
         self.prior = dense_prior(prior)
         self.scale = operator.mass.norm(model.initial) or 1.0
         self.reduced: ReducedModel | None = None
+        self.sensor_solves, self.tolerance = 0, self.options.tolerance
         self._gram: PETSc.Mat | None = None
         self._start_basis()
 
@@ -110,6 +115,11 @@ class Reducer:
             sketch=options.sketch,
             method=options.method,
         )
+
+    def restart(self, tolerance: float) -> None:
+        """Forget the basis; the next has another tolerance (collective)."""
+        self.tolerance = tolerance
+        self._start_basis()
 
     # -- enrichment -----------------------------------------------------------------------------
 
@@ -162,12 +172,25 @@ class Reducer:
         began = time.perf_counter()
         if self.basis.size == self.basis.limit:
             self._start_basis()
-        added = sum(self.basis.extend(list(v), self.options.tolerance) for v in offers)
+        if self.basis.size == 0 and self.options.sensors:
+            offers = [self._sensors(), *offers]
+        added = sum(self.basis.extend(list(v), self.tolerance) for v in offers)
         self.seconds["basis"] += time.perf_counter() - began
         began = time.perf_counter()
         self.reduced = self.projection.project()
         self.seconds["projection"] += time.perf_counter() - began
         return added
+
+    def _sensors(self) -> list[PETSc.Vec]:
+        """Every sensor's vector at the mean."""
+        model, operator = self.model, self.model.operator
+        vector = model.unknowns.from_numpy(self.mean)
+        self.full.stand_at(None, vector)
+        pole = float(self.full.readings.times[-1]) / 20.0
+        found = sensor_vectors(operator.generator, model.sensors, self.options.sensors, pole)
+        self.sensor_solves += self.options.sensors * len(found)
+        vector.destroy()
+        return found
 
     # -- what the reduced model is worth --------------------------------------------------------
 

@@ -25,6 +25,8 @@ from advdiff.reduced.reducer import Reducer
 ACCEPT, GOOD, POOR = 1e-4, 0.75, 0.25
 ROUNDING = 1e-10
 """Relative size of a difference of objectives that is left to rounding and solver tolerance."""
+STALLED, FINER = 0.1, 0.1
+"""A correction that leaves more than the one of the gradient: the tolerance times the other."""
 INNER = 0.1
 """The reduced problem is solved to this fraction of the tolerance."""
 
@@ -137,6 +139,8 @@ def invert(
         estimate.reduced_evaluations += reducer.reduced.evaluations
         trial = reducer.evaluate(prior.color(xi))
         estimate.checks.append(reducer.check(trial))
+        if norm(trial) > STALLED * norm(centre):
+            reducer.tolerance *= FINER
         gained = centre.objective - trial.objective
         small = abs(gained) <= ROUNDING * abs(centre.objective)
         ratio = gained / predicted if predicted > 0.0 else -1.0

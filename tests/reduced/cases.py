@@ -64,3 +64,21 @@ def nearby(made: Reducer, size=0.5) -> np.ndarray:
     """A point of the prior's spread, the same on every rank."""
     rng = np.random.default_rng(3)
     return made.prior.color(size * rng.standard_normal(made.mean.size))
+
+
+def torus(path, comm=MPI.COMM_WORLD, world=MPI.COMM_WORLD, **changes) -> Problem:
+    """Fourier modes on a periodic square with spectral elements."""
+    tables = flows.data(
+        1,
+        task="invert",
+        domain={"cells": [4, 3], "cell": "quadrilateral", "periodic": ["x", "y"]},
+        discretization={"method": "spectral", "degree": 4},
+        physics={"diffusivity": 0.1, "initial": "cos(2*pi*x) + sin(2*pi*y)", "velocity": 0},
+        observations={"file": observations(path, world)},
+        unknowns={"velocity": {"family": "fourier", "largest": 1.5}},
+        prior={"velocity": {"std": 1.0}},
+    )
+    for name, table in changes.items():
+        tables[name] = tables.get(name, {}) | table
+    tables["physics"].pop("velocity")
+    return Problem(config.parse(tables), comm)

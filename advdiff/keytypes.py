@@ -118,7 +118,7 @@ NumberOrField = Annotated[bool | str, PlainValidator(_number_or_field)]
 Outputs = Annotated[int | list[float], PlainValidator(_outputs)]
 NewtonType = Literal["nls", "ntr", "ntl"]
 """Newton's method with a line search, a trust region, or both."""
-TaoType = Literal["lmvm", "cg", "blmvm", "bncg", "bqnls", "bqnktr", "bqnktl"] | NewtonType
+TaoType = Literal["lmvm", "cg", "blmvm", "bncg", "bqnls", "bqnktr", "bqnktl", "nls", "ntr", "ntl"]
 """TAO's optimisers without constraints: by gradients alone, or by Newton's method."""
 OptionValue = Annotated[Any, PlainValidator(_option)]
 

@@ -26,7 +26,7 @@ from advdiff.keytypes import NewtonType, TaoType
 from advdiff.petsc_errors import good_options
 
 NEWTON = get_args(NewtonType)
-KNOWN = (*get_args(get_args(TaoType)[0]), *NEWTON)
+KNOWN = get_args(TaoType)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dolfinx import common, cpp, mesh
 from mpi4py import MPI
 
 from advdiff import compat
-from advdiff.schema import FEWEST
+from advdiff.schema.space import FEWEST
 
 
 class PeriodicMesh(mesh.Mesh):

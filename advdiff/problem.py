@@ -37,7 +37,7 @@ from advdiff.inverse.prior import (
 from advdiff.model import TransportModel
 from advdiff.observe import Readings, read
 from advdiff.parts import InitialState, LogDiffusivity, LogDiffusivityField, Modes, Nodal
-from advdiff.schema import VelocityUnknown
+from advdiff.schema.inversion import VelocityUnknown
 from advdiff.semigroup import Semigroup, SolverOptions, make_engine
 from advdiff.sensitivity import Direction, Sensitivity, sensitivity
 from advdiff.transport import Transport
@@ -87,6 +87,11 @@ class Problem(Transport):
         for name, value in experiment.petsc.items():
             if not options.hasName(name):
                 options.setValue(name, value)
+
+    @property
+    def writes(self) -> bool:
+        """False in all groups of ranks but the first."""
+        return self.groups is None or self.groups.writes
 
     # -- semigroup and sensitivity --------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from advdiff.discretization.continuous import InteriorPenalty, Lagrange, Spectra
 from advdiff.discretization.discontinuous import Discontinuous
 from advdiff.domain import Domain
 from advdiff.errors import InputError
-from advdiff.schema import DEGREES
+from advdiff.schema.space import DEGREES
 
 __all__ = ["METHODS", "Discretization", "make"]
 

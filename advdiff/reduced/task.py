@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from petsc4py import PETSc
 
-from advdiff import tasks
 from advdiff.errors import on_root
 from advdiff.inverse.map import Estimate, Iteration
 from advdiff.problem import Problem
@@ -20,6 +19,8 @@ from advdiff.reduced.reducer import ReducedOptions, Reducer
 from advdiff.reduced.trust import ReducedEstimate
 from advdiff.reduced.trust import invert as minimise
 from advdiff.store import Store
+from advdiff.tasks.invert import write_estimate
+from advdiff.tasks.stages import TimeSplit
 
 Say = Callable[[str], None]
 
@@ -43,7 +44,7 @@ def invert(problem: Problem, say: Say, path: Path) -> bool:
     """
     experiment, unknowns = problem.experiment, problem.unknowns
     problem.calibrate()
-    clock, began = tasks.TimeSplit(), time.perf_counter()
+    clock, began = TimeSplit(), time.perf_counter()
     offline = reducer(problem)
     rounds: list[Round] = []
     if offline.options.box > 0.0:
@@ -90,9 +91,9 @@ def invert(problem: Problem, say: Say, path: Path) -> bool:
         summary |= compared
     unknowns.assign(m)
     problem.operator.assemble()
-    if not tasks.writes(problem):
+    if not problem.writes:
         return found.converged
-    tasks.write_estimate(
+    write_estimate(
         problem,
         say,
         path,

@@ -1,0 +1,157 @@
+"""The tables of an experiment file: their keys, types, defaults, and what must agree.
+
+Every table is a frozen model; a key that no model knows is an error.  Types are strict: ``true`` is
+no number, ``"1"`` neither.  A validator that finds fault with a key of its table raises
+``ValueError("key|what is wrong; remedy")``; ``config`` puts the table's name before it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from advdiff.errors import InputError
+from advdiff.expression import Expression
+from advdiff.inverse.schema import LaplaceTable
+from advdiff.keytypes import (
+    ExperimentFile,
+    Formula,
+    Gridded,
+    OptionValue,
+    StreamVelocity,
+    VorticityVelocity,
+    walk,
+)
+from advdiff.sampling.schema import SamplerTable
+from advdiff.schema.equation import PhysicsTable, SensitivityTable, SolverTable, TimeTable
+from advdiff.schema.inversion import (
+    ObservationsTable,
+    OptimizerTable,
+    PriorTable,
+    TruthTable,
+    UnknownsTable,
+)
+from advdiff.schema.reduced import ReducedTable
+from advdiff.schema.space import DiscretizationTable, DomainTable
+
+
+def refuse_sampler(sampler: SamplerTable, initial: bool, velocity) -> None:
+    """Raise ``ValueError`` for what the chains of a flow do not offer."""
+    if sampler.gradient != "exact":
+        raise ValueError("sampler.gradient|a flow has its exact one alone; remove it")
+    if sampler.kernel == "delayed-acceptance":
+        raise ValueError("sampler.kernel|delayed-acceptance needs a cheap model; take another")
+    if initial or (velocity is not None and velocity.family in ("stream", "nodal")):
+        raise ValueError(
+            "unknowns|an unknown field has no place in a file of draws; estimate coefficients, "
+            "velocity = { family = 'sine' } or diffusivity = true"
+        )
+
+
+STREAMS = (StreamVelocity, VorticityVelocity)
+
+
+class Experiment(ExperimentFile):
+    """A task on a domain."""
+
+    task: Literal["solve", "sensitivity", "invert", "sample"] = Field(description="what to do")
+    domain: DomainTable
+    discretization: DiscretizationTable = DiscretizationTable()
+    physics: PhysicsTable
+    time: TimeTable
+    solver: SolverTable = SolverTable()
+    sensitivity: SensitivityTable = SensitivityTable()
+    observations: ObservationsTable | None = None
+    unknowns: UnknownsTable = UnknownsTable()
+    prior: PriorTable = PriorTable()
+    optimizer: OptimizerTable = OptimizerTable()
+    laplace: LaplaceTable | None = None
+    reduced: ReducedTable | None = None
+    sampler: SamplerTable = SamplerTable()
+    truth: TruthTable = TruthTable()
+    petsc: dict[str, OptionValue] = Field({}, description="PETSc options")
+
+    @model_validator(mode="after")
+    def _task(self):
+        if self.task in ("invert", "sample"):
+            if self.observations is None:
+                raise ValueError(
+                    f"observations.file|missing; task = '{self.task}' needs measurements"
+                )
+            u = self.unknowns
+            if u.velocity is None and not u.diffusivity and not u.initial:
+                raise ValueError("unknowns|nothing is unknown; e.g. [unknowns] diffusivity = true")
+            if u.diffusivity is True and not isinstance(self.physics.diffusivity, float):
+                raise ValueError(
+                    "physics.diffusivity|a field, while unknowns.diffusivity estimates one "
+                    "number; give a number as first guess, or unknowns.diffusivity = 'field'"
+                )
+            if u.initial and self.discretization.method == "dg":
+                raise ValueError(
+                    "unknowns.initial|true: its prior needs a continuous field, which method = "
+                    "'dg' has not; take discretization.method = 'cg', 'cip' or 'spectral'"
+                )
+        if self.laplace is not None and (self.task != "invert" or self.reduced is not None):
+            raise ValueError(
+                "laplace|only task = 'invert' without [reduced] takes it; remove the table"
+            )
+        if self.reduced is not None:
+            velocity = self.unknowns.velocity
+            if self.task != "invert":
+                raise ValueError("reduced|only task = 'invert' takes it; remove the table")
+            if self.unknowns.initial or (velocity and velocity.family == "stream"):
+                raise ValueError(
+                    "reduced|an unknown is a field, a reduced model needs coefficients; e.g. "
+                    "unknowns.velocity.family = 'sine', unknowns.initial = false"
+                )
+        if self.task == "sample":
+            refuse_sampler(self.sampler, self.unknowns.initial, self.unknowns.velocity)
+        if self.task == "sensitivity" and not self.sensitivity.directions:
+            raise ValueError(
+                "sensitivity.directions|missing; e.g. "
+                "[sensitivity.directions.shear] velocity = ['y', '0']"
+            )
+        return self
+
+    def inputs(self) -> dict[str, str]:
+        """The files that it reads."""
+        found = super().inputs()
+        if self.domain.file is not None:
+            found["domain.file"] = self.domain.file
+        if self.observations is not None:
+            found["observations.file"] = self.observations.file
+        found |= {f"{k}.file": v.file for k, v in walk(self) if isinstance(v, Gridded)}
+        return found
+
+    @model_validator(mode="after")
+    def _dimensions(self):
+        dim, shape = self.domain.dim, f"shape = '{self.domain.shape}'"
+        planar = [(k, v) for k, v in walk(self) if isinstance(v, STREAMS)]
+        unknown = self.unknowns.velocity
+        if unknown and unknown.family != "nodal":
+            planar.append(("unknowns.velocity", unknown))
+        if planar and dim not in (None, 2):
+            raise InputError(
+                f"{planar[0][0]}: a stream function needs two dimensions, {shape} has {dim}; "
+                "give the components of a velocity, or another shape"
+            )
+        closed = sorted(self.domain.periodic)
+        if unknown and unknown.family == "sine" and (self.domain.shape != "rectangle" or closed):
+            raise InputError(
+                "unknowns.velocity.family = 'sine': needs a rectangle with walls, not "
+                f"{shape}{f', periodic = {closed}' if closed else ''}; write family = 'stream'"
+            )
+        if unknown and unknown.family == "fourier" and closed != ["x", "y"]:
+            raise InputError(
+                "unknowns.velocity.family = 'fourier': needs a torus; write domain.periodic = "
+                "['x', 'y'], or family = 'stream'"
+            )
+        for key, value in walk(self):
+            if isinstance(value, Formula):
+                Expression(value, key, dim or 3)
+            elif not (key.endswith(".velocity") and isinstance(value, list) and dim):
+                continue
+            elif len(value) != dim:
+                raise InputError(f"{key}: {len(value)} components; {shape} needs {dim}")
+        return self

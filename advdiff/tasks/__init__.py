@@ -1,0 +1,105 @@
+"""What ``advdiff run`` does: a task computes, and its results go to disk."""
+
+from __future__ import annotations
+
+import time
+
+from petsc4py import PETSc
+
+from advdiff import paraview, result, surrogate
+from advdiff.errors import InputError, on_root
+from advdiff.inverse.map import make_tao
+from advdiff.petsc_errors import finite_numbers, good_options
+from advdiff.problem import Problem
+from advdiff.sampling import flow
+from advdiff.tasks.forward import sensitivity, solve
+from advdiff.tasks.invert import invert
+from advdiff.tasks.writing import Say
+from advdiff.velocity import ROUNDING
+
+
+def check(problem: Problem) -> list[str]:
+    """Everything that can be validated without solving (collective): what was found, line by line.
+
+    Raises:
+        InputError: for the first thing that is wrong.
+    """
+    with good_options():
+        return _check(problem)
+
+
+def _check(problem: Problem) -> list[str]:
+    experiment = problem.experiment
+    if problem.writes:
+        on_root(problem.comm, lambda: result.check_writable(experiment.output_path))
+    domain = problem.domain
+    operator = problem.operator
+    for name in experiment.domain.open:
+        domain.tag(name, "domain.open")
+    problem.make_engine(operator.generator)
+    lines = [
+        f"task        {experiment.task}",
+        f"mesh        {domain.num_vertices} vertices, dimension {domain.dim}, "
+        f"boundary parts {', '.join(domain.tags) or 'none'}",
+        f"unknowns    {operator.generator.size} in the state, {operator.discretization.method} "
+        f"of degree {operator.degree}",
+        f"times       {len(experiment.time.times)} up to {experiment.time.final:g}",
+    ]
+    _ = problem.initial
+    divergence = operator.velocity.relative_divergence()
+    if divergence > ROUNDING:
+        lines.append(f"divergence  {divergence:.2g} of |grad u| (given velocity, L2)")
+    if experiment.task == "sensitivity":
+        for name in experiment.sensitivity.directions:
+            problem.direction(name)
+        lines.append(f"directions  {', '.join(experiment.sensitivity.directions)}")
+        if experiment.sensitivity.method in surrogate.METHODS:
+            surrogate.kernel(operator).destroy()
+    if experiment.task in ("invert", "sample"):
+        readings = problem.readings
+        _ = problem.model, problem.prior
+        make_tao(problem.comm, experiment.optimizer.type).destroy()
+        lines += [
+            f"readings    {len(readings)} from {len(readings.points)} sensors at "
+            f"{len(readings.times)} times",
+            f"parameters  {problem.unknowns.size}: "
+            + ", ".join(f"{p.name} {p.template.getSize()}" for p in problem.unknowns.parts),
+        ]
+    _ = problem.truth
+    return lines + [f"read        {key}: {source}" for key, source in problem.sources.items()]
+
+
+def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
+    """Run the experiment's task and write its result (collective).
+
+    Returns:
+        False where an optimisation stopped short of its tolerance (its result is written, and says
+        so).
+    """
+    if resume and problem.experiment.task not in ("invert", "sample"):
+        raise InputError(
+            "--resume: only task = 'invert' and 'sample' can go on; run without --resume"
+        )
+    PETSc.Log.begin()
+    began = time.perf_counter()
+    for line in check(problem):
+        say(line)
+    path = problem.experiment.output_path
+    if resume and problem.experiment.reduced is not None:
+        raise InputError("--resume: an inversion by [reduced] has no checkpoints; run without it")
+    task = {
+        "solve": solve,
+        "sensitivity": sensitivity,
+        "invert": invert,
+        "sample": flow.sample_flow,
+    }[problem.experiment.task]
+    with finite_numbers():
+        converged = task(problem, say, path, resume)
+    if not problem.writes:
+        return converged
+    if problem.experiment.task == "sample":
+        say(f"written     {path} ({time.perf_counter() - began:.1f} s)")
+        return converged
+    view = on_root(problem.comm, lambda: str(paraview.write(path)))
+    say(f"written     {path} ({time.perf_counter() - began:.1f} s); for ParaView: {view}")
+    return converged

@@ -1,0 +1,86 @@
+"""``task = "solve"`` and ``"sensitivity"``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from advdiff import store
+from advdiff.problem import Problem
+from advdiff.sensitivity import Sensitivity
+from advdiff.store import Store
+from advdiff.tasks.writing import (
+    Say,
+    attributes,
+    begin,
+    say_solver,
+    write_solver,
+    write_state,
+    write_states,
+    write_velocity,
+)
+
+
+def solve(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
+    solution = problem.semigroup().solve(problem.experiment.time.times)
+    say_solver(say, solution.report)
+    with store.create(path, problem.samples, attributes(problem)) as file:
+        begin(file, problem)
+        write_states(file, "theta", problem, solution.states, boundary=True, name="tracer")
+        write_velocity(file, "velocity", problem.operator.velocity, "velocity")
+        write_state(file, "initial", problem, problem.initial, "initial tracer")
+        write_solver(file, solution.report)
+    return True
+
+
+def sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
+    names = list(problem.experiment.sensitivity.directions)
+    results = {}
+    for name in names:
+        began = time.perf_counter()
+        results[name] = problem.sensitivity(name)
+        mass = problem.operator.mass
+        size = mass.norm(results[name].tangents[-1])
+        say(
+            f"rho         {name}: norm {size:.6g} at the end, error estimate "
+            f"{results[name].error_estimate:.1e} ({time.perf_counter() - began:.1f} s)"
+        )
+    solution = results[names[0]].solution
+    say_solver(say, solution.report)
+    with store.create(path, problem.samples, attributes(problem)) as file:
+        begin(file, problem)
+        write_states(file, "theta", problem, solution.states, boundary=True, name="tracer")
+        write_velocity(file, "velocity", problem.operator.velocity, "velocity")
+        write_state(file, "initial", problem, problem.initial, "initial tracer")
+        for name in names:
+            title = f"derivative of the tracer along {name}"
+            tangents = results[name].tangents
+            write_states(file, f"rho/{name}", problem, tangents, boundary=False, name=title)
+            file.attributes({"error_estimate": results[name].error_estimate}, f"rho/{name}")
+            if results[name].bounds:
+                _certificate(file, problem, name, results[name])
+        write_solver(file, solution.report)
+    return True
+
+
+def _certificate(file: Store, problem: Problem, name: str, found: Sensitivity) -> None:
+    """``/surrogate/<name>``: norms and bounds and, to compare, ρ itself and the error."""
+    norm, path = problem.operator.mass.norm, f"surrogate/{name}"
+    for part, values, title in (
+        ("norm", map(norm, found.tangents), "norm of the surrogate (L2)"),
+        ("bound", (bound.value for bound in found.bounds), "bound on its error (L2)"),
+        ("reason", (bound.reason for bound in found.bounds), "what the bound comes from"),
+    ):
+        file.array(f"{path}/{part}", list(values), ("time",), long_name=title)
+    file.attributes({"method": problem.experiment.sensitivity.method}, path)
+    if not problem.experiment.sensitivity.compare:
+        return
+    exact = problem.sensitivity(name, method="recurrence").tangents
+    title = f"derivative of the tracer along {name}, itself"
+    write_states(file, f"{path}/exact", problem, exact, boundary=False, name=title)
+    sizes = [norm(state) for state in exact]
+    file.array(f"{path}/exact_norm", sizes, ("time",), long_name="norm of the derivative (L2)")
+    for state, tangent in zip(exact, found.tangents, strict=True):
+        state.axpy(-1.0, tangent)
+    errors = [norm(state) for state in exact]
+    file.array(f"{path}/error", errors, ("time",), long_name="error of the surrogate (L2)")

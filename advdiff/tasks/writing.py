@@ -1,0 +1,65 @@
+"""What every result file of a problem holds, and what the log says of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from petsc4py import PETSc
+
+from advdiff.problem import Problem
+from advdiff.store import Store
+from advdiff.velocity import Velocity
+
+Say = Callable[[str], None]
+
+
+def attributes(problem: Problem) -> dict:
+    experiment = problem.experiment
+    return {
+        "task": experiment.task,
+        "experiment": experiment.text,
+        "options": experiment.model_dump_json(),
+    }
+
+
+def begin(file: Store, problem: Problem) -> None:
+    times = problem.experiment.time.times
+    file.scale("time", times, long_name="output time")
+    file.axis("vertex", problem.samples.count)
+    file.axis("dim", problem.domain.dim)
+    file.mesh()
+
+
+def write_states(file: Store, path: str, problem: Problem, states, *, boundary: bool, name: str):
+    operator, samples = problem.operator, problem.samples
+    function = None
+
+    def ordered() -> Iterable[PETSc.Vec]:
+        nonlocal function
+        for state in states:
+            function = operator.extend(state, function, boundary=boundary)
+            yield samples.values(function)
+
+    file.fields(path, ordered(), len(states), name)
+
+
+def write_state(file: Store, path: str, problem: Problem, state: PETSc.Vec, name: str) -> None:
+    function = problem.operator.extend(state)
+    file.field(path, problem.samples.values(function), name)
+
+
+def write_velocity(file: Store, path: str, flow: Velocity, name: str) -> None:
+    file.field(path, flow.sampled(file.samples), name)
+    values = {"divergence": flow.divergence(), "relative_divergence": flow.relative_divergence()}
+    file.attributes(values, path)
+
+
+def write_solver(file: Store, report: dict) -> None:
+    file.file.require_group("solver")
+    file.attributes(report, "solver")
+
+
+def say_solver(say: Say, report: dict) -> None:
+    """Which engine, and why where it was chosen."""
+    reason = f": {report['reason']}" if "reason" in report else ""
+    say(f"solver      {report['method']}{reason}")

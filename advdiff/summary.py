@@ -106,6 +106,9 @@ def _estimate(file: h5py.File) -> list[str]:
         key = f"{name}_relative_error"
         if key in estimate.attrs:
             found.append(f"error       {name} {100 * estimate.attrs[key]:.2f} %")
+            first = estimate.attrs.get(f"{name}_first_guess_error")
+            if first is not None:
+                found[-1] += f" (first guess {100 * first:.2f} %)"
     return found
 
 

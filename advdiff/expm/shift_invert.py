@@ -224,7 +224,8 @@ class ShiftInvert:
             "dimension": rational.dimension,
             "solves": resolvent.solves - before,
         }
-        size = max(self.generator.mass.norm(initial), np.finfo(float).tiny)
+        norm = self.generator.mass.norm
+        size = max(*(norm(y) for y in (initial, *flow.states)), np.finfo(float).tiny)
         if rational.bounded:
             report["error_bound"] = CROUZEIX * rational.error * flow.increment / size
         else:

@@ -64,7 +64,8 @@ class Source:
 
 def tracer(source: Source) -> Figure:
     """Snapshots of the tracer on one colour scale."""
-    times, values = source.snapshots("theta", "estimate/initial")
+    start = "estimate/initial" if "estimate" in source.file else "initial"
+    times, values = source.snapshots("theta", start)
     limits = _limits(values)
     return _snapshots(source, times, values, canvas.TRACER, limits, source.file["theta"])
 
@@ -249,8 +250,13 @@ def _limits_of(*fields: np.ndarray) -> tuple[float, float]:
 
 
 def _error(source: Source, name: str) -> str:
-    error = source.file["estimate"].attrs.get(f"{name}_relative_error")
-    return "" if error is None else f": relative error {100 * error:.2g} %"
+    attributes = source.file["estimate"].attrs
+    error = attributes.get(f"{name}_relative_error")
+    first = attributes.get(f"{name}_first_guess_error")
+    if error is None:
+        return ""
+    guess = "" if first is None else f" (first guess {100 * first:.2g} %)"
+    return f": relative error {100 * error:.2g} %{guess}"
 
 
 # -- inversion: data, convergence, all together ---------------------------------------------------

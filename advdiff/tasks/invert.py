@@ -76,6 +76,7 @@ def write_estimate(
     solution = problem.semigroup().solve(experiment.time.times)
     truth = problem.truth
     errors = recovery(problem, truth)
+    guess = first_guess(problem, truth)
     with store.create(path, problem.samples, attributes(problem)) as file:
         begin(file, problem)
         write_states(file, "theta", problem, solution.states, boundary=True, name="tracer")
@@ -101,6 +102,7 @@ def write_estimate(
                 "converged": estimate.converged,
                 "message": estimate.message,
                 **errors,
+                **guess,
             },
             "estimate",
         )
@@ -118,6 +120,8 @@ def write_estimate(
         say(f"estimate    diffusivity {kappa:.5g}")
     for name, value in errors.items():
         say(f"error       {name.replace('_', ' ')} {100 * value:.2f} %")
+    for value in guess.values():
+        say(f"first guess velocity relative error {100 * value:.2f} %")
 
 
 def recovery(problem: Problem, truth: Truth) -> dict[str, float]:
@@ -134,6 +138,15 @@ def recovery(problem: Problem, truth: Truth) -> dict[str, float]:
         difference.axpy(-1.0, problem.initial)
         errors["initial_relative_error"] = norm(difference) / norm(truth.initial)
     return errors
+
+
+def first_guess(problem: Problem, truth: Truth) -> dict[str, float]:
+    """The relative error, in L², of ``physics.velocity``, where both are known (collective)."""
+    field = problem.experiment.physics.velocity
+    if truth.velocity is None or field is None or problem.experiment.unknowns.velocity is None:
+        return {}
+    guess = problem.velocity(field, "physics.velocity")
+    return {"velocity_first_guess_error": guess.relative_error(truth.velocity)}
 
 
 def _observations(file: Store, problem: Problem, predicted: np.ndarray) -> None:

@@ -44,6 +44,8 @@ def test_states(small, start, loaded, tolerance):
     for record in (False, True):
         solution = ours.forward(initial, TIMES, load, record=record)
         assert reference.largest_error(solution.states, expected) <= tolerance * size
+        report = solution.report
+        assert report.get("error_bound", report.get("error_estimate")) <= 100 * tolerance
     ours.destroy()
 
 

@@ -15,6 +15,7 @@ from mpi4py import MPI
 from advdiff import compat, memory
 from advdiff import periodic as closed
 from advdiff.errors import InputError, on_root, suggestion
+from advdiff.jit import share_cache
 
 SIDES = ("left", "right", "bottom", "top", "front", "back")
 AXES = ("x", "y", "z")
@@ -31,6 +32,7 @@ class Domain:
     """
 
     def __init__(self, msh: mesh.Mesh, facet_tags: mesh.MeshTags, tags: dict[str, int]):
+        share_cache(msh.comm)
         self.mesh, self.facet_tags, self.tags = msh, facet_tags, tags
         self.ds = ufl.Measure("ds", domain=msh, subdomain_data=facet_tags)
         self.dx = ufl.Measure("dx", domain=msh)

@@ -169,14 +169,19 @@ def check(found: np.ndarray) -> None:
     assert found[last] < 1e-9, (found, orders)
 
 
-@pytest.mark.parametrize("tolerance", [1e-4, 1e-6, 1e-9])
+ALONE = pytest.mark.serial
+"""What shows nothing new about ranks."""
+TOLERANCES = [pytest.param(1e-4, marks=ALONE), 1e-6, pytest.param(1e-9, marks=ALONE)]
+
+
+@pytest.mark.parametrize("tolerance", TOLERANCES)
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("engine", [name for name in ENGINES if name != "auto"])
 def test_lumped(engine, family, tolerance):
     check(remainders(case("cg", 1, "triangle", 6), ENGINES[engine](tolerance), family, tolerance))
 
 
-@pytest.mark.parametrize("tolerance", [1e-4, 1e-6, 1e-9])
+@pytest.mark.parametrize("tolerance", TOLERANCES)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_consistent(family, tolerance):
     made = case("cg", 2, "triangle", 6)
@@ -192,6 +197,7 @@ DIAGONAL = [
     ("dg", 2, "quadrilateral", 3),
     ("cg", 1, "tetrahedron", 3),
 ]
+ENTIRE = ("faber", "shift-invert")
 SPARSE = [("cg", 3, "triangle", 4), ("cg", 2, "quadrilateral", 4), ("cip", 2, "triangle", 4)]
 
 
@@ -202,12 +208,13 @@ def combinations(kinds, engines):
             for family in FAMILIES if engine in engines else ("given",):
                 if family != "stream" or kind[2] not in ("tetrahedron", "hexahedron"):
                     name = f"{kind[0]}{kind[1]}-{kind[2]}-{engine}-{family}"
-                    yield pytest.param(kind, engine, family, id=name)
+                    alone = () if family == "given" and engine in ENTIRE else ALONE
+                    yield pytest.param(kind, engine, family, id=name, marks=alone)
 
 
 @pytest.mark.parametrize(
     ("kind", "engine", "family"),
-    [*combinations(DIAGONAL, ("faber", "shift-invert")), *combinations(SPARSE, ("shift-invert",))],
+    [*combinations(DIAGONAL, ENTIRE), *combinations(SPARSE, ("shift-invert",))],
 )
 def test_discretizations(kind, engine, family):
     check(remainders(case(*kind), ENGINES[engine](1e-6), family, 1e-6))

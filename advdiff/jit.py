@@ -1,6 +1,5 @@
 """The cache of compiled forms, which runs share: what killed ones left there, how long to wait.
 
-
 FFCx marks a form that it compiles by an empty C file, and every other process waits for it, also
 where the first was killed.  Each run of ours therefore holds a shared lock on the cache; a run that
 finds itself alone may take away what was left half made.

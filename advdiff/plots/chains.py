@@ -247,9 +247,13 @@ def spectrum(file: h5py.File) -> Figure:
     for low, high, alpha in BANDS:
         ends = np.quantile(energy, (low, high), axis=0)
         left.bar(shells, ends[1] - ends[0], 0.6, ends[0], color=canvas.INK, alpha=alpha)
-    left.plot(shells, np.median(energy, axis=0), "_", color=canvas.INK, markersize=12, label="median")
+    left.plot(
+        shells, np.median(energy, axis=0), "_", color=canvas.INK, markersize=12, label="median"
+    )
     expected = 0.5 * prior**2 @ member
-    left.plot(shells, expected, "o-", color=canvas.MUTED, markersize=3, label="expected by the prior")
+    left.plot(
+        shells, expected, "o-", color=canvas.MUTED, markersize=3, label="expected by the prior"
+    )
     if "truth/velocity_coefficients" in file:
         true = 0.5 * file["truth/velocity_coefficients"][:] ** 2 @ member
         seen = true > 1e-6 * true.max()

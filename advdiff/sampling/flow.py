@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from advdiff.inverse.prior import Independent, Prior
 from advdiff.parts import Modes
 from advdiff.problem import Problem
 from advdiff.sampling.archive import Data, Layout, Variable
+from advdiff.sampling.reduced import ReducedPotential, reduce
 from advdiff.sampling.tasks import Groups, sample
 from advdiff.store import Store
 from advdiff.velocity import curl
@@ -37,6 +39,7 @@ class FlowPosterior:
 
     potential: Potential
     prior: Prior
+    reduce: Callable[[Sequence[PETSc.Vec]], ReducedPotential] | None = None
     surrogate = cheap = None
 
 
@@ -46,7 +49,8 @@ def posterior(problem: Problem) -> FlowPosterior:
         problem.calibrate()
     readings = problem.readings
     likelihood = Gaussian(readings.values, readings.std)
-    return FlowPosterior(Potential(problem.model, likelihood), problem.prior)
+    cheaper = None if problem.experiment.reduced is None else partial(reduce, problem)
+    return FlowPosterior(Potential(problem.model, likelihood), problem.prior, cheaper)
 
 
 def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
@@ -67,7 +71,8 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
     def values(m) -> dict[str, np.ndarray]:
         return dict(zip(sizes, np.split(unknowns.to_numpy(m), ends), strict=True))
 
-    tables = {"domain", "physics", "solver", "unknowns", "prior", "sampler"}
+    tables = {"domain", "physics", "discretization", "solver", "unknowns", "prior", "sampler"}
+    tables |= {"reduced", "time"}
     one = ("reading",)
     layout = Layout(
         attributes={

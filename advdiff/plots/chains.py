@@ -75,7 +75,7 @@ def traces(file: h5py.File) -> Figure:
             left.plot(x, trace[::step], color=color, linewidth=0.5, alpha=0.8)
             height, edges = np.histogram(trace, bins=40, range=(values.min(), values.max()))
             right.stairs(height, edges, orientation="horizontal", color=color, linewidth=1.0)
-        left.set_ylabel(title)
+        left.set_ylabel(title.replace("_", "\n"), fontsize=8.5)
         right.set_xticks([])
         left.margins(x=0.01)
         if title.startswith(name):
@@ -106,7 +106,7 @@ def posterior(file: h5py.File) -> Figure:
             low, high = quantiles[2 * i : 2 * i + 2]
             axes.bar(where, high - low, 0.6, low, color=canvas.INK, alpha=alpha, linewidth=0)
         axes.plot(where, values.mean(axis=0), "_", color=canvas.INK, markersize=9, label="mean")
-        axes.set_xlabel(f"index of {draws.dims[2].label}")
+        axes.set_xlabel(f"index of {draws.dims[2].label.removesuffix('_index')}")
         style = {"marker": "o", "linestyle": "none", "markersize": 4}
     else:
         for i, (*_, alpha) in enumerate(BANDS):
@@ -141,7 +141,7 @@ def mixing(file: h5py.File) -> Figure:
     potential = file["sample_stats/potential"][:]
     covariance = autocovariance(potential)[:, :LAGS]
     for color, line in zip(COLORS, covariance, strict=False):
-        right.plot(line / line[0], color=color, linewidth=1.2)
+        right.plot(line / (line[0] or 1.0), color=color, linewidth=1.2)
     right.axhline(0.0, color=canvas.MUTED, linewidth=0.8)
     right.set(xlabel="lag", ylabel="autocorrelation of Φ")
     return figure

@@ -14,10 +14,10 @@ from tests import flows
 from tests.test_inversion import SINE, observations
 
 
-def problem(tmp_path, name, **changes) -> Problem:
+def problem(tmp_path, name, std=0.02, **changes) -> Problem:
     tables = flows.data(
         6,
-        observations={"file": observations(tmp_path, flows.problem(2))},
+        observations={"file": observations(tmp_path, flows.problem(2), std=std)},
         unknowns=SINE,
         prior={"velocity": {"std": 0.2}},
         task="sample",

@@ -42,7 +42,7 @@ SAMPLERS = (*GRADIENTS, "random-walk")
 REGIMES = {"short": (0.01, 0.1), "long": (0.1, 2.0)}
 """Times between looks, in units of the mean time between two events, log-uniform."""
 CHAINS, TRANSITIONS, LEAST = 4, 568, 8
-LENGTHS, AIMS = (1, 4, 16), (0.4, 0.8)
+LENGTHS, AIMS = (1, 4, 16), (0.65, 0.85)
 PILOT, LOOK, CONFIRMED = 40, 1.0, 2
 
 

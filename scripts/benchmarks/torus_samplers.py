@@ -167,11 +167,11 @@ def main() -> None:
     estimate = target.problem.invert()
     begin = HMC(target, 0.05, steps=STEPS)
     # trajectories are long enough to leave the MAP in a few
-    hmc, state = adapted(begin, begin.init(target.prior.whiten(estimate.m)), 15)
-    mala, _ = adapted(MALA(target, 0.05), State(state.xi, *target.both(state.xi)), 200)
+    hmc, state = adapted(begin, begin.init(target.prior.whiten(estimate.m)), 30)
+    mala, _ = adapted(MALA(target, 0.05), State(state.xi, *target.both(state.xi)), 300)
     kernels = {"pCN": PCN(target, BETA), "MALA": mala, "HMC": hmc}
     count = {"pCN": 1500, "MALA": 1000, "HMC": 70}
-    few = {"pCN": 200, "MALA": 100, "HMC": 6}
+    few = {"pCN": 800, "MALA": 250, "HMC": 20}
     if WORLD.rank == 0:
         print(" " * 34 + "".join(f"{title:>12s}" for title in TITLES.values()))
     rows: dict[str, list[Row]] = {name: [] for name in kernels}

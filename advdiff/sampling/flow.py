@@ -1,14 +1,14 @@
-"""``task = "sample"`` for a flow: the posterior of velocity coefficients and diffusivity."""
+"""``task = "sample"`` for a flow: the posterior of velocity, diffusivity and initial state."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-import h5py
 import numpy as np
 import ufl
 from dolfinx import fem
@@ -16,20 +16,17 @@ from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
 
 from advdiff.errors import ConvergenceError
-from advdiff.inverse.likelihood import Gaussian, Potential
+from advdiff.inverse.likelihood import Potential
 from advdiff.inverse.prior import Independent, Prior
 from advdiff.parts import Modes
 from advdiff.problem import Problem
-from advdiff.sampling.archive import Data, Layout, Variable
+from advdiff.sampling import fields
+from advdiff.sampling.archive import Data, Layout, Snapshots, Variable
 from advdiff.sampling.reduced import ReducedPotential, reduce
 from advdiff.sampling.tasks import Groups, sample
-from advdiff.store import Store
+from advdiff.unknowns import Part
 from advdiff.velocity import curl
 
-FIELDS = 200
-"""Draws from which mean, standard deviation and quantiles of the velocity are made, at most."""
-QUANTILES = {"05": 0.05, "25": 0.25, "75": 0.75, "95": 0.95}
-"""Ends of the names of fields → what they are."""
 Say = Callable[[str], None]
 
 
@@ -37,7 +34,7 @@ Say = Callable[[str], None]
 class FlowPosterior:
     """The readings' potential and the prior of a problem."""
 
-    potential: Potential
+    potential: Potential | fields.Penalised
     prior: Prior
     reduce: Callable[[Sequence[PETSc.Vec]], ReducedPotential] | None = None
     surrogate = cheap = None
@@ -47,10 +44,8 @@ def posterior(problem: Problem) -> FlowPosterior:
     """Of a problem, on its ranks (collective)."""
     if problem.nodes is None:
         problem.calibrate()
-    readings = problem.readings
-    likelihood = Gaussian(readings.values, readings.std)
     cheaper = None if problem.experiment.reduced is None else partial(reduce, problem)
-    return FlowPosterior(Potential(problem.model, likelihood), problem.prior, cheaper)
+    return FlowPosterior(fields.potential(problem), problem.prior, cheaper)
 
 
 def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
@@ -59,17 +54,11 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
     groups = Groups(problem.comm, table.groups or 1)
     mine = problem if groups.count == 1 else Problem(experiment, groups.comm)
     readings, unknowns = problem.readings, mine.unknowns
-    sizes = {
-        f"{part.name}_coefficients" if part.name == "velocity" else part.name: (
-            part.template.getSize()
-        )
-        for part in unknowns.parts
-    }
+    snapshot, parts = fields.Snapshot(mine), [_kept(mine, part) for part in unknowns.parts]
     truth, described = _truth(problem), _modes(problem)
-    ends = np.cumsum(list(sizes.values()))[:-1]
 
     def values(m) -> dict[str, np.ndarray]:
-        return dict(zip(sizes, np.split(unknowns.to_numpy(m), ends), strict=True))
+        return {v.name: v.of(unknowns.extract(m, i)) for i, v in enumerate(parts)}
 
     tables = {"domain", "physics", "discretization", "solver", "unknowns", "prior", "sampler"}
     tables |= {"reduced", "time"}
@@ -82,8 +71,8 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
             "options": experiment.model_dump_json(),
         },
         variables={
-            name: Variable({f"{name}_index": size}, name.replace("_", " "), truth.get(name))
-            for name, size in sizes.items()
+            v.name: Variable({v.axis: v.size}, v.name.replace("_", " "), truth.get(v.name))
+            for v in parts
         },
         values=values,
         observed={"value": Data(readings.values, one, "measured")},
@@ -94,14 +83,60 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
             "time_index": Data(readings.time, one, "index of the time"),
             "std": Data(readings.std, one, "standard deviation of the noise"),
             **described,
+            **{
+                f"{v.name}_waves": Data(v.waves, (v.axis, "axis"), "half waves of the cosines")
+                for v in parts
+                if v.waves is not None
+            },
         },
         coordinates={},
         mark=experiment.model_dump_json(include=tables)
         + sha256(readings.values.tobytes()).hexdigest(),
-        extend=lambda file: _fields(problem, file, list(sizes)),
+        extend=lambda file: fields.summarise(problem, file),
+        snapshots=Snapshots(
+            snapshot.axes,
+            {"vertex": problem.samples.count, "dim": problem.domain.dim},
+            snapshot,
+            table.fields,
+        ),
+        distribution=_distribution(problem, mine),
     )
     sample(posterior(mine), table, groups, layout, path, say, resume=resume)
     return True
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What every draw keeps of a part: all its coefficients, or the averages of a field."""
+
+    name: str
+    size: int
+    of: Callable[[PETSc.Vec], np.ndarray]
+    waves: np.ndarray | None = None
+
+    @property
+    def axis(self) -> str:
+        return f"{self.name}_index"
+
+
+def _kept(problem: Problem, part: Part) -> _Kept:
+    if part.is_field:
+        averages = fields.Averages(problem, part)
+        return _Kept(f"{part.name}_averages", len(averages.waves), averages, averages.waves)
+
+    def coefficients(m: PETSc.Vec) -> np.ndarray:
+        return problem.comm.bcast(m.array.copy() if problem.comm.rank == 0 else None)
+
+    name = f"{part.name}_coefficients" if part.name == "velocity" else part.name
+    return _Kept(name, part.template.getSize(), coefficients)
+
+
+def _distribution(problem: Problem, mine: Problem) -> str:
+    """Of an unknown field over the first group's ranks, which a chain goes on with."""
+    if mine.unknowns.is_small:
+        return ""
+    found = mine.comm.allgather(zlib.crc32(mine.prior.labels.tobytes()))
+    return problem.comm.bcast(" ".join(map(str, found)))
 
 
 def _truth(problem: Problem) -> dict[str, np.ndarray]:
@@ -161,46 +196,3 @@ def _modes(problem: Problem) -> dict[str, Data]:
             found["wave"] = Data(problem.waves, (index, "axis"), "wave vectors")
             found["prior_std"] = Data(std, (index,), "standard deviation under the prior")
     return found
-
-
-def _fields(problem: Problem, file: h5py.File, names: list[str]) -> None:
-    """``/estimate``: mean, spread and quantiles of velocity and speed at the vertices."""
-    store = Store(file, problem.samples)
-    store.axis("vertex", problem.samples.count)
-    store.axis("dim", problem.domain.dim)
-    store.mesh()
-    draws = [file[f"posterior/{name}"] for name in names]
-    chains, count = draws[0].shape[:2]
-    every = -(-chains * count // FIELDS)
-    flows = []
-    for k in range(0, chains * count, every):
-        row = divmod(k, count)
-        m = problem.unknowns.from_numpy(np.concatenate([values[row] for values in draws]))
-        problem.unknowns.assign(m)
-        parts = problem.operator.velocity.sampled(problem.samples)
-        flows.append([part.array.copy() for part in parts])
-    template = parts[0]
-    # this rank's vertices alone: (draw, axis, vertex)
-    velocity = np.array(flows)
-    speed = np.linalg.norm(velocity, axis=1)
-
-    def field(values: np.ndarray) -> PETSc.Vec:
-        vector = template.duplicate()
-        vector.setArray(values)
-        return vector
-
-    def components(values: np.ndarray) -> list[PETSc.Vec]:
-        return [field(part) for part in values]
-
-    mean = components(velocity.mean(axis=0))
-    store.field("estimate/velocity", mean, "posterior mean of the velocity")
-    store.field("estimate/speed", field(speed.mean(axis=0)), "posterior mean of the speed")
-    spread = field(speed.std(axis=0))
-    store.field("estimate/speed_std", spread, "posterior standard deviation of the speed")
-    for name, quantile in QUANTILES.items():
-        values = components(np.quantile(velocity, quantile, axis=0))
-        title = f"{100 * quantile:.0f} % quantile of each component of the velocity"
-        store.field(f"estimate/velocity_{name}", values, title)
-    flow = problem.truth.velocity
-    if flow is not None:
-        store.field("truth/velocity", flow.sampled(problem.samples), "true velocity")

@@ -26,6 +26,7 @@ class SamplerTable(Table):
     steps: Count = Field(10, description="of a trajectory (hmc), of the first stage (delayed-…)")
     max_depth: Annotated[int, Field(ge=1, le=20)] = Field(8, description="nuts: 2^depth steps")
     thin: Count = Field(1, description="keep one step of so many")
+    fields: Count = Field(50, description="flows: draws of each chain whose fields are kept")
     start: Literal["prior", "map"] = Field("prior", description="where chains begin")
     metric: Literal["prior", "laplace"] = Field("prior", description="laplace: at the MAP")
     metric_rank: Count = Field(100, description="laplace: most eigenpairs")
@@ -133,6 +134,8 @@ class ModelExperiment(ExperimentFile):
         kind, sampler = self.model.kind, self.sampler
         if sampler.gradient == "reduced":
             raise ValueError("sampler.gradient|'reduced' is for flows; take another")
+        if "fields" in sampler.model_fields_set:
+            raise ValueError("sampler.fields|only flows have fields; remove it")
         if sampler.gradient != "exact" and kind != "rate-matrix":
             raise ValueError("sampler.gradient|only kind = 'rate-matrix' has surrogates; remove it")
         if sampler.kernel == "delayed-acceptance" and getattr(self.model, "coarse", None) is None:

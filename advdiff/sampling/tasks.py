@@ -140,7 +140,16 @@ def sample(
     began = time.perf_counter()
     with agreed(groups.world):
         mine = groups.chains(chosen.chains)
-        run_chains(target, kernel, template, chosen, archive, chains=mine, near=near)
+        run_chains(
+            target,
+            kernel,
+            template,
+            chosen,
+            archive,
+            chains=mine,
+            near=near,
+            labels=prior.labels,
+        )
     archive.finish()
     say(
         f"sampled     {chosen.chains} chains on {groups.count} group(s) of ranks in "

@@ -36,7 +36,7 @@ from advdiff.schema.reduced import ReducedTable
 from advdiff.schema.space import DiscretizationTable, DomainTable
 
 
-def refuse_sampler(sampler: SamplerTable, initial: bool, velocity, reduced: bool) -> None:
+def refuse_sampler(sampler: SamplerTable, field: bool, reduced: bool) -> None:
     """Raise ``ValueError`` for what the chains of a flow do not offer."""
     if sampler.gradient not in ("exact", "reduced"):
         raise ValueError("sampler.gradient|a flow has 'exact' and 'reduced'; take one of them")
@@ -51,10 +51,10 @@ def refuse_sampler(sampler: SamplerTable, initial: bool, velocity, reduced: bool
             "reduced|no sampler takes it; remove the table, or write sampler.gradient = 'reduced' "
             "or sampler.kernel = 'delayed-acceptance'"
         )
-    if initial or (velocity is not None and velocity.family in ("stream", "nodal")):
+    if field and sampler.kernel == "random-walk":
         raise ValueError(
-            "unknowns|an unknown field has no place in a file of draws; estimate coefficients, "
-            "velocity = { family = 'sine' } or diffusivity = true"
+            "sampler.kernel|random-walk does not move an unknown field: its step shrinks with the "
+            "mesh; take pcn, mala, hmc or nuts"
         )
 
 
@@ -117,8 +117,7 @@ class Experiment(ExperimentFile):
                     "unknowns.velocity.family = 'sine', unknowns.initial = false"
                 )
         if self.task == "sample":
-            u = self.unknowns
-            refuse_sampler(self.sampler, u.initial, u.velocity, self.reduced is not None)
+            refuse_sampler(self.sampler, self.unknowns.has_field, self.reduced is not None)
         if self.task == "sensitivity" and not self.sensitivity.directions:
             raise ValueError(
                 "sensitivity.directions|missing; e.g. "

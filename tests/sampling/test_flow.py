@@ -77,7 +77,6 @@ def test_pictures_of_a_flow(tmp_path):
         ({"sampler": {"kernel": "delayed-acceptance"}}, "sampler.kernel: delayed-acceptance"),
         ({"sampler": {"gradient": "reduced"}}, "sampler.gradient: reduced needs a cheap model"),
         ({"reduced": {}}, "reduced: no sampler takes it"),
-        ({"unknowns": {"initial": True}}, "unknowns: an unknown field"),
     ],
 )
 def test_what_chains_of_a_flow_do_not_offer(change, words):

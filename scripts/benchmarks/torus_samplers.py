@@ -1,6 +1,6 @@
 """Kernels on the torus posterior, and whether acceptance falls with the number of unknowns.
 
-    scripts/run mpirun -n 2 python scripts/benchmarks/torus_samplers.py [--long] [--output FILE.h5]
+    scripts/run mpirun -n 2 python scripts/benchmarks/torus_samplers.py [--long] [--cases 0,1,2,3]
 
 The posterior is that of experiments/torus.toml (example 2 of Borggaard, Glatt-Holtz & Krometis,
 SIAM/ASA JUQ 2020), on coarser meshes.  pCN with β = 0.2, MALA and HMC of 32 steps, all of them in
@@ -25,8 +25,6 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 import advdiff
-from advdiff import result
-from advdiff.errors import on_root
 from advdiff.inverse.chains import warmup
 from advdiff.inverse.chains.coordinates import White
 from advdiff.inverse.chains.diagnostics import autocorrelation
@@ -69,8 +67,8 @@ class Case(NamedTuple):
         return f"{self.cells} x {self.cells}, degree {self.degree}"
 
 
-FIRST = Case(8, 4, 6)
-OTHERS = Case(8, 8, 6), Case(16, 8, 6), Case(24, 8, 6)
+CASES = Case(8, 4, 6), Case(8, 8, 6), Case(16, 8, 6), Case(24, 8, 6)
+FIRST = CASES[0]
 
 
 class Row(NamedTuple):
@@ -160,8 +158,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--long", action="store_true", help="twenty times as many draws")
-    parser.add_argument("--output", type=Path, default=Path("torus_samplers.h5"))
+    parser.add_argument("--cases", default="0,1,2,3", help="by commas, to measure in pieces")
     options = parser.parse_args()
+    chosen = [int(k) for k in options.cases.split(",")]
     factor = 20 if options.long else 1
     target = FIRST.target()
     estimate = target.problem.invert()
@@ -174,30 +173,12 @@ def main() -> None:
     few = {"pCN": 800, "MALA": 250, "HMC": 20}
     if WORLD.rank == 0:
         print(" " * 34 + "".join(f"{title:>12s}" for title in TITLES.values()))
-    rows: dict[str, list[Row]] = {name: [] for name in kernels}
-    for name, kernel in kernels.items():
-        rows[name].append(measure(kernel, state.xi, factor * count[name], FIRST))
-        show(name, rows[name][-1])
-    for case in OTHERS:
-        there = case.target()
-        xi = larger(state.xi, there)
+    for k in chosen:
+        there, number = (CASES[k].target(), few) if k else (target, count)
+        xi = larger(state.xi, there) if k else state.xi
         for name, kernel in kernels.items():
             moved = replace(kernel, target=there)
-            rows[name].append(measure(moved, xi, factor * few[name], case))
-            show(name, rows[name][-1])
-    on_root(WORLD, lambda: save(rows, options))
-
-
-def save(rows: dict[str, list[Row]], options: argparse.Namespace) -> None:
-    attributes = {"task": "torus-samplers", "lag": LAG, "ranks": WORLD.size, "seed": SEED}
-    with result.create(options.output, MPI.COMM_SELF, attributes) as file:
-        file.scale("kernel", list(rows), long_name="Markov kernel")
-        file.axis("case", 1 + len(OTHERS))
-        for k, name in enumerate(Row._fields):
-            values = np.array([[row[k] for row in found] for found in rows.values()], dtype=float)
-            title = TITLES.get(name, name)
-            file.array(f"torus/{name}", values, ("kernel", "case"), long_name=title)
-    print(f"written {options.output}")
+            show(name, measure(moved, xi, factor * number[name], CASES[k]))
 
 
 if __name__ == "__main__":

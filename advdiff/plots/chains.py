@@ -33,9 +33,12 @@ def contents(file: h5py.File) -> dict[str, Callable[[], Figure]]:
         found["posterior"] = partial(posterior, file)
     if "constant_data/wave" in file:
         found["spectrum"] = partial(spectrum, file)
-    if "estimate/speed_std" in file and file["mesh/geometry"].shape[1] > 1:
-        found["speed"] = partial(speed, file)
-        found["sections"] = partial(sections, file)
+    if "fields" in file and file["mesh/geometry"].shape[1] > 1:
+        for name in ("speed", "diffusivity", "initial"):
+            if f"estimate/{name}_std" in file:
+                found[name] = partial(spread, file, name)
+        if "estimate/velocity_05" in file:
+            found["sections"] = partial(sections, file)
     return found
 
 
@@ -73,7 +76,8 @@ def traces(file: h5py.File) -> Figure:
             color = COLORS[chain % len(COLORS)]
             x = np.arange(0, len(trace), step)
             left.plot(x, trace[::step], color=color, linewidth=0.5, alpha=0.8)
-            height, edges = np.histogram(trace, bins=40, range=(values.min(), values.max()))
+            bins = int(np.clip(len(trace) // 10, 12, 40))
+            height, edges = np.histogram(trace, bins, range=(values.min(), values.max()))
             right.stairs(height, edges, orientation="horizontal", color=color, linewidth=1.0)
         left.set_ylabel(title.replace("_", "\n"), fontsize=8.5)
         right.set_xticks([])
@@ -105,9 +109,10 @@ def posterior(file: h5py.File) -> Figure:
         for i, (*_, alpha) in enumerate(BANDS):
             low, high = quantiles[2 * i : 2 * i + 2]
             axes.bar(where, high - low, 0.6, low, color=canvas.INK, alpha=alpha, linewidth=0)
-        axes.plot(where, values.mean(axis=0), "_", color=canvas.INK, markersize=9, label="mean")
+        size = min(9.0, 400.0 / len(where))
+        axes.plot(where, values.mean(axis=0), "_", color=canvas.INK, markersize=size, label="mean")
         axes.set_xlabel(f"index of {draws.dims[2].label.removesuffix('_index')}")
-        style = {"marker": "o", "linestyle": "none", "markersize": 4}
+        style = {"marker": "o", "linestyle": "none", "markersize": min(4.0, size)}
     else:
         for i, (*_, alpha) in enumerate(BANDS):
             low, high = quantiles[2 * i : 2 * i + 2]
@@ -136,7 +141,12 @@ def mixing(file: h5py.File) -> Figure:
         left.step(size, share, color=color, where="post", label=f"{name}, bulk")
         tail = np.sort(np.atleast_1d(group["ess_tail"][()]).ravel())
         left.step(tail, share, color=color, where="post", linestyle=(0, (3, 1.5)))
-    left.set(xscale="log", xlabel="effective draws (dashed: tail)", ylabel="share of coefficients")
+    left.set(xlabel="effective draws (dashed: tail)", ylabel="share of coefficients")
+    least, most = left.dataLim.intervalx
+    if most > 20.0 * least > 0.0:
+        left.set_xscale("log")
+    else:
+        left.set_xlim(0.0, None)
     left.legend()
     potential = file["sample_stats/potential"][:]
     covariance = autocovariance(potential)[:, :LAGS]
@@ -176,25 +186,27 @@ def _shape(file: h5py.File) -> shapes.Surface:
     return shapes.shape(file["mesh/geometry"][:], file["mesh/topology"][:])
 
 
-def speed(file: h5py.File) -> Figure:
-    """Mean and standard deviation of the speed, beside the true one where it is known."""
-    shape = _shape(file)
-    mean, spread = file["estimate/speed"][:], file["estimate/speed_std"][:]
-    truth = "truth/velocity" in file
-    panes = [("posterior mean of the speed", mean, file["estimate/velocity"][:], canvas.SPEED)]
-    if truth:
-        flow = file["truth/velocity"][:]
-        panes.insert(0, ("true speed", np.linalg.norm(flow, axis=1), flow, canvas.SPEED))
-    panes.append(("posterior standard deviation of the speed", spread, None, canvas.ERROR))
-    top = max(values.max() for _, values, flow, _ in panes if flow is not None) or 1.0
+def spread(file: h5py.File, name: str) -> Figure:
+    """Mean and standard deviation of a field, beside the true one where it is known."""
+    shape, title = _shape(file), {"initial": "initial tracer"}.get(name, name)
+    panes = [(f"posterior mean of the {title}", *_field(file, "estimate", name))]
+    if f"truth/{'velocity' if name == 'speed' else name}" in file:
+        panes.insert(0, (f"true {title}", *_field(file, "truth", name)))
+    low = min(values.min() for _, values, _ in panes)
+    top = max(values.max() for _, values, _ in panes)
+    panes.append(("its standard deviation", file[f"estimate/{name}_std"][:], None))
     width = (canvas.WIDTH - 0.4 - 0.75 * len(panes)) / len(panes)
     figure = canvas.figure(min(width / shape.ratio + 0.85, 9.0), maps=True)
     grid = figure.subplots(1, len(panes), sharex=True, sharey=True)
-    for axes, (title, values, flow, cmap) in zip(grid, panes, strict=True):
-        low, high = (0.0, top) if flow is not None else (values.min(), values.max())
-        if not high > low:
-            high = low + 1.0
-        mappable = shape.colors(axes, values, cmap, (low, high))
+    for axes, (title, values, flow) in zip(grid, panes, strict=True):
+        limits, cmap = (0.0 if name == "speed" else low, top), canvas.TRACER
+        if axes is grid[-1]:
+            limits, cmap = (values.min(), values.max()), canvas.ERROR
+        elif name == "speed":
+            cmap = canvas.SPEED
+        if not limits[1] > limits[0]:
+            limits = limits[0], limits[0] + 1.0
+        mappable = shape.colors(axes, values, cmap, limits)
         if flow is not None:
             shape.streamlines(axes, flow)
         shape.frame(axes)
@@ -202,6 +214,15 @@ def speed(file: h5py.File) -> Figure:
         axes.label_outer()
         canvas.bar(axes, mappable, "")
     return figure
+
+
+def _field(file: h5py.File, group: str, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """A scalar, and the flow whose streamlines belong to it."""
+    if name != "speed":
+        return file[f"{group}/{name}"][:], None
+    flow = file[f"{group}/velocity"][:]
+    speed = file["estimate/speed"][:] if group == "estimate" else np.linalg.norm(flow, axis=1)
+    return speed, flow
 
 
 def sections(file: h5py.File) -> Figure:

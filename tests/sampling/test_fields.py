@@ -103,6 +103,7 @@ def test_averages_of_a_cosine(tmp_path):
     assert abs(values[0, 1]) < 1e-6 and abs(values[2, 1]) < 1e-6
 
 
+@pytest.mark.serial
 def test_a_gaussian_posterior_of_a_field(tmp_path):
     """The initial state enters linearly: means and spreads of its averages against Laplace's."""
     table = {"draws": 120, "warmup": 0, "step_size": 0.8, "metric": "laplace", "fields": 120}
@@ -151,7 +152,7 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("kind", ["stream", "diffusivity"])
+@pytest.mark.parametrize("kind", ["stream", pytest.param("diffusivity", marks=pytest.mark.serial)])
 def test_a_flow_goes_on_bit_for_bit(tmp_path, monkeypatch, kind):
     """Killed in the warm-up and among the draws; the same bits on one rank.
 

@@ -43,6 +43,7 @@ def test_gradient_of_the_reduced_potential(case):
     assert abs(value - exact.potential.value(m)) > 1e-3 * value
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("kind", ["delayed acceptance", "reduced gradient"])
 def test_moments_agree_with_exact_hmc(case, kind):
     """Means within four Monte Carlo errors, variances within their own."""

@@ -82,6 +82,7 @@ class Problem(Transport):
     def __init__(self, experiment: Experiment, comm: MPI.Comm = MPI.COMM_WORLD):
         super().__init__(experiment, comm)
         self.nodes: int | None = None
+        self.waves: np.ndarray | None = None  # of the velocity's modes, (mode, axis)
         self.groups = None  # how ranks are divided for reduced models: advdiff.reduced.groups
         options = PETSc.Options()
         for name, value in experiment.petsc.items():
@@ -201,9 +202,9 @@ class Problem(Transport):
         size = 8.0 * operator.controls[control].x.petsc_vec.getSize() * count
         memory.require(self.comm, size, f"unknowns.velocity.{what}", "take fewer modes")
         if table.family == "sine":
-            modes, self._waves = velocity.sine_modes(self.domain, table.modes)
+            modes, self.waves = velocity.sine_modes(self.domain, table.modes)
         else:
-            modes, self._waves = velocity.fourier_modes(self.domain, table.largest)
+            modes, self.waves = velocity.fourier_modes(self.domain, table.largest)
         return Modes(operator, control, modes)
 
     @cached_property
@@ -224,9 +225,9 @@ class Problem(Transport):
         if isinstance(part, Modes):
             flow = table.velocity
             if flow.spectrum == "kraichnan":
-                std = kraichnan(self._waves, flow.std)
+                std = kraichnan(self.waves, flow.std)
             else:
-                std = decaying(self._waves, flow.std, flow.decay)
+                std = decaying(self.waves, flow.std, flow.decay)
             return Independent(like(part.template, std)), None
         if isinstance(part, Nodal):
             lower, upper = self.domain.bounds

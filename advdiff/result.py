@@ -59,7 +59,10 @@ class ResultFile:
         self._scales[name] = dataset
 
     def axis(self, name: str, size: int) -> None:
-        """A dimension without coordinates: its scale is the index."""
+        """A dimension without coordinates: its scale is the index; the file's, if it is there."""
+        if name in self.file:
+            self._scales[name] = self.file[name]
+            return
         dataset = self.file.create_dataset(name, shape=(size,), dtype="i8")
         start, stop = self._share(size)
         dataset[start:stop] = np.arange(start, stop)

@@ -143,7 +143,7 @@ class Surface:
         ends = self.lower + inset * extent, self.upper - inset * extent, counts
         return tuple(np.linspace(*end) for end in zip(*ends, strict=True))
 
-    def _sampled(self, values: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ma.MaskedArray:
+    def sampled(self, values: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ma.MaskedArray:
         """Values, the means of those at jumps, on a grid; masked outside the domain."""
         return LinearTriInterpolator(self._joined, self._joint(values))(*np.meshgrid(x, y))
 
@@ -170,7 +170,7 @@ class Surface:
         if not np.any(flow):
             return
         x, y = self._grid(160, inset=0.01)
-        u, v = (self._sampled(part, x, y) for part in flow.T)
+        u, v = (self.sampled(part, x, y) for part in flow.T)
         # Lines wind round a centre for ever where the flow has none of its speed left.
         still = np.hypot(u, v) < 0.03 * np.hypot(*flow.T).max()
         u, v = (np.ma.masked_where(still, part) for part in (u, v))

@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,6 +54,19 @@ class Data(NamedTuple):
     long_name: str = ""
 
 
+class Snapshots(NamedTuple):
+    """Fields of a few draws of each chain, evenly spaced.
+
+    ``axes``: name → axes of the field, the distributed one first; ``sizes``: of these axes;
+    ``values``: m → components of each field (collective on the group); ``most``: of a chain.
+    """
+
+    axes: Mapping[str, tuple[str, ...]]
+    sizes: Mapping[str, int]
+    values: Callable[[PETSc.Vec], Mapping[str, Sequence[PETSc.Vec]]]
+    most: int
+
+
 @dataclass(frozen=True)
 class Layout:
     """What a result of chains holds.
@@ -66,6 +79,9 @@ class Layout:
         coordinates: of axes that have some.
         mark: text that differs where a partial file is of another run.
         extend: adds to the file what is made of all draws (collective on all ranks).
+        snapshots: fields to keep under ``/fields``.
+        distribution: text that differs where the white coordinates are divided differently among
+            the ranks; empty where they are not divided.
     """
 
     attributes: Mapping[str, Any]
@@ -76,6 +92,8 @@ class Layout:
     coordinates: Mapping[str, np.ndarray]
     mark: str
     extend: Callable[[h5py.File], None] | None = None
+    snapshots: Snapshots | None = None
+    distribution: str = ""
 
 
 @dataclass
@@ -113,6 +131,8 @@ class Archive:
         self.partial = path.with_name(f".{path.name}.chains")
         self.template, self.world = template, groups.world
         self._block, self._written, self._slots = _Block(), time.monotonic(), {}
+        kept = layout.snapshots
+        self._every = None if kept is None else -(-options.draws // kept.most)
         if resume:
             self._reopen()
         else:
@@ -134,6 +154,7 @@ class Archive:
                 "seed": options.seed,
                 "kernel": options.kernel,
                 "mark": layout.mark,
+                "distribution": layout.distribution,
                 **layout.attributes,
                 "complete": False,
             }
@@ -154,6 +175,8 @@ class Archive:
             if variable.truth is not None:
                 truth = np.asarray(variable.truth, dtype=float)
                 result.array(f"truth/{name}", truth, tuple(variable.dims), long_name="truth")
+        if layout.snapshots is not None:
+            self._reserve_fields(result, layout.snapshots)
         for name, title in STATISTICS.items():
             result.reserve(f"sample_stats/{name}", ("chain", "draw"), title)
         for group, found in (
@@ -174,6 +197,13 @@ class Archive:
             result.reserve(f"progress/{name}", ("slot", "chain", last))
         self.file.flush()
 
+    def _reserve_fields(self, result: ResultFile, kept: Snapshots) -> None:
+        result.scale("kept", np.arange(0, self.options.draws, self._every), long_name="draw")
+        for name, size in kept.sizes.items():
+            result.axis(name, size)
+        for name, axes in kept.axes.items():
+            result.reserve(f"fields/{name}", ("chain", "kept", *axes), f"{name} of a draw")
+
     def _make_way(self) -> None:
         check_writable(self.path)
         self.partial.unlink(missing_ok=True)
@@ -184,7 +214,7 @@ class Archive:
                 raise InputError(f"--resume: no chains {self.partial}; run without --resume")
             try:
                 with h5py.File(self.partial, "r") as file:
-                    mark = file.attrs["mark"]
+                    mark, distribution = file.attrs["mark"], file.attrs["distribution"]
                     _ = file["progress/check"], file["posterior"], file["sample_stats"]
             except (OSError, KeyError):
                 raise InputError(
@@ -193,6 +223,11 @@ class Archive:
             if mark != self.layout.mark:
                 raise InputError(
                     f"--resume: {self.partial} is of another experiment; run without --resume"
+                )
+            if distribution != self.layout.distribution:
+                raise InputError(
+                    f"--resume: {self.partial} was begun on other ranks, on which an unknown field "
+                    "is divided differently; take as many ranks and groups as then"
                 )
 
         on_root(self.world, look)
@@ -240,12 +275,23 @@ class Archive:
                 self._block.first = link.draw
             self._block.rows.append(self.layout.values(m))
             self._block.stats.append(stats)
+            if self._every is not None and link.draw % self._every == 0:
+                self._keep(chain, link.draw // self._every, m)
             m.destroy()
         options = self.options
         last = link.progress.step == options.warmup + options.draws * options.thin
         due = self.groups.comm.bcast(time.monotonic() - self._written > EVERY)
         if last or due:
             self._write(chain, link.progress)
+
+    def _keep(self, chain: int, index: int, m: PETSc.Vec) -> None:
+        """The fields of a draw, each rank its share; a kill makes them again."""
+        for name, parts in self.layout.snapshots.values(m).items():
+            start, stop = parts[0].getOwnershipRange()
+            dataset = self.file[f"fields/{name}"]
+            for k, part in enumerate(parts):
+                place = (chain, index, slice(start, stop), k)
+                dataset[place[: dataset.ndim]] = part.array_r
 
     def _write(self, chain: int, progress: Progress) -> None:
         block, root = self._block, self.groups.comm.rank == 0

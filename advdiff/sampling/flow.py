@@ -1,24 +1,32 @@
-"""``task = "sample"`` for a flow: the posterior of velocity coefficients and diffusivity."""
+"""``task = "sample"`` for a flow: the posterior of velocity, diffusivity and initial state."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-import h5py
 import numpy as np
+import ufl
+from dolfinx import fem
+from dolfinx.fem import petsc as fem_petsc
+from petsc4py import PETSc
 
-from advdiff.inverse.likelihood import Gaussian, Potential
-from advdiff.inverse.prior import Prior
+from advdiff.errors import ConvergenceError
+from advdiff.inverse.likelihood import Potential
+from advdiff.inverse.prior import Independent, Prior
+from advdiff.parts import Modes
 from advdiff.problem import Problem
-from advdiff.sampling.archive import Data, Layout, Variable
+from advdiff.sampling import fields
+from advdiff.sampling.archive import Data, Layout, Snapshots, Variable
+from advdiff.sampling.reduced import ReducedPotential, reduce
 from advdiff.sampling.tasks import Groups, sample
-from advdiff.store import Store
+from advdiff.unknowns import Part
+from advdiff.velocity import curl
 
-FIELDS = 200
-"""Draws from which mean and standard deviation of the velocity are made, at most."""
 Say = Callable[[str], None]
 
 
@@ -26,8 +34,9 @@ Say = Callable[[str], None]
 class FlowPosterior:
     """The readings' potential and the prior of a problem."""
 
-    potential: Potential
+    potential: Potential | fields.Penalised
     prior: Prior
+    reduce: Callable[[Sequence[PETSc.Vec]], ReducedPotential] | None = None
     surrogate = cheap = None
 
 
@@ -35,9 +44,8 @@ def posterior(problem: Problem) -> FlowPosterior:
     """Of a problem, on its ranks (collective)."""
     if problem.nodes is None:
         problem.calibrate()
-    readings = problem.readings
-    likelihood = Gaussian(readings.values, readings.std)
-    return FlowPosterior(Potential(problem.model, likelihood), problem.prior)
+    cheaper = None if problem.experiment.reduced is None else partial(reduce, problem)
+    return FlowPosterior(fields.potential(problem), problem.prior, cheaper)
 
 
 def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
@@ -46,20 +54,14 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
     groups = Groups(problem.comm, table.groups or 1)
     mine = problem if groups.count == 1 else Problem(experiment, groups.comm)
     readings, unknowns = problem.readings, mine.unknowns
-    sizes = {
-        f"{part.name}_coefficients" if part.name == "velocity" else part.name: (
-            part.template.getSize()
-        )
-        for part in unknowns.parts
-    }
-    kappa = experiment.truth.diffusivity
-    truth = {} if kappa is None else {"log_diffusivity": np.log([kappa])}
-    ends = np.cumsum(list(sizes.values()))[:-1]
+    snapshot, parts = fields.Snapshot(mine), [_kept(mine, part) for part in unknowns.parts]
+    truth, described = _truth(problem), _modes(problem)
 
     def values(m) -> dict[str, np.ndarray]:
-        return dict(zip(sizes, np.split(unknowns.to_numpy(m), ends), strict=True))
+        return {v.name: v.of(unknowns.extract(m, i)) for i, v in enumerate(parts)}
 
-    tables = {"domain", "physics", "solver", "unknowns", "prior", "sampler"}
+    tables = {"domain", "physics", "discretization", "solver", "unknowns", "prior", "sampler"}
+    tables |= {"reduced", "time"}
     one = ("reading",)
     layout = Layout(
         attributes={
@@ -69,8 +71,8 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
             "options": experiment.model_dump_json(),
         },
         variables={
-            name: Variable({f"{name}_index": size}, name.replace("_", " "), truth.get(name))
-            for name, size in sizes.items()
+            v.name: Variable({v.axis: v.size}, v.name.replace("_", " "), truth.get(v.name))
+            for v in parts
         },
         values=values,
         observed={"value": Data(readings.values, one, "measured")},
@@ -80,57 +82,117 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
             "sensor_index": Data(readings.sensor, one, "index of the sensor"),
             "time_index": Data(readings.time, one, "index of the time"),
             "std": Data(readings.std, one, "standard deviation of the noise"),
+            **described,
+            **{
+                f"{v.name}_waves": Data(v.waves, (v.axis, "axis"), "half waves of the cosines")
+                for v in parts
+                if v.waves is not None
+            },
         },
         coordinates={},
         mark=experiment.model_dump_json(include=tables)
         + sha256(readings.values.tobytes()).hexdigest(),
-        extend=lambda file: _fields(problem, file, list(sizes)),
+        extend=lambda file: fields.summarise(problem, file),
+        snapshots=Snapshots(
+            snapshot.axes,
+            {"vertex": problem.samples.count, "dim": problem.domain.dim},
+            snapshot,
+            table.fields,
+        ),
+        distribution=_distribution(problem, mine),
     )
     sample(posterior(mine), table, groups, layout, path, say, resume=resume)
     return True
 
 
-def _fields(problem: Problem, file: h5py.File, names: list[str]) -> None:
-    """``/estimate``: mean and standard deviation of velocity and speed at the vertices."""
-    store = Store(file, problem.samples)
-    store.axis("vertex", problem.samples.count)
-    store.axis("dim", problem.domain.dim)
-    store.mesh()
-    draws = [file[f"posterior/{name}"] for name in names]
-    chains, count = draws[0].shape[:2]
-    every = -(-chains * count // FIELDS)
-    sums = None
-    for k in range(0, chains * count, every):
-        row = divmod(k, count)
-        m = problem.unknowns.from_numpy(np.concatenate([values[row] for values in draws]))
-        problem.unknowns.assign(m)
-        parts = [part.copy() for part in problem.operator.velocity.sampled(problem.samples)]
-        speed = parts[0].duplicate()
-        speed.set(0.0)
-        for part in parts:
-            square = part.copy()
-            square.pointwiseMult(part, part)
-            speed.axpy(1.0, square)
-        squared = speed.copy()
-        speed.sqrtabs()
-        new = [*parts, speed, squared]
-        if sums is None:
-            sums = [0, *(vector.duplicate() for vector in new)]
-            for vector in sums[1:]:
-                vector.set(0.0)
-        sums[0] += 1
-        for total, vector in zip(sums[1:], new, strict=True):
-            total.axpy(1.0, vector)
-    for vector in sums[1:]:
-        vector.scale(1.0 / sums[0])
-    *velocity, speed, spread = sums[1:]
-    square = speed.copy()
-    square.pointwiseMult(speed, speed)
-    spread.axpy(-1.0, square)
-    spread.sqrtabs()
-    store.field("estimate/velocity", velocity, "posterior mean of the velocity")
-    store.field("estimate/speed", speed, "posterior mean of the speed")
-    store.field("estimate/speed_std", spread, "posterior standard deviation of the speed")
-    flow = problem.truth.velocity
-    if flow is not None:
-        store.field("truth/velocity", flow.sampled(problem.samples), "true velocity")
+@dataclass(frozen=True)
+class _Kept:
+    """What every draw keeps of a part: all its coefficients, or the averages of a field."""
+
+    name: str
+    size: int
+    of: Callable[[PETSc.Vec], np.ndarray]
+    waves: np.ndarray | None = None
+
+    @property
+    def axis(self) -> str:
+        return f"{self.name}_index"
+
+
+def _kept(problem: Problem, part: Part) -> _Kept:
+    if part.is_field:
+        averages = fields.Averages(problem, part)
+        return _Kept(f"{part.name}_averages", len(averages.waves), averages, averages.waves)
+
+    def coefficients(m: PETSc.Vec) -> np.ndarray:
+        return problem.comm.bcast(m.array.copy() if problem.comm.rank == 0 else None)
+
+    name = f"{part.name}_coefficients" if part.name == "velocity" else part.name
+    return _Kept(name, part.template.getSize(), coefficients)
+
+
+def _distribution(problem: Problem, mine: Problem) -> str:
+    """Of an unknown field over the first group's ranks, which a chain goes on with."""
+    if mine.unknowns.is_small:
+        return ""
+    found = mine.comm.allgather(zlib.crc32(mine.prior.labels.tobytes()))
+    return problem.comm.bcast(" ".join(map(str, found)))
+
+
+def _truth(problem: Problem) -> dict[str, np.ndarray]:
+    """What is known of the unknowns' true values, by variable (collective)."""
+    found, table = {}, problem.experiment.truth
+    if isinstance(table.diffusivity, float):
+        found["log_diffusivity"] = np.log([table.diffusivity])
+    for part in problem.unknowns.parts:
+        if isinstance(part, Modes) and problem.truth.velocity is not None:
+            found["velocity_coefficients"] = nearest(problem, part)
+    return found
+
+
+def nearest(problem: Problem, part: Modes) -> np.ndarray:
+    """Coefficients of the flow that is nearest to the true one in L² (collective)."""
+    space = part.function.function_space
+
+    def flow(control):
+        return curl(control) if part.control == "stream" else control
+
+    problem.unknowns.assign(problem.unknowns.vector())
+    missing = problem.truth.velocity.expression - problem.operator.velocity.expression
+    test, trial = ufl.TestFunction(space), ufl.TrialFunction(space)
+    load = fem_petsc.assemble_vector(fem.form(ufl.inner(missing, flow(test)) * ufl.dx))
+    load.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
+    mass = fem_petsc.assemble_matrix(fem.form(ufl.inner(flow(trial), flow(test)) * ufl.dx))
+    mass.assemble()
+    gram = part.basis.transposeMatMult(mass.matMult(part.basis))
+    right, found = part.template.duplicate(), part.template.duplicate()
+    part.basis.multTranspose(load, right)
+    ksp = PETSc.KSP().create(found.comm)
+    ksp.setOptionsPrefix("advdiff_truth_")
+    ksp.setOperators(gram)
+    ksp.setType("cg")
+    ksp.getPC().setType("none")
+    ksp.setTolerances(rtol=1e-10)
+    ksp.setFromOptions()
+    ksp.solve(right, found)
+    if ksp.getConvergedReason() < 0:
+        raise ConvergenceError(
+            f"the true flow in modes: residual {ksp.getResidualNorm():.1e} after "
+            f"{ksp.getIterationNumber()} iterations; mind -advdiff_truth_ options"
+        )
+    values = problem.comm.bcast(found.array.copy() if problem.comm.rank == 0 else None)
+    for thing in (ksp, gram, mass, load):
+        thing.destroy()
+    return values
+
+
+def _modes(problem: Problem) -> dict[str, Data]:
+    """Wave vectors of the modes and their standard deviations under the prior (collective)."""
+    found = {}
+    for part, prior in zip(problem.unknowns.parts, problem.prior.parts, strict=True):
+        if isinstance(part, Modes) and isinstance(prior, Independent):
+            std = problem.comm.bcast(prior.std.array.copy() if problem.comm.rank == 0 else None)
+            index = "velocity_coefficients_index"
+            found["wave"] = Data(problem.waves, (index, "axis"), "wave vectors")
+            found["prior_std"] = Data(std, (index,), "standard deviation under the prior")
+    return found

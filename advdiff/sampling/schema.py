@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, FiniteFloat, model_validator
 
 from advdiff.keytypes import Count, ExperimentFile, FileName, Positive, Table
 
-GRADIENTS = ("exact", "per-term", "first-order", "asymptotic", "kernel-exact")
+GRADIENTS = ("exact", "per-term", "first-order", "asymptotic", "kernel-exact", "reduced")
 Whole = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -26,12 +26,14 @@ class SamplerTable(Table):
     steps: Count = Field(10, description="of a trajectory (hmc), of the first stage (delayed-…)")
     max_depth: Annotated[int, Field(ge=1, le=20)] = Field(8, description="nuts: 2^depth steps")
     thin: Count = Field(1, description="keep one step of so many")
+    fields: Count = Field(50, description="flows: draws of each chain whose fields are kept")
     start: Literal["prior", "map"] = Field("prior", description="where chains begin")
     metric: Literal["prior", "laplace"] = Field("prior", description="laplace: at the MAP")
     metric_rank: Count = Field(100, description="laplace: most eigenpairs")
     groups: Count | None = Field(None, description="groups of ranks that share the chains")
     gradient: Literal[GRADIENTS] = Field(
-        "exact", description="rate-matrix: what trajectories follow; the accept step is exact"
+        "exact",
+        description="what trajectories follow, the accept step is exact; flows: exact or reduced",
     )
 
     @model_validator(mode="after")
@@ -41,7 +43,7 @@ class SamplerTable(Table):
             raise ValueError(f"gradient|kernel = '{self.kernel}' follows none; remove it")
         if self.draws < 4:
             raise ValueError(f"draws|{self.draws} is too few for diagnostics; give at least 4")
-        if self.metric == "laplace" and self.kernel in ("random-walk", "delayed-acceptance"):
+        if self.metric == "laplace" and self.kernel == "random-walk":
             raise ValueError(f"metric|kernel = '{self.kernel}' takes the prior's; remove it")
         limit = {"pcn": 1.0, "mala": 2.0, "delayed-acceptance": 1.0}.get(self.kernel)
         if self.step_size is not None and limit is not None and self.step_size > limit:
@@ -130,6 +132,10 @@ class ModelExperiment(ExperimentFile):
     @model_validator(mode="after")
     def _agree(self):
         kind, sampler = self.model.kind, self.sampler
+        if sampler.gradient == "reduced":
+            raise ValueError("sampler.gradient|'reduced' is for flows; take another")
+        if "fields" in sampler.model_fields_set:
+            raise ValueError("sampler.fields|only flows have fields; remove it")
         if sampler.gradient != "exact" and kind != "rate-matrix":
             raise ValueError("sampler.gradient|only kind = 'rate-matrix' has surrogates; remove it")
         if sampler.kernel == "delayed-acceptance" and getattr(self.model, "coarse", None) is None:

@@ -42,6 +42,11 @@ def lines(file: h5py.File) -> list[str]:
         )
         if name in file.get("truth", {}):
             found.append(_coverage(file, name))
+    for name, share in file["estimate"].attrs.items() if "estimate" in file else ():
+        field = name.removesuffix("_inside")
+        found.append(
+            f"inside      {100 * share:.0f} % of the true {field} at the points, in its 90 % bands"
+        )
     return found
 
 

@@ -8,13 +8,13 @@ from dataclasses import fields
 from typing import Any
 
 from mpi4py import MPI
-from petsc4py import PETSc
 
 from advdiff import result
 from advdiff.errors import agreed, on_root
-from advdiff.inverse.chains.coordinates import White
+from advdiff.inverse.chains.coordinates import Recentred, White
 from advdiff.inverse.chains.kernel import SurrogateTarget
 from advdiff.inverse.chains.laplace_metric import recentred
+from advdiff.inverse.chains.philox import Random
 from advdiff.inverse.chains.run import Groups, Options, make_kernel
 from advdiff.inverse.chains.run import run as run_chains
 from advdiff.inverse.map import minimise
@@ -24,6 +24,10 @@ from advdiff.sampling.archive import Archive, Layout
 from advdiff.sampling.schema import ModelExperiment, SamplerTable
 
 Say = Callable[[str], None]
+ABOUT = 4
+"""Points beside the MAP that a reduced model is made from."""
+NEAR = 0.1
+"""Their distance in standard deviations of the prior; in Laplace coordinates it is 1."""
 
 
 def options(table: SamplerTable) -> Options:
@@ -94,12 +98,14 @@ def sample(
     """Chains of a posterior into a file (collective).
 
     Args:
-        posterior: has ``potential``, ``prior``, ``surrogate``, ``cheap``, on the group's ranks.
+        posterior: has ``potential``, ``prior``, ``surrogate``, ``cheap``, on the group's ranks;
+            ``reduce``, where there is one, makes a cheap potential from a few points m.
     """
     prior, potential = posterior.prior, posterior.potential
     white = White(potential, prior)
     target, near = white, None
-    if table.start == "map" or table.metric == "laplace":
+    reduce = getattr(posterior, "reduce", None)
+    if table.start == "map" or table.metric == "laplace" or reduce is not None:
         with agreed(groups.world):
             estimate = minimise(Objective(potential, prior), prior.mean.copy())
         say(f"map         {estimate.message}")
@@ -110,19 +116,40 @@ def sample(
             near.set(0.0)
             strongest = max(target.values, default=0.0)
             say(f"metric      {len(target.vectors)} eigenpairs, the largest {strongest:.3g}")
+    surrogate, cheap, chosen = posterior.surrogate, posterior.cheap, options(table)
+    if reduce is not None:
+        points = [estimate.m]
+        for k in range(ABOUT):
+            xi = Random(chosen.seed, chosen.chains, k).white(near)
+            xi.scale(1.0 if table.metric == "laplace" else NEAR)
+            xi.axpy(1.0, near)
+            points.append(target.parameters(xi))
+        found = reduce(points)
+        say(f"reduced     basis {found.model.dimension} from {1 + ABOUT} points about the MAP")
+        if table.gradient == "reduced":
+            surrogate = found
+        else:
+            cheap = found
     moving = target
-    if posterior.surrogate is not None:
-        surrogate = White(posterior.surrogate, prior)
-        moving = SurrogateTarget(target, _along(target, surrogate))
-    cheap = None if posterior.cheap is None else White(posterior.cheap, prior)
-    chosen = options(table)
+    if surrogate is not None:
+        moving = SurrogateTarget(target, _like(target, White(surrogate, prior)).gradient)
+    cheap = None if cheap is None else _like(target, White(cheap, prior))
     kernel = make_kernel(chosen, moving, cheap)
     template = prior.mean.duplicate()
     archive = Archive(path, groups, chosen, layout, template, resume=resume)
     began = time.perf_counter()
     with agreed(groups.world):
         mine = groups.chains(chosen.chains)
-        run_chains(target, kernel, template, chosen, archive, chains=mine, near=near)
+        run_chains(
+            target,
+            kernel,
+            template,
+            chosen,
+            archive,
+            chains=mine,
+            near=near,
+            labels=prior.labels,
+        )
     archive.finish()
     say(
         f"sampled     {chosen.chains} chains on {groups.count} group(s) of ranks in "
@@ -132,8 +159,6 @@ def sample(
         say(line)
 
 
-def _along(target, surrogate: White) -> Callable[[PETSc.Vec], PETSc.Vec | None]:
-    """The surrogate's gradient in the coordinates of the target."""
-    if isinstance(target, White):
-        return surrogate.gradient
-    return target.over(surrogate).gradient
+def _like(target: White | Recentred, other: White) -> White | Recentred:
+    """Another target in the coordinates of the first."""
+    return other if isinstance(target, White) else target.over(other)

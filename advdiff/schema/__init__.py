@@ -36,16 +36,25 @@ from advdiff.schema.reduced import ReducedTable
 from advdiff.schema.space import DiscretizationTable, DomainTable
 
 
-def refuse_sampler(sampler: SamplerTable, initial: bool, velocity) -> None:
+def refuse_sampler(sampler: SamplerTable, field: bool, reduced: bool) -> None:
     """Raise ``ValueError`` for what the chains of a flow do not offer."""
-    if sampler.gradient != "exact":
-        raise ValueError("sampler.gradient|a flow has its exact one alone; remove it")
-    if sampler.kernel == "delayed-acceptance":
-        raise ValueError("sampler.kernel|delayed-acceptance needs a cheap model; take another")
-    if initial or (velocity is not None and velocity.family in ("stream", "nodal")):
+    if sampler.gradient not in ("exact", "reduced"):
+        raise ValueError("sampler.gradient|a flow has 'exact' and 'reduced'; take one of them")
+    cheap = sampler.gradient == "reduced" or sampler.kernel == "delayed-acceptance"
+    if cheap and not reduced:
+        key, value = ("kernel", sampler.kernel)
+        if sampler.gradient == "reduced":
+            key, value = ("gradient", sampler.gradient)
+        raise ValueError(f"sampler.{key}|{value} needs a cheap model; add a table [reduced]")
+    if reduced and not cheap:
         raise ValueError(
-            "unknowns|an unknown field has no place in a file of draws; estimate coefficients, "
-            "velocity = { family = 'sine' } or diffusivity = true"
+            "reduced|no sampler takes it; remove the table, or write sampler.gradient = 'reduced' "
+            "or sampler.kernel = 'delayed-acceptance'"
+        )
+    if field and sampler.kernel == "random-walk":
+        raise ValueError(
+            "sampler.kernel|random-walk does not move an unknown field: its step shrinks with the "
+            "mesh; take pcn, mala, hmc or nuts"
         )
 
 
@@ -98,15 +107,17 @@ class Experiment(ExperimentFile):
             )
         if self.reduced is not None:
             velocity = self.unknowns.velocity
-            if self.task != "invert":
-                raise ValueError("reduced|only task = 'invert' takes it; remove the table")
+            if self.task not in ("invert", "sample"):
+                raise ValueError(
+                    "reduced|only task = 'invert' and 'sample' take it; remove the table"
+                )
             if self.unknowns.initial or (velocity and velocity.family == "stream"):
                 raise ValueError(
                     "reduced|an unknown is a field, a reduced model needs coefficients; e.g. "
                     "unknowns.velocity.family = 'sine', unknowns.initial = false"
                 )
         if self.task == "sample":
-            refuse_sampler(self.sampler, self.unknowns.initial, self.unknowns.velocity)
+            refuse_sampler(self.sampler, self.unknowns.has_field, self.reduced is not None)
         if self.task == "sensitivity" and not self.sensitivity.directions:
             raise ValueError(
                 "sensitivity.directions|missing; e.g. "

@@ -55,6 +55,12 @@ class UnknownsTable(Table):
     )
     initial: bool = Field(False, description="θ at time 0")
 
+    @property
+    def has_field(self) -> bool:
+        """Whether one of them has a value a node."""
+        nodal = self.velocity is not None and self.velocity.family in ("stream", "nodal")
+        return nodal or self.diffusivity == "field" or self.initial
+
 
 class VelocityPrior(Table):
     """Prior of the unknown velocity."""

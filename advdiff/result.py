@@ -31,6 +31,17 @@ REQUIRED = {
 }
 """Task → what its result must hold; ``FIELDS`` for all others."""
 
+UNEXPECTED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What reading a result raises where it holds something else than was written."""
+
 
 class ResultFile:
     """An open result file; every method is collective.
@@ -218,11 +229,26 @@ def open_result(path: Path) -> h5py.File:
             f"{path}: not readable HDF5 ({reason}); run the experiment again"
         ) from None
     try:
-        _require_finished(file, path)
+        with reading(path):
+            _require_finished(file, path)
     except BaseException:
         file.close()
         raise
     return file
+
+
+@contextmanager
+def reading(path: Path):
+    """Let whatever stumbles over a damaged or foreign result be an :class:`InputError` (local)."""
+    try:
+        yield
+    except InputError:
+        raise
+    except UNEXPECTED as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        raise InputError(
+            f"{path}: not as advdiff writes it ({reason}); run the experiment again"
+        ) from error
 
 
 def _require_finished(file: h5py.File, path: Path) -> None:

@@ -18,7 +18,7 @@ from advdiff.keytypes import (
     ExperimentFile,
     Formula,
     Gridded,
-    OptionValue,
+    PetscOptions,
     StreamVelocity,
     VorticityVelocity,
     walk,
@@ -70,7 +70,7 @@ class Experiment(ExperimentFile):
     reduced: ReducedTable | None = None
     sampler: SamplerTable = SamplerTable()
     truth: TruthTable = TruthTable()
-    petsc: dict[str, OptionValue] = Field({}, description="PETSc options")
+    petsc: PetscOptions = Field({}, description="PETSc options: advdiff_… and tao_…")
 
     @model_validator(mode="after")
     def _task(self):

@@ -93,7 +93,7 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
         "invert": invert,
         "sample": flow.sample_flow,
     }[problem.experiment.task]
-    with finite_numbers():
+    with good_options(), finite_numbers():
         converged = task(problem, say, path, resume)
     if not problem.writes:
         return converged

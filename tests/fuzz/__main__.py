@@ -40,7 +40,7 @@ def piece(number: int, count: int, only: tuple[str, ...], folder: Path) -> None:
         @given(runner.cases(only))
         def each(case):
             (folder / f"{number}.current").write_bytes(pickle.dumps(case))
-            outcome = runner.run(case)
+            outcome = runner.judge(case)
             pickle.dump((case, outcome), file)
             file.flush()
 

@@ -110,7 +110,20 @@ def damaged(draw, content: bytes) -> bytes:
 
 # -- tables ---------------------------------------------------------------------------------------
 
-CELLS_OF_TABLES = ["0.1", "0.5", ".05", "1", "0", "-1", "2", "nan", "inf", "-inf", "1e309", "1e-320"]
+CELLS_OF_TABLES = [
+    "0.1",
+    "0.5",
+    ".05",
+    "1",
+    "0",
+    "-1",
+    "2",
+    "nan",
+    "inf",
+    "-inf",
+    "1e309",
+    "1e-320",
+]
 CELLS_OF_TABLES += ["", " ", "one", "1,5", "1_0", "0x1", "١", "=1+1", '"0.1"', '"', "'", "#", "1 2"]
 CELLS_OF_TABLES += ["9" * 400, "\0", "é", "NA", "N/A", "null", "--", "1e", "real", "density", "1.5"]
 
@@ -121,7 +134,9 @@ def spoilt_csv(draw, good: bytes) -> bytes:
     rows = [line.split(",") for line in good.decode().strip().split("\n")]
     for _ in range(draw(st.integers(1, 3))):
         edit = draw(
-            st.sampled_from(["cell", "cell", "header", "drop", "add", "order", "row", "copy", "raw"])
+            st.sampled_from(
+                ["cell", "cell", "header", "drop", "add", "order", "row", "copy", "raw"]
+            )
         )
         row = draw(st.integers(0, len(rows) - 1))
         column = draw(st.integers(0, max(len(rows[row]) - 1, 0)))
@@ -199,7 +214,9 @@ def spoilt_grid(draw) -> bytes:
         return draw(damaged(grid()))
     buffer = io.BytesIO()
     nx, ny = (draw(st.sampled_from([6, 5, 2, 1, 0])) for _ in "xy")
-    low, high = draw(st.sampled_from([(-0.5, 1.5), (0, 1), (1.5, -0.5), (0, 0), (0.2, 2), (NAN, 1)]))
+    low, high = draw(
+        st.sampled_from([(-0.5, 1.5), (0, 1), (1.5, -0.5), (0, 0), (0.2, 2), (NAN, 1)])
+    )
     names = draw(st.sampled_from([("x", "y"), ("lon", "lat"), ("a", "b"), ("y", "x"), ("é", "x")]))
     points = {names[0]: np.linspace(low, high, nx), names[1]: np.linspace(low, high, ny)}
     if draw(st.integers(0, 5)) == 0:
@@ -343,7 +360,9 @@ def spoilt_result(draw, good: bytes) -> bytes:
             elif edit == "attribute":
                 target = draw(st.sampled_from([file, file[name]]))
                 known = sorted(target.attrs)
-                odd = st.sampled_from(["", "é", 0, -1, NAN, np.zeros(0), np.zeros(3), True, "sample"])
+                odd = st.sampled_from(
+                    ["", "é", 0, -1, NAN, np.zeros(0), np.zeros(3), True, "sample"]
+                )
                 if known:
                     target.attrs[draw(st.sampled_from(known))] = draw(odd)
             else:

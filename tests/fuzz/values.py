@@ -93,7 +93,15 @@ ODD = [
     "1e3",
     "x if y else z",
 ]
-FINE = ["x", "y", "0", "1.0", "sin(pi*x)", "exp(-((x-0.35)**2 + (y-0.5)**2)/0.01)", "where(x<y,1,0)"]
+FINE = [
+    "x",
+    "y",
+    "0",
+    "1.0",
+    "sin(pi*x)",
+    "exp(-((x-0.35)**2 + (y-0.5)**2)/0.01)",
+    "where(x<y,1,0)",
+]
 NAMES = [
     *("left", "right", "bottom", "top", "front", "water", "wall", "lft", "free", "none"),
     *("a/b", "..", ".", "", "/", "../../up", "a\0b", "a\nb", "é", "n" * 300, "name with spaces"),
@@ -101,7 +109,17 @@ NAMES = [
 PATHS = [
     *("obs.csv", "obs.h5", "grid.nc", "mesh.msh", "mesh.geo", "e.toml", "r.h5", "none.csv"),
     *("", ".", "..", "/", "a\0b", "none/x.h5", "../x.h5", "n" * 300 + ".h5", "é.h5", "~/x.h5"),
-    *("x.vtkhdf", "x.txt", "x", "-x.h5", " ", "/proc/self/mem", "/dev/null", "/dev/zero", "$HOME.h5"),
+    *(
+        "x.vtkhdf",
+        "x.txt",
+        "x",
+        "-x.h5",
+        " ",
+        "/proc/self/mem",
+        "/dev/null",
+        "/dev/zero",
+        "$HOME.h5",
+    ),
     *("file:///etc/passwd", "https://example.org/x.nc", "s3://x/y", "x.h5::/group", "*.h5"),
 ]
 

@@ -10,8 +10,8 @@ from advdiff import config, observe, plots, result, summary, tasks
 from advdiff.checkpoint import Checkpoint
 from advdiff.errors import ConvergenceError, on_root
 from advdiff.problem import Problem
-from tests.fuzz import files as meshes
 from tests.bad_input import COMM, DIRECTION, INVERT, NAN, data, make_hdf5, message, write
+from tests.fuzz import files as meshes
 
 # -- what only the mesh can tell --
 

@@ -309,7 +309,10 @@ def _hdf5(content: bytes) -> Case:
 
 def _grid(content: bytes, options: dict) -> Case:
     flow = {"file": "grid.nc", "components": ["u", "v"]} | options
-    physics = SMALL["physics"] | {"velocity": flow, "inflow": {n: 0.0 for n in ("left", "bottom")}}
+    physics = SMALL["physics"] | {
+        "velocity": flow,
+        "inflow": dict.fromkeys(("left", "bottom"), 0.0),
+    }
     return Case("grid", "check", SMALL | {"physics": physics}, {"grid.nc": content})
 
 

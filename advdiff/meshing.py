@@ -1,9 +1,9 @@
 """A gmsh file, read and checked in a process of its own: ``python -P meshing.py``.
 
-gmsh executes scripts, which may run programs, write files or end the process, and it crashes on some
-files that are cut short.  So a child reads the file (and meshes a ``.geo``), refuses what no domain
-can be, and writes what the physical groups hold as a clean ``.msh`` for the ranks to read.  It needs
-gmsh and numpy alone.
+gmsh executes scripts, which may run programs, write files or end the process, and it crashes on
+some files that are cut short.  So a child reads the file (and meshes a ``.geo``), refuses what no
+domain can be, and writes what the physical groups hold as a clean ``.msh`` for the ranks to read.
+It needs gmsh and numpy alone.
 """
 
 from __future__ import annotations
@@ -201,8 +201,8 @@ def _require_once(elements: np.ndarray, what: str, path: Path) -> None:
     rows, counts = np.unique(np.sort(elements, axis=1), axis=0, return_counts=True)
     if (counts > 1).any():
         raise Refused(
-            f"{path}: the {what} of nodes {_nodes(rows[counts.argmax()])} is there twice, or in two "
-            "physical groups; keep one"
+            f"{path}: the {what} of nodes {_nodes(rows[counts.argmax()])} is there twice, or in "
+            "two physical groups; keep one"
         )
 
 
@@ -222,8 +222,8 @@ def _require_sound(model, kind: int, cells: np.ndarray, x: np.ndarray, path: Pat
     if bad.any():
         what = "has no size" if len(volumes) == 1 else "is flat or turned over at a corner"
         raise Refused(
-            f"{path}: the cell of nodes {_nodes(cells[bad.argmax()])} {what}; move them, or mesh it "
-            "again"
+            f"{path}: the cell of nodes {_nodes(cells[bad.argmax()])} {what}; move them, or mesh "
+            "it again"
         )
     sides = np.sort(np.concatenate([cells[:, side] for side in SIDES[kind]]), axis=1)
     rows, which, counts = np.unique(sides, axis=0, return_inverse=True, return_counts=True)
@@ -245,8 +245,8 @@ def _require_sound(model, kind: int, cells: np.ndarray, x: np.ndarray, path: Pat
         )
         if len(every) > len(rows):
             raise Refused(
-                f"{path}: a physical group has a side of nodes {_nodes(every[first.argmax()])}, which "
-                "no cell has; remove it"
+                f"{path}: a physical group has a side of nodes {_nodes(every[first.argmax()])}, "
+                "which no cell has; remove it"
             )
 
 

@@ -50,6 +50,13 @@ SIDES = {
     4: [(0, 1, 2), (0, 1, 3), (0, 2, 3), (1, 2, 3)],
     5: [(0, 1, 2, 3), (4, 5, 6, 7), (0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7)],
 }
+WRITTEN = {
+    "Mesh.Binary": 1,
+    "Mesh.MshFileVersion": 4.1,
+    "Mesh.SaveAll": 0,
+    "Mesh.ScalingFactor": 1,
+}
+"""How the clean mesh is written, whatever a script has set."""
 
 
 class Refused(Exception):
@@ -137,8 +144,8 @@ def read(
         reason = " ".join(str(error).split())
         raise Refused(f"gmsh cannot read {path}: {reason}; mend it") from None
     names = check(gmsh.model, path)
-    gmsh.option.setNumber("Mesh.Binary", 1)
-    gmsh.option.setNumber("Mesh.MshFileVersion", 4.1)
+    for option, value in WRITTEN.items():
+        gmsh.option.setNumber(option, value)
     gmsh.write(str(clean))
     return {"dim": gmsh.model.getDimension(), "names": names}
 

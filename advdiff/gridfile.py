@@ -14,8 +14,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from advdiff.errors import InputError, suggestion
+from advdiff.errors import InputError, shortened, suggestion
 
+PACKING = ("scale_factor", "add_offset")
+"""Attributes of a variable by which its numbers are unpacked."""
 Moment = int | float | str
 """An index, a value in the file's units, or a date by ISO 8601."""
 
@@ -107,6 +109,16 @@ class GridFile:
         group, _, leaf = full.rpartition("/")
         try:
             data = self._dataset(group)[[leaf]]
+            packed = {k: v for k, v in data[leaf].attrs.items() if k in PACKING}
+        except Exception as error:
+            raise self._unreadable(error) from None
+        for attribute, value in packed.items():
+            if np.asarray(value).dtype.kind not in "iufb" or np.size(value) != 1:
+                raise InputError(
+                    f"{self.key}: {attribute} = {shortened(value)} of {name} in {self.name} is no "
+                    "number; mend the file"
+                )
+        try:
             decoded = self._decode(data, decode_times=False, decode_coords=False)
             return decoded.variables[leaf], group
         except Exception as error:

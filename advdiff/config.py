@@ -125,8 +125,8 @@ PHRASES = {
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be less than {lt}",
     "less_than_equal": "must be at most {le}",
-    "too_short": "must have {min_length} entries",
-    "too_long": "must have {max_length} entries",
+    "too_short": "must have {min_length} or more entries",
+    "too_long": "must have {max_length} or fewer entries",
 }
 """What to say for the types of pydantic's errors that can occur."""
 
@@ -151,6 +151,8 @@ def _explain(error: ValidationError, experiment: type[Table]) -> str:
         *table, name = location
         known = _known_keys(table, experiment)
         elsewhere = [] if nearest(str(name), known) else _places(str(name), experiment)
+        if key in elsewhere:  # of another alternative
+            elsewhere = []
         remedy = f"did you mean '{elsewhere[0]}'?" if elsewhere else suggestion(str(name), known)
         return f"{key}: unknown key; {remedy}"
     if kind == "missing":

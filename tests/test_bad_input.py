@@ -22,6 +22,7 @@ KEYS = [
     ({"domain.cels": [4, 4]}, ["domain.cels", "'cells'"]),
     ({"physics.diffusivty": 1.0}, ["physics.diffusivty", "'diffusivity'"]),
     ({"physics.velocity": {"stream": "x", "strem": 1}}, ["physics.velocity.strem", "'stream'"]),
+    ({"physics.velocity": {"stream": "x", "vorticity": 1.0}}, ["velocity.vorticity", "known: st"]),
     ({"physics.velocity": {"walls": {}, "vortcity": 1}}, ["vortcity", "'vorticity'"]),
     (
         DIRECTION | {"sensitivity.directions.velocity": {"velocit": ["0", "0"]}},

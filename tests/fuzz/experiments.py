@@ -137,7 +137,7 @@ def experiments(draw) -> Case:
             )
         else:
             table[draw(values.names)] = draw(values.anything)
-    command = draw(st.sampled_from(["check"] * 3 + ["run"]))
+    command = draw(st.sampled_from(["check"] * 4 + ["run"]))
     return Case("experiment", command, data, {n: files.GOOD[n]() for n in needs}, tuple(arguments))
 
 

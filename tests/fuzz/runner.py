@@ -30,7 +30,7 @@ from tests.fuzz.experiments import BASES, SMALL, Case
 
 SECONDS = 20.0
 """That a case may take."""
-RUNNING = 5.0
+RUNNING = 2.0
 """Seconds after which a run is cut."""
 MACHINE = 2.0**27
 """Bytes of the machine on which cases run, as far as the estimate of memory knows."""
@@ -205,7 +205,7 @@ def run(case: Case, seconds: float = SECONDS, keep: dict[str, bytes] | None = No
         return Outcome("executed", f"{executed[0]}\n{message}", duration)
     if trouble:
         return Outcome(trouble, message, duration)
-    verdict = _judged(code, message.strip("\n"), case) or _wrote(case, code, before, after)
+    verdict = _judged(code, message.strip("\n")) or _wrote(case, code, before, after)
     return Outcome(verdict or FINE[{0: 0, 2: 1, 1: 2}[code]], message.strip(), duration)
 
 
@@ -226,7 +226,7 @@ def _forget_options() -> None:
     PETSc.Options().clear()
 
 
-def _judged(code: object, message: str, case: Case) -> str:
+def _judged(code: object, message: str) -> str:
     """What is wrong with an exit code and what was said, if anything."""
     if code not in (0, 1, 2):
         return f"exit code {code}"
@@ -241,15 +241,15 @@ def _judged(code: object, message: str, case: Case) -> str:
         return "long"
     if not message.isprintable():
         return "unprintable"
-    return "" if code == 1 or _is_named(message, case) else "unnamed"
+    return "" if code == 1 or _is_named(message) else "unnamed"
 
 
-def _is_named(message: str, case: Case) -> bool:
+def _is_named(message: str) -> bool:
     """Whether a message says first which key, file, option or command is at fault."""
     text = message.removeprefix("advdiff: ")
+    if ": unknown key; " in text:
+        return True
     known = {k for t in (Experiment, ModelExperiment, Study) for k in t.model_fields}
-    if isinstance(case.experiment, dict):
-        known |= {ascii(k)[1:-1] for k in case.experiment} | set(case.experiment) - {""}
     known |= {"e.toml", "r.h5", "No such", "Missing", "PETSc", "--", "-", "Option", "Got", "…"}
     return text.startswith(tuple(known)) or bool(
         re.match(r"Invalid value for|[\w'.]+( \(|[:.\[])", text)
@@ -286,14 +286,14 @@ def result(index: int) -> bytes:
     return written["of/case/e.h5"]
 
 
-RESULTS = (0, 6, 8, 12, 14, 15)
+RESULTS = (0, 1, 6, 7, 12, 14, 15)
 
 
 @st.composite
 def results(draw) -> Case:
     """A spoilt result for info or plot."""
     good = result(draw(st.sampled_from(RESULTS)))
-    command = draw(st.sampled_from(["info", "info", "plot"]))
+    command = draw(st.sampled_from(["info"] * 4 + ["plot"]))
     return Case("result", command, None, {"r.h5": draw(files.spoilt_result(good))})
 
 
@@ -341,17 +341,17 @@ def _script(draw) -> Case:
 
 
 KINDS: dict[str, tuple[int, st.SearchStrategy]] = {
-    "experiment": (46, experiments.experiments()),
+    "experiment": (50, experiments.experiments()),
     "tables": (6, experiments.tables_of_anything()),
     "TOML": (6, experiments.texts()),
     "command": (6, experiments.commands()),
-    "CSV": (9, _observed("obs.csv", files.spoilt_csv(files.csv()), "CSV data")),
+    "CSV": (8, _observed("obs.csv", files.spoilt_csv(files.csv()), "CSV data")),
     "jumps": (2, _observed("jumps.csv", files.spoilt_csv(files.jumps()), "CSV data")),
     "waves": (2, _observed("waves.csv", files.spoilt_csv(files.waves()), "CSV data")),
-    "HDF5": (6, files.spoilt_hdf5().map(_hdf5)),
+    "HDF5": (5, files.spoilt_hdf5().map(_hdf5)),
     "grid": (6, st.builds(_grid, files.spoilt_grid(), _grid_options)),
-    "mesh": (6, files.spoilt_msh().map(lambda c: _mesh("mesh.msh", c))),
-    "script": (2, _script()),
+    "mesh": (5, files.spoilt_msh().map(lambda c: _mesh("mesh.msh", c))),
+    "script": (1, _script()),
     "result": (6, results()),
 }
 """Kind → how many of about a hundred cases, and the cases."""

@@ -218,11 +218,17 @@ class ExperimentFile(Table):
         """The files that it reads, and the result may not replace: what each is → its name."""
         return {"the experiment file": self.path.name}
 
+    def outputs(self) -> dict[str, Path]:
+        """The files that it writes: key → path."""
+        return {"output.file": self.output_path}
+
     @model_validator(mode="after")
-    def _result_apart(self):
-        for what, name in self.inputs().items():
-            if self.output_path == self.resolve(name):
-                raise InputError(f"output.file: {self.output_path} is {what}; give another name")
+    def _outputs_apart(self):
+        taken = {self.resolve(name): what for what, name in self.inputs().items()}
+        for key, path in self.outputs().items():
+            if path in taken:
+                raise InputError(f"{key}: {path} is {taken[path]}; give another name")
+            taken[path] = key
         return self
 
     def resolve(self, name: str) -> Path:

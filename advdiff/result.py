@@ -176,31 +176,29 @@ def create(path: Path, comm, attributes: Mapping[str, Any]):
     on_root(comm, lambda: os.replace(temporary, path))
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, key: str = "output.file") -> None:
     """Raise :class:`InputError` where a result cannot or should not be written (local).
 
     An earlier result may be replaced, any other file may not.
     """
     folder = path.parent
     if not folder.is_dir():
-        raise InputError(f"output.file: the folder {folder} does not exist; create it")
+        raise InputError(f"{key}: the folder {folder} does not exist; create it")
     if path.is_dir():
-        raise InputError(f"output.file: {path} is a folder; give the name of a file")
+        raise InputError(f"{key}: {path} is a folder; give the name of a file")
     if path.suffix == ".vtkhdf":
         raise InputError(
-            f"output.file: {path} is the name for ParaView's file beside the result; end it in .h5"
+            f"{key}: {path} is the name for ParaView's file beside the result; end it in .h5"
         )
     if path.exists() and not _is_ours(path):
-        raise InputError(
-            f"output.file: {path} exists and is no result of advdiff; give another name"
-        )
+        raise InputError(f"{key}: {path} exists and is no result of advdiff; give another name")
     probe = path.with_name(f".{path.name}.writable")
     try:
         probe.touch()
         probe.unlink()
     except OSError as error:
         raise InputError(
-            f"output.file: {path} cannot be written ({error.strerror}); give another folder"
+            f"{key}: {path} cannot be written ({error.strerror}); give another folder"
         ) from None
 
 

@@ -64,6 +64,10 @@ PROBLEMS = [
     ({"output.file": "x.vtkhdf"}, ["output.file", "x.vtkhdf", ".h5"]),
     ({"output.file": "n" * 250 + ".h5"}, ["output.file", "cannot be written"]),
     ({"output.file": "thesis.txt"}, ["output.file", "thesis.txt exists", "another name"]),
+    (
+        INVERT | {"reduced": {"model": "thesis.txt"}},
+        ["reduced.model", "thesis.txt exists", "another name"],
+    ),
 ]
 
 

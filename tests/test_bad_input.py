@@ -17,6 +17,8 @@ from tests.bad_input import DIRECTION, INF, INVERT, NAN, data, message, write
 
 # -- keys and values --
 
+REDUCED = INVERT | {"reduced": {}}
+
 KEYS = [
     ({"tsk": 1}, ["tsk", "'task'"]),
     ({"domain.cels": [4, 4]}, ["domain.cels", "'cells'"]),
@@ -135,6 +137,9 @@ KEYS = [
     ({"output.file": "a\0b"}, ["output.file"]),
     ({"output.file": "experiment.toml"}, ["output.file", "experiment file", "another name"]),
     (INVERT | {"output.file": "obs.csv"}, ["output.file", "observations.file"]),
+    (REDUCED | {"reduced.model": "obs.csv"}, ["reduced.model", "observations.file", "another"]),
+    (REDUCED | {"reduced.model": "experiment.toml"}, ["reduced.model", "the experiment file"]),
+    (REDUCED | {"reduced.model": "./experiment.h5"}, ["reduced.model", "output.file", "another"]),
     # sensitivity and inversion
     ({"task": "sensitivity"}, ["sensitivity.directions: missing"]),
     (DIRECTION | {"sensitivity.directions.a": {}}, ["sensitivity.directions.a", "exactly one"]),

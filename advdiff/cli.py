@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import traceback
+import warnings
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
@@ -192,6 +193,7 @@ def main() -> None:
     """The console script."""
     from advdiff.errors import ConvergenceError, InputError, suggestion, world
 
+    warnings.simplefilter("ignore", RuntimeWarning)  # numpy's: what overflows is said in our words
     comm = world()
     if comm.rank:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115

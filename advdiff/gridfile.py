@@ -325,8 +325,13 @@ def coordinate(file: GridFile, label: str, group: str, size: int, least: int) ->
     if points.dtype.kind not in "iuf":
         raise InputError(f"{file.key}.axes: {label} in {file.name} does not hold numbers")
     points = points.astype(float)
+    if not np.isfinite(points).all():
+        raise InputError(
+            f"{file.key}.axes: {label} in {file.name} has points that are no finite numbers; mend "
+            "the file"
+        )
     steps = np.diff(points)
-    if not (np.isfinite(points).all() and (np.all(steps > 0) or np.all(steps < 0))):
+    if not (np.all(steps > 0) or np.all(steps < 0)):
         raise InputError(
             f"{file.key}.axes: {label} in {file.name} neither rises nor falls throughout; sort it"
         )

@@ -152,6 +152,11 @@ def _no_tags(msh: mesh.Mesh) -> mesh.MeshTags:
     return mesh.meshtags(msh, msh.topology.dim - 1, empty, empty)
 
 
+def _cell_size(dim: int) -> float:
+    """Bytes that a cell of a mesh takes, about."""
+    return memory.estimate(1.0, dim, 1, 1)
+
+
 def gmsh_file(comm: MPI.Comm, path: Path, mesh_size: float | None, key: str) -> Domain:
     """A mesh from a gmsh ``.geo`` or ``.msh`` file, with its physical groups as names (collective).
 
@@ -170,10 +175,10 @@ def gmsh_file(comm: MPI.Comm, path: Path, mesh_size: float | None, key: str) -> 
             raise InputError(f"{key}: {path} does not exist; give a .geo or .msh file")
         clean = Path(folder) / "clean.msh"
         room = memory.machine(MPI.COMM_SELF)
-        most = [0.0, *(room / memory.estimate(1.0, dim, 1, 1) for dim in (1, 2, 3))]
+        most = [0.0, *(room / _cell_size(dim) for dim in SIMPLICES)]
         found = meshing.prepare(path, clean, mesh_size, most)
         if "cells" in found:
-            size = memory.estimate(found["cells"], found["dim"], 1, 1)
+            size = found["cells"] * _cell_size(found["dim"])
             memory.require(MPI.COMM_SELF, size, f"domain.mesh_size = {mesh_size:g}", "raise it")
         if "error" in found:
             raise InputError(f"{key}: {found['error']}")

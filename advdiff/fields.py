@@ -18,6 +18,9 @@ from advdiff.periodic import PeriodicMesh
 SEAM = 1e-2
 """Jump across a seam, relative to the largest value, that is more than the tail of a bump."""
 
+ROUNDING = 1e-15
+"""Of a coordinate, relative to the largest: from the map of a cell to its nodes."""
+
 FieldLike = float | int | str | Callable[[np.ndarray], np.ndarray]
 
 
@@ -63,11 +66,16 @@ def interpolate(
     """
     function = fem.Function(space, name=key)
     with agreed(space.mesh.comm):
-        function.interpolate(field)
+        function.interpolate(lambda x: field(_snapped(x)))
     _require_finite(function, key, field)
     if isinstance(space.mesh, PeriodicMesh) and not space.element.basix_element.discontinuous:
         _require_periodic(function, key, field)
     return function
+
+
+def _snapped(x: np.ndarray) -> np.ndarray:
+    """Coordinates with 0 for what is 0 but for rounding: 1/x and log(x) shall fail there."""
+    return np.where(np.abs(x) < ROUNDING * np.abs(x).max(initial=0.0), 0.0, x)
 
 
 def _require_periodic(function: fem.Function, key: str, field: Callable) -> None:
@@ -108,7 +116,7 @@ def _require_finite(function: fem.Function, key: str, field: Callable) -> None:
     count = comm.allreduce(len(bad), MPI.SUM)
     if count == 0:
         return
-    points = space.tabulate_dof_coordinates()[bad, :dim].tolist() if len(bad) else []
+    points = _snapped(space.tabulate_dof_coordinates())[bad, :dim].tolist() if len(bad) else []
     where = min(point for part in comm.allgather(points) for point in part)
     raise InputError(
         f"{key}: not finite at {count} points, first at ({', '.join(f'{v:g}' for v in where)})"

@@ -33,6 +33,7 @@ diffusivity = true
 GRIDDED = 'physics.velocity={ file = "obs.csv", components = ["u", "v"] }'
 MFN = ("--set", "solver.method=krylov")
 
+FABER = ("--set", "solver.method=faber", "-advdiff_faber_tolerance", "7")
 PYTHON = ("--set", "petsc.advdiff_resolvent_pc_type=python")
 SCRIPT = ("--set", 'domain={ shape = "gmsh", file = "exit.geo" }')
 CRASH = ("--set", 'domain={ shape = "gmsh", file = "cut.msh" }')
@@ -46,6 +47,7 @@ COMMANDS = {
     "overwrites": (["run", "e.toml", "--output", "e.toml"], 2, "is the experiment file"),
     "PETSc option": (["check", "e.toml", *MFN, "-advdiff_mfn_type", "nonsense"], 2, "nonsense"),
     "PETSc number": (["check", "e.toml", *MFN, "-advdiff_mfn_ncv", "many"], 2, "many"),
+    "our option": (["check", "e.toml", *FABER], 2, "-advdiff_faber_tolerance must be in"),
     "TAO": (["check", "fine.toml", "-tao_type", "tron"], 2, "-tao_type tron"),
     "options file": (["check", "e.toml", "-options_file", "none"], 2, "none: no such file"),
     "one dash": (["run", "e.toml", "-output", "x.h5"], 2, "--output"),

@@ -128,6 +128,8 @@ KEYS = [
     ({"time.outputs": [0.05, 2.0]}, ["time.outputs: 2 is not in", "time.final = 0.1"]),
     ({"time.outputs": [0.05, NAN]}, ["time.outputs", "nan"]),
     ({"solver.tolerance": 0}, ["solver.tolerance = 0", "greater than 1e-15"]),
+    ({"solver.tolerance": 2e-15}, ["solver.tolerance: 2e-15", "'auto'", "raise it"]),
+    ({"time.final": 5e-324}, ["time.final: 4.94066e-324", "2 times", "raise it"]),
     ({"solver.tolerance": -1e-8}, ["solver.tolerance = -1e-08"]),
     ({"solver.method": "crylov"}, ["solver.method = 'crylov'", "did you mean 'krylov'?"]),
     ({"solver.method": "faver"}, ["solver.method = 'faver'", "did you mean 'faber'?"]),

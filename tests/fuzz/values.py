@@ -222,6 +222,7 @@ _prefixed = st.sampled_from(
     [
         *("advdiff_mfn_type", "advdiff_resolvent_pc_type", "tao_type", "tao_max_it", "tao_view"),
         *("advdiff_resolvent_pc_python_type", "tao_python_type", "tao_monitor", "options_file"),
+        *("advdiff_faber_tolerance", "advdiff_shift_invert_dimension", "advdiff_mfn_max_it"),
         *("advdiff_mfn_ncv", "log_view", "malloc_dump", "ksp_view", "advdiff_resolvent_ksp_view"),
     ]
 )

@@ -11,15 +11,31 @@ import os
 import sys
 import time
 import traceback
+import warnings
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from click import ClickException, get_current_context
+import typer.core
+from click import ClickException, NoSuchOption, get_current_context
 from click.exceptions import Exit
 
+
+class Commands(typer.core.TyperGroup):
+    """The commands; a wrong name is answered by the nearest."""
+
+    def resolve_command(self, context, arguments):
+        from advdiff.errors import InputError, shortened, suggestion
+
+        name, known = arguments[0], self.list_commands(context)
+        if name not in known and not name.startswith("-"):
+            raise InputError(f"{shortened(name)}: no such command; {suggestion(name, known)}")
+        return super().resolve_command(context, arguments)
+
+
 app = typer.Typer(
+    cls=Commands,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -46,7 +62,8 @@ def _complain(error: str) -> None:
     """One line on stderr; then wait for all ranks, for mpirun kills the rest at the first exit."""
     from advdiff.errors import world
 
-    _say(f"advdiff: {' '.join(error.split())}", sys.stderr)
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(error.split()))
+    _say(f"advdiff: {line}", sys.stderr)
     if world().size == 1:
         return
     arrived, start = world().Ibarrier(), time.monotonic()
@@ -174,8 +191,9 @@ def _is_option(word: str) -> bool:
 
 def main() -> None:
     """The console script."""
-    from advdiff.errors import ConvergenceError, InputError, world
+    from advdiff.errors import ConvergenceError, InputError, suggestion, world
 
+    warnings.simplefilter("ignore", RuntimeWarning)  # numpy's: what overflows is said in our words
     comm = world()
     if comm.rank:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
@@ -185,6 +203,11 @@ def main() -> None:
         code = app(args=ours, prog_name="advdiff", standalone_mode=False, obj=petsc) or 0
     except Exit as stop:
         code = stop.exit_code
+    except NoSuchOption as error:
+        known = ["--help", *(name for option in error.ctx.command.params for name in option.opts)]
+        remedy = suggestion(error.option_name, [name for name in known if name.startswith("--")])
+        _complain(f"{error.option_name}: no such option; {remedy}")
+        code = 2
     except ClickException as error:
         _complain(error.format_message())
         code = 2

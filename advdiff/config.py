@@ -5,6 +5,7 @@ The file is TOML.  Paths in it are relative to the file itself.  Its tables are 
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -12,7 +13,7 @@ from typing import Any, get_args, get_origin
 from mpi4py import MPI
 from pydantic import ValidationError
 
-from advdiff.errors import InputError, on_root, shortened, suggestion
+from advdiff.errors import InputError, nearest, on_root, shortened, suggestion
 from advdiff.keytypes import StreamVelocity, Table, VelocityField, VorticityVelocity
 from advdiff.sampling.schema import ModelExperiment
 from advdiff.schema import Experiment
@@ -21,6 +22,9 @@ from advdiff.study.schema import TASKS, Study
 __all__ = ["Experiment", "StreamVelocity", "VelocityField", "VorticityVelocity", "load", "parse"]
 
 LARGEST = 10_000_000
+"""Bytes of an experiment file."""
+LONGEST_KEY = 60
+"""Characters of a key in a message."""
 
 
 def load(
@@ -121,8 +125,8 @@ PHRASES = {
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be less than {lt}",
     "less_than_equal": "must be at most {le}",
-    "too_short": "must have {min_length} entries",
-    "too_long": "must have {max_length} entries",
+    "too_short": "must have {min_length} or more entries",
+    "too_long": "must have {max_length} or fewer entries",
 }
 """What to say for the types of pydantic's errors that can occur."""
 
@@ -138,17 +142,28 @@ def _explain(error: ValidationError, experiment: type[Table]) -> str:
     cause = problem.get("ctx", {}).get("error")
     if isinstance(cause, InputError):
         return str(cause)
-    key = _key(problem["loc"])
+    location = _location(problem["loc"])
+    key = _key(location)
     if kind == "value_error" and "|" in message:
         inner, _, message = message.partition("|")
         return f"{key}.{inner}: {message}" if key else f"{inner}: {message}"
     if kind == "extra_forbidden":
-        *table, name = problem["loc"]
-        return f"{key}: unknown key; {suggestion(str(name), _known_keys(table, experiment))}"
+        *table, name = location
+        known = _known_keys(table, experiment)
+        elsewhere = [] if nearest(str(name), known) else _places(str(name), experiment)
+        if key in elsewhere:  # of another alternative
+            elsewhere = []
+        remedy = f"did you mean '{elsewhere[0]}'?" if elsewhere else suggestion(str(name), known)
+        return f"{key}: unknown key; {remedy}"
     if kind == "missing":
         return f"{key}: missing; add it to the experiment file"
     if kind in ("model_type", "dict_type", "model_attributes_type"):
         return f"{key} = {shortened(value)}: must be a table; write [{key}] and its keys below"
+    if kind == "union_tag_not_found":
+        return f"{key}.kind: missing; add it to the experiment file"
+    if kind == "union_tag_invalid":
+        tag, known = problem["ctx"]["tag"], problem["ctx"]["expected_tags"].replace(", ", " or ")
+        return f"{key}.kind = {shortened(tag)}: must be {known}{_meant(tag, known)}"
     if isinstance(value, Table | dict):
         return f"{key}: {message}"
     bounds = {k: v for k, v in problem.get("ctx", {}).items() if isinstance(v, int | float)}
@@ -159,7 +174,21 @@ def _explain(error: ValidationError, experiment: type[Table]) -> str:
         phrase = f"must be {problem['ctx']['expected']}"
         if key == "task":
             phrase += ", or of a study, " + " or ".join(map(repr, TASKS))
+        phrase += _meant(value, phrase)
     return f"{key} = {shortened(value)}: {phrase}"
+
+
+def _meant(value: Any, choices: str) -> str:
+    """``"; did you mean 'x'?"`` where one of the quoted choices is close."""
+    close = nearest(value, re.findall("'([^']+)'", choices)) if isinstance(value, str) else None
+    return f"; did you mean '{close}'?" if close else ""
+
+
+def _location(found: tuple) -> tuple:
+    """A location in which also the kind of model, as an alternative, is in parentheses."""
+    if found[:1] == ("model",) and len(found) > 1:
+        return "model", f"({str(found[1]).replace('-', '')})", *found[2:]
+    return found
 
 
 def _key(location: tuple) -> str:
@@ -171,6 +200,7 @@ def _key(location: tuple) -> str:
         elif part == "[key]":
             key += " (the name)"
         elif not part.startswith("("):
+            part = part if len(part) <= LONGEST_KEY else shortened(part)[1:-1]
             key += f".{part}" if key else part
     return key
 
@@ -190,6 +220,19 @@ def _known_keys(location: list, experiment: type[Table]) -> list[str]:
             kind = next(t.model_fields[part].annotation for t in tables if part in t.model_fields)
     tables = [t for t in _members(kind) if isinstance(t, type) and issubclass(t, Table)]
     return [k for t in tables for k in t.model_fields if k not in ("path", "text")]
+
+
+def _places(name: str, table: type[Table], key: str = "") -> list[str]:
+    """The dotted keys of this name, those of few parts first."""
+    found = []
+    for inner, field in table.model_fields.items():
+        if key + inner not in ("path", "text"):
+            if inner == name:
+                found.append(key + inner)
+            for kind in _members(field.annotation):
+                if isinstance(kind, type) and issubclass(kind, Table):
+                    found += _places(name, kind, f"{key}{inner}.")
+    return sorted(found, key=lambda place: place.count("."))
 
 
 def _members(annotation: Any) -> list:

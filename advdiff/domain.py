@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import ufl
 from dolfinx import fem, mesh
 from mpi4py import MPI
 
-from advdiff import compat, memory
+from advdiff import compat, memory, meshing
 from advdiff import periodic as closed
 from advdiff.errors import InputError, on_root, suggestion
 from advdiff.jit import share_cache
@@ -153,6 +154,11 @@ def _no_tags(msh: mesh.Mesh) -> mesh.MeshTags:
     return mesh.meshtags(msh, msh.topology.dim - 1, empty, empty)
 
 
+def _cell_size(dim: int) -> float:
+    """Bytes that a cell of a mesh takes, about."""
+    return memory.estimate(1.0, dim, 1, 1)
+
+
 def gmsh_file(comm: MPI.Comm, path: Path, mesh_size: float | None, key: str) -> Domain:
     """A mesh from a gmsh ``.geo`` or ``.msh`` file, with its physical groups as names (collective).
 
@@ -162,83 +168,45 @@ def gmsh_file(comm: MPI.Comm, path: Path, mesh_size: float | None, key: str) -> 
         key: the experiment file's key, for messages.
 
     Raises:
-        InputError: if the file cannot be read, or has no volume cells or no named group of them.
+        InputError: if the file cannot be read, has no named group of cells, or cells that are flat,
+            twice there or overlapping; if a script would do more than draw.
     """
 
     def load():
         if not path.is_file():
             raise InputError(f"{key}: {path} does not exist; give a .geo or .msh file")
-        try:
-            import gmsh
-        except ImportError:
-            raise InputError(
-                f"{key}: {path} needs the Python module gmsh; install it (Debian: python3-gmsh)"
-            ) from None
+        clean = Path(folder) / "clean.msh"
+        room = memory.machine(MPI.COMM_SELF)
+        most = [0.0, *(room / _cell_size(dim) for dim in SIMPLICES)]
+        found = meshing.prepare(path, clean, mesh_size, most)
+        if "cells" in found:
+            size = found["cells"] * _cell_size(found["dim"])
+            memory.require(MPI.COMM_SELF, size, f"domain.mesh_size = {mesh_size:g}", "raise it")
+        if "error" in found:
+            raise InputError(f"{key}: {found['error']}")
+        import gmsh
 
         gmsh.initialize(interruptible=False)
         gmsh.option.setNumber("General.Terminal", 0)
-        if mesh_size is not None:  # for a .geo that reads it: DefineConstant[ mesh_size = … ]
-            gmsh.onelab.setNumber("mesh_size", [mesh_size])
+        gmsh.open(str(clean))
+        gmsh.model.mesh.renumberNodes()
+        return found["dim"], found["names"]
+
+    with tempfile.TemporaryDirectory() if comm.rank == 0 else nullcontext() as folder:
         try:
-            gmsh.open(str(path))
-            if path.suffix == ".geo":
-                limit_cells(gmsh.model)
-                if mesh_size is not None:
-                    gmsh.option.setNumber("Mesh.MeshSizeMax", mesh_size)
-                gmsh.model.mesh.generate(gmsh.model.getDimension())
-        except InputError:
-            raise
-        except Exception as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{key}: gmsh cannot read {path}: {reason}; mend it") from None
-        dim = gmsh.model.getDimension()
-        groups = gmsh.model.getPhysicalGroups(dim) if dim > 0 else []
-        counts = gmsh.model.mesh.getElements(dim)[1] if dim > 0 else []
-        if not groups or sum(len(c) for c in counts) == 0:
-            raise InputError(
-                f"{key}: {path} has no physical group of cells; name the domain with "
-                "'Physical Surface(\"water\") = {...};' (or Physical Volume)"
-            )
-        kinds = gmsh.model.mesh.getElementTypes(dim)
-        orders = {gmsh.model.mesh.getElementProperties(kind)[2] for kind in kinds}
-        if orders != {1} or len(kinds) != 1:
-            raise InputError(f"{key}: {path} needs cells of one kind and order 1; mesh it so")
-        flat = gmsh.model.mesh.getNodes()[1].reshape(-1, 3)[:, dim:]
-        if flat.size and np.ptp(flat, axis=0).max(initial=0.0) > 0:
-            raise InputError(
-                f"{key}: {path} is curved, cells of dimension {dim} in space; a domain must be "
-                f"flat, in {', '.join('xyz'[:dim])}"
-            )
-        names = {
-            gmsh.model.getPhysicalName(dim - 1, tag) or str(tag): tag
-            for _, tag in gmsh.model.getPhysicalGroups(dim - 1)
-        }
-        return dim, names
-
-    def limit_cells(model):
-        dim = model.getDimension()
-        if mesh_size is not None and dim > 0:
-            box = model.getBoundingBox(-1, -1)
-            sides = [b - a for a, b in zip(box[:dim], box[3 : 3 + dim], strict=True)]
-            cells = float(np.prod([max(s / mesh_size, 1.0) for s in sides])) * (1, 1, 2, 6)[dim]
-            what = f"domain.mesh_size = {mesh_size:g}"
-            memory.require(MPI.COMM_SELF, memory.estimate(cells, dim, 1, 1), what, "raise it")
-
-    try:
-        dim, names = on_root(comm, load)
-        if comm.rank == 0:
-            import gmsh
-
-            model = gmsh.model
-        else:
+            dim, names = on_root(comm, load)
             model = None
-        msh, tags = compat.gmsh_to_mesh(model, comm, dim)
-    finally:
-        if comm.rank == 0:
-            with suppress(ImportError):
+            if comm.rank == 0:
                 import gmsh
 
-                if gmsh.isInitialized():
-                    gmsh.finalize()
+                model = gmsh.model
+            msh, tags = compat.gmsh_to_mesh(model, comm, dim)
+        finally:
+            if comm.rank == 0:
+                with suppress(ImportError):
+                    import gmsh
+
+                    if gmsh.isInitialized():
+                        gmsh.finalize()
     msh.topology.create_connectivity(dim - 1, dim)
     return Domain(msh, _no_tags(msh) if tags is None else tags, names)

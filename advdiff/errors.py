@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeVar
@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 SIZES = "mind the sizes of velocity, diffusivity, source, initial state, time, or tighten the prior"
 """The remedy where numbers overflow."""
+SHOWN = 20
+"""Known names that a message lists at most."""
 
 
 class InputError(ValueError):
@@ -31,12 +33,21 @@ class ConvergenceError(RuntimeError):
     """An iteration stopped short of its tolerance; the message says what was reached."""
 
 
-def suggestion(name: str, known: list[str]) -> str:
-    """``"; did you mean 'x'?"`` where a known name is close, else the list of known names."""
-    close = get_close_matches(name, known, n=1)
-    if close:
-        return f"did you mean '{close[0]}'?"
-    return "known: " + ", ".join(sorted(known))
+def nearest(name: str, known: Sequence[str]) -> str | None:
+    """The known name that was probably meant."""
+    lower, name = {k.lower(): k for k in known}, name.strip().lower()
+    close = get_close_matches(name, list(lower), n=1)
+    close = close or [k for k in lower if len(name) > 1 and k.startswith(name)]
+    return lower[close[0]] if close else None
+
+
+def suggestion(name: str, known: Sequence[str]) -> str:
+    """``"did you mean 'x'?"`` where a known name is close, else the first of the known names."""
+    close = nearest(name, known)
+    if close is not None:
+        return f"did you mean '{close}'?"
+    shown, more = sorted(known)[:SHOWN], len(known) - SHOWN
+    return "known: " + ", ".join(shown or ["none"]) + (f" and {more} more" if more > 0 else "")
 
 
 def shortened(value: object, longest: int = 60) -> str:

@@ -14,8 +14,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from advdiff.errors import InputError, suggestion
+from advdiff.errors import InputError, shortened, suggestion
 
+PACKING = ("scale_factor", "add_offset")
+"""Attributes of a variable by which its numbers are unpacked."""
 Moment = int | float | str
 """An index, a value in the file's units, or a date by ISO 8601."""
 
@@ -107,6 +109,16 @@ class GridFile:
         group, _, leaf = full.rpartition("/")
         try:
             data = self._dataset(group)[[leaf]]
+            packed = {k: v for k, v in data[leaf].attrs.items() if k in PACKING}
+        except Exception as error:
+            raise self._unreadable(error) from None
+        for attribute, value in packed.items():
+            if np.asarray(value).dtype.kind not in "iufb" or np.size(value) != 1:
+                raise InputError(
+                    f"{self.key}: {attribute} = {shortened(value)} of {name} in {self.name} is no "
+                    "number; mend the file"
+                )
+        try:
             decoded = self._decode(data, decode_times=False, decode_coords=False)
             return decoded.variables[leaf], group
         except Exception as error:
@@ -313,8 +325,13 @@ def coordinate(file: GridFile, label: str, group: str, size: int, least: int) ->
     if points.dtype.kind not in "iuf":
         raise InputError(f"{file.key}.axes: {label} in {file.name} does not hold numbers")
     points = points.astype(float)
+    if not np.isfinite(points).all():
+        raise InputError(
+            f"{file.key}.axes: {label} in {file.name} has points that are no finite numbers; mend "
+            "the file"
+        )
     steps = np.diff(points)
-    if not (np.isfinite(points).all() and (np.all(steps > 0) or np.all(steps < 0))):
+    if not (np.all(steps > 0) or np.all(steps < 0)):
         raise InputError(
             f"{file.key}.axes: {label} in {file.name} neither rises nor falls throughout; sort it"
         )

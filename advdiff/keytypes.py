@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from advdiff.errors import InputError
+from advdiff.errors import InputError, shortened
 
 MOST_OUTPUTS = 100_000
 
@@ -95,6 +96,24 @@ def _option(value: Any) -> str | int | float | bool:
     return value
 
 
+def _petsc_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Those that make no file, and load no code, of the file's choosing."""
+    elsewhere = "give it on the command line, where it is yours"
+    for name, value in options.items():
+        if not re.fullmatch(r"(advdiff|tao)_\w+", name, re.ASCII):
+            raise ValueError(
+                f"{shortened(name)[1:-1]}|is no option of a solver here; those begin with advdiff_ "
+                f"or tao_: {elsewhere}"
+            )
+        if not isinstance(value, str):
+            continue
+        if "view" in name or "monitor" in name:
+            raise ValueError(f"{name}|must be true or false in a file; {elsewhere}")
+        if not re.fullmatch(r"[\w.,+-]{1,80}", value, re.ASCII) or "python" in name + value.lower():
+            raise ValueError(f"{name}|{shortened(value)} is no plain word; {elsewhere}")
+    return options
+
+
 def _file_name(value: str) -> str:
     if not value or "\0" in value:
         raise ValueError("must be the name of a file")
@@ -121,6 +140,7 @@ NewtonType = Literal["nls", "ntr", "ntl"]
 TaoType = Literal["lmvm", "cg", "blmvm", "bncg", "bqnls", "bqnktr", "bqnktl", "nls", "ntr", "ntl"]
 """TAO's optimisers without constraints: by gradients alone, or by Newton's method."""
 OptionValue = Annotated[Any, PlainValidator(_option)]
+PetscOptions = Annotated[dict[str, OptionValue], AfterValidator(_petsc_options)]
 
 
 class Table(BaseModel):
@@ -198,11 +218,17 @@ class ExperimentFile(Table):
         """The files that it reads, and the result may not replace: what each is → its name."""
         return {"the experiment file": self.path.name}
 
+    def outputs(self) -> dict[str, Path]:
+        """The files that it writes: key → path."""
+        return {"output.file": self.output_path}
+
     @model_validator(mode="after")
-    def _result_apart(self):
-        for what, name in self.inputs().items():
-            if self.output_path == self.resolve(name):
-                raise InputError(f"output.file: {self.output_path} is {what}; give another name")
+    def _outputs_apart(self):
+        taken = {self.resolve(name): what for what, name in self.inputs().items()}
+        for key, path in self.outputs().items():
+            if path in taken:
+                raise InputError(f"{key}: {path} is {taken[path]}; give another name")
+            taken[path] = key
         return self
 
     def resolve(self, name: str) -> Path:

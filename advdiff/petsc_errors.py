@@ -28,6 +28,15 @@ def good_options():
 
 
 @contextmanager
+def good_values(prefix: str):
+    """Let what our own options classes refuse of PETSc's options be an :class:`InputError`."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(f"PETSc options: -{prefix}{error}; mend or remove the option") from None
+
+
+@contextmanager
 def finite_numbers():
     """Let numbers that overflow in an iteration be a :class:`ConvergenceError`.
 

@@ -31,6 +31,17 @@ REQUIRED = {
 }
 """Task → what its result must hold; ``FIELDS`` for all others."""
 
+UNEXPECTED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What reading a result raises where it holds something else than was written."""
+
 
 class ResultFile:
     """An open result file; every method is collective.
@@ -168,31 +179,29 @@ def create(path: Path, comm, attributes: Mapping[str, Any]):
     on_root(comm, lambda: os.replace(temporary, path))
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, key: str = "output.file") -> None:
     """Raise :class:`InputError` where a result cannot or should not be written (local).
 
     An earlier result may be replaced, any other file may not.
     """
     folder = path.parent
     if not folder.is_dir():
-        raise InputError(f"output.file: the folder {folder} does not exist; create it")
+        raise InputError(f"{key}: the folder {folder} does not exist; create it")
     if path.is_dir():
-        raise InputError(f"output.file: {path} is a folder; give the name of a file")
+        raise InputError(f"{key}: {path} is a folder; give the name of a file")
     if path.suffix == ".vtkhdf":
         raise InputError(
-            f"output.file: {path} is the name for ParaView's file beside the result; end it in .h5"
+            f"{key}: {path} is the name for ParaView's file beside the result; end it in .h5"
         )
     if path.exists() and not _is_ours(path):
-        raise InputError(
-            f"output.file: {path} exists and is no result of advdiff; give another name"
-        )
+        raise InputError(f"{key}: {path} exists and is no result of advdiff; give another name")
     probe = path.with_name(f".{path.name}.writable")
     try:
         probe.touch()
         probe.unlink()
     except OSError as error:
         raise InputError(
-            f"output.file: {path} cannot be written ({error.strerror}); give another folder"
+            f"{key}: {path} cannot be written ({error.strerror}); give another folder"
         ) from None
 
 
@@ -221,11 +230,26 @@ def open_result(path: Path) -> h5py.File:
             f"{path}: not readable HDF5 ({reason}); run the experiment again"
         ) from None
     try:
-        _require_finished(file, path)
+        with reading(path):
+            _require_finished(file, path)
     except BaseException:
         file.close()
         raise
     return file
+
+
+@contextmanager
+def reading(path: Path):
+    """Let whatever stumbles over a damaged or foreign result be an :class:`InputError` (local)."""
+    try:
+        yield
+    except InputError:
+        raise
+    except UNEXPECTED as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        raise InputError(
+            f"{path}: not as advdiff writes it ({reason}); run the experiment again"
+        ) from error
 
 
 def _require_finished(file: h5py.File, path: Path) -> None:

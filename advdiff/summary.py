@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from advdiff.result import open_result
+from advdiff.result import open_result, reading
 from advdiff.sampling import summary as chains
 
 SOLVER = (
@@ -23,7 +23,7 @@ def lines(path: Path) -> list[str]:
     Raises:
         InputError: if it is not a finished result file.
     """
-    with open_result(path) as file:
+    with open_result(path) as file, reading(path):
         found = [
             f"{path}: {file.attrs['task']}, advdiff {file.attrs['advdiff_version']}, "
             f"{file.attrs['created_at']}, {file.attrs['ranks']} rank(s)"

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fuzz.files import msh
+
 ROOT = Path(__file__).parents[1]
 
 SMALL = """
@@ -31,6 +33,11 @@ diffusivity = true
 GRIDDED = 'physics.velocity={ file = "obs.csv", components = ["u", "v"] }'
 MFN = ("--set", "solver.method=krylov")
 
+FABER = ("--set", "solver.method=faber", "-advdiff_faber_tolerance", "7")
+PYTHON = ("--set", "petsc.advdiff_resolvent_pc_type=python")
+SCRIPT = ("--set", 'domain={ shape = "gmsh", file = "exit.geo" }')
+CRASH = ("--set", 'domain={ shape = "gmsh", file = "cut.msh" }')
+
 COMMANDS = {
     "no file": (["run", "none.toml"], 2, "none.toml: No such file"),
     "bad key": (["check", "e.toml", "--set", "physics.diffusivty=1"], 2, "'diffusivity'"),
@@ -40,11 +47,16 @@ COMMANDS = {
     "overwrites": (["run", "e.toml", "--output", "e.toml"], 2, "is the experiment file"),
     "PETSc option": (["check", "e.toml", *MFN, "-advdiff_mfn_type", "nonsense"], 2, "nonsense"),
     "PETSc number": (["check", "e.toml", *MFN, "-advdiff_mfn_ncv", "many"], 2, "many"),
+    "our option": (["check", "e.toml", *FABER], 2, "-advdiff_faber_tolerance must be in"),
     "TAO": (["check", "fine.toml", "-tao_type", "tron"], 2, "-tao_type tron"),
     "options file": (["check", "e.toml", "-options_file", "none"], 2, "none: no such file"),
     "one dash": (["run", "e.toml", "-output", "x.h5"], 2, "--output"),
-    "no such option": (["run", "e.toml", "--outptu", "x.h5"], 2, "--output"),
-    "no such command": (["rum", "e.toml"], 2, "rum"),
+    "no such option": (["run", "e.toml", "--outptu", "x.h5"], 2, "did you mean '--output'"),
+    "no such command": (["rum", "e.toml"], 2, "did you mean 'run'"),
+    "no such choice": (["check", "e.toml", "--set", "solver.method=faver"], 2, "mean 'faber'"),
+    "code in options": (["run", "e.toml", *PYTHON], 2, "no plain word"),
+    "script": (["check", "e.toml", *SCRIPT], 2, "the command Exit"),
+    "crash": (["check", "e.toml", *CRASH], 2, "it died of it"),
     "no argument": (["info"], 2, "Missing argument"),
     "resume": (["run", "fine.toml", "--resume"], 2, "no checkpoint"),
     "groups": (["run", "fine.toml", "--groups", "2"], 2, "table [reduced]"),
@@ -64,6 +76,9 @@ PARALLEL = (
     "PETSc option",
     "plot",
     "overflow",
+    "no such choice",
+    "script",
+    "crash",
 )
 
 
@@ -77,6 +92,8 @@ def folder(tmp_path):
     header = "x,y,t,value,std\n.5,.5,.1,1,1\n"
     (tmp_path / "fine.csv").write_text(header)
     (tmp_path / "obs.csv").write_text(header + "2,.5,.1,1,1\n")
+    (tmp_path / "exit.geo").write_text("Exit;")
+    (tmp_path / "cut.msh").write_bytes(msh().replace(b"$Nodes\n5", b"$Nodes\n4"))
     return tmp_path
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 
-from advdiff import config, observe, result, summary, tasks
+from advdiff import config, observe, plots, result, summary, tasks
 from advdiff.checkpoint import Checkpoint
 from advdiff.errors import ConvergenceError, on_root
 from advdiff.problem import Problem
 from tests.bad_input import COMM, DIRECTION, INVERT, NAN, data, make_hdf5, message, write
+from tests.fuzz import files as meshes
 
 # -- what only the mesh can tell --
 
@@ -62,6 +64,10 @@ PROBLEMS = [
     ({"output.file": "x.vtkhdf"}, ["output.file", "x.vtkhdf", ".h5"]),
     ({"output.file": "n" * 250 + ".h5"}, ["output.file", "cannot be written"]),
     ({"output.file": "thesis.txt"}, ["output.file", "thesis.txt exists", "another name"]),
+    (
+        INVERT | {"reduced": {"model": "thesis.txt"}},
+        ["reduced.model", "thesis.txt exists", "another name"],
+    ),
 ]
 
 
@@ -75,6 +81,8 @@ def test_check(tmp_path, changes, parts):
     assert thesis.read_text() == "years of work"
 
 
+GMSH = {"shape": "gmsh", "file": "a.msh"}
+SQUARE_NODES = meshes.SQUARE
 SQUARE = """
 Point(1) = {0, 0, 0, 0.5}; Point(2) = {1, 0, 0, 0.5};
 Point(3) = {1, 1, 0, 0.5}; Point(4) = {0, 1, %s, 0.5};
@@ -100,6 +108,20 @@ MESHES = {
     "curved": ("a.geo", SQUARE % 1 + BENT, ["flat"]),
     "garbage": ("a.msh", "not a mesh", ["gmsh cannot read"]),
     "truncated": ("a.msh", "$MeshFormat\n4.1 0 8\n$EndMeshFormat\n$Nodes\n1 3 1", ["a.msh"]),
+    "runs": ("a.geo", 'SystemCall "touch canary";', ["command SystemCall", "not run here", "msh"]),
+    "runs too": ("a.msh", 'SystemCall "touch canary";', ["does not begin with $MeshFormat"]),
+    "writes": ("a.geo", 'Printf ( "; //" ) >> "canary";', ["command Printf", "not run here"]),
+    "exits": ("a.geo", "/* */ Exit ;", ["command Exit"]),
+    "crashes gmsh": ("a.msh", meshes.msh().replace(b"$Nodes\n5", b"$Nodes\n4"), ["it died of it"]),
+    "flat cell": ("a.msh", meshes.msh([*SQUARE_NODES[:4], (0.5, 0)]), ["1, 2, 5 has no size"]),
+    "cell twice": ("a.msh", meshes.msh(cells=meshes.CELLS * 2), ["1, 2, 5", "twice", "keep one"]),
+    "overlap": (
+        "a.msh",
+        meshes.msh([*SQUARE_NODES, (0.2, 0.9)], [*meshes.CELLS, (1, 2, 6)]),
+        ["2 cells at the side of nodes 1, 2 overlap"],
+    ),
+    "no such side": ("a.msh", meshes.msh(sides=[(1, 3)]), ["side of nodes 1, 3", "no cell"]),
+    "not finite": ("a.msh", meshes.msh([(NAN, 0), *SQUARE_NODES[1:]]), ["no finite number"]),
 }
 
 
@@ -112,6 +134,22 @@ def test_meshes(tmp_path, name, content, parts):
     assert text.startswith("domain.file")
     for part in parts:
         assert part in text
+    assert on_root(COMM, lambda: not (tmp_path / "canary").exists())
+
+
+def test_meshes_that_look_odd_but_will_do(tmp_path):
+    pytest.importorskip("gmsh")
+    apart = [*SQUARE_NODES, (5, 5), (6, 5), (5, 6)]
+    for content, vertices in (
+        (meshes.msh(cells=[(5, 2, 1), *meshes.CELLS[1:]]), 5),  # turned over
+        (meshes.msh(apart, [*meshes.CELLS, (6, 7, 8)]), 8),  # in two pieces
+        (meshes.msh([*SQUARE_NODES, (9, 9)]), 5),  # a node of no cell
+        (meshes.msh(sides=[*meshes.SIDES, (1, 5)]), 5),  # a part inside
+    ):
+        write(tmp_path / "a.msh", content)
+        problem = Problem(config.parse(data({"domain": GMSH}), tmp_path / "e.toml"))
+        assert problem.domain.num_vertices == vertices
+        assert tasks.run(problem, lambda _: None)
 
 
 def test_mesh_names_and_sizes(tmp_path):
@@ -245,6 +283,27 @@ def test_results(tmp_path):
         assert part in message(summary.lines, path)
     write(path, on_root(COMM, path.read_bytes)[:1000])
     assert "not readable HDF5" in message(summary.lines, path)
+
+
+def test_results_with_something_else_in_them(tmp_path):
+    path = tmp_path / "e.h5"
+    tasks.run(Problem(config.parse(data(), tmp_path / "e.toml")), lambda _: None)
+    whole = on_root(COMM, path.read_bytes)
+
+    def spoilt(name: str, value) -> str:
+        def spoil():
+            path.write_bytes(whole)
+            with h5py.File(path, "r+") as file:
+                del file[name]
+                file[name] = value
+
+        on_root(COMM, spoil)
+        return message(summary.lines, path)
+
+    assert "not as advdiff writes it" in spoilt("theta", np.zeros(0))
+    assert "not as advdiff writes it" in spoilt("theta", "text")
+    assert "not as advdiff writes it" in spoilt("mesh/topology", 1.0)
+    assert "not as advdiff writes it" in message(lambda: on_root(COMM, lambda: plots.draw(path)))
 
 
 def test_a_failed_run_leaves_the_last_result_and_no_hang(tmp_path):

@@ -17,16 +17,23 @@ from tests.bad_input import DIRECTION, INF, INVERT, NAN, data, message, write
 
 # -- keys and values --
 
+REDUCED = INVERT | {"reduced": {}}
+
 KEYS = [
     ({"tsk": 1}, ["tsk", "'task'"]),
     ({"domain.cels": [4, 4]}, ["domain.cels", "'cells'"]),
     ({"physics.diffusivty": 1.0}, ["physics.diffusivty", "'diffusivity'"]),
     ({"physics.velocity": {"stream": "x", "strem": 1}}, ["physics.velocity.strem", "'stream'"]),
+    ({"physics.velocity": {"stream": "x", "vorticity": 1.0}}, ["velocity.vorticity", "known: st"]),
     ({"physics.velocity": {"walls": {}, "vortcity": 1}}, ["vortcity", "'vorticity'"]),
     (
         DIRECTION | {"sensitivity.directions.velocity": {"velocit": ["0", "0"]}},
         ["sensitivity.directions.velocity.velocit", "'velocity'"],
     ),
+    ({"tolerance": 1.0}, ["tolerance: unknown key", "'solver.tolerance'"]),
+    ({"domain.diffusivity": 1.0}, ["domain.diffusivity: unknown", "'physics.diffusivity'"]),
+    ({"SOLVER.method": "faber"}, ["SOLVER: unknown", "'solver'"]),
+    ({"n" * 300: 1}, ["nnn...nnn", "n: unknown key"]),
     ({"prior.velocity.sdt": 1.0}, ["prior.velocity.sdt", "'std'"]),
     ({"task": None}, ["task: missing"]),
     ({"task": "slove"}, ["task = 'slove'", "'solve'"]),
@@ -34,7 +41,11 @@ KEYS = [
     ({"domain": 3}, ["domain = 3", "[domain]"]),
     ({"physics.diffusivity": None}, ["physics.diffusivity: missing", "add it"]),
     ({"time.final": None}, ["time.final: missing"]),
-    ({"petsc.a": [1]}, ["petsc.a = [1]"]),
+    ({"petsc.tao_a": [1]}, ["petsc.tao_a = [1]"]),
+    ({"petsc.ksp_view": True}, ["petsc.ksp_view", "advdiff_", "command line"]),
+    ({"petsc.tao_monitor": "ascii:/tmp/x"}, ["petsc.tao_monitor", "true or false"]),
+    ({"petsc.tao_type": "python"}, ["petsc.tao_type", "'python'", "command line"]),
+    ({"petsc.tao_ls_type": "a:/b"}, ["petsc.tao_ls_type", "'a:/b'"]),
     ({"path": "x"}, ["path: unknown key"]),
     # domain
     ({"domain.cells": None}, ["domain.cells: missing"]),
@@ -117,14 +128,20 @@ KEYS = [
     ({"time.outputs": [0.05, 2.0]}, ["time.outputs: 2 is not in", "time.final = 0.1"]),
     ({"time.outputs": [0.05, NAN]}, ["time.outputs", "nan"]),
     ({"solver.tolerance": 0}, ["solver.tolerance = 0", "greater than 1e-15"]),
+    ({"solver.tolerance": 2e-15}, ["solver.tolerance: 2e-15", "'auto'", "raise it"]),
+    ({"time.final": 5e-324}, ["time.final: 4.94066e-324", "2 times", "raise it"]),
     ({"solver.tolerance": -1e-8}, ["solver.tolerance = -1e-08"]),
-    ({"solver.method": "crylov"}, ["solver.method = 'crylov'", "'krylov'"]),
+    ({"solver.method": "crylov"}, ["solver.method = 'crylov'", "did you mean 'krylov'?"]),
+    ({"solver.method": "faver"}, ["solver.method = 'faver'", "did you mean 'faber'?"]),
     ({"solver.dimension": 10**9}, ["solver.dimension", "at most 1000"]),
     ({"solver.max_restarts": 10**12}, ["solver.max_restarts"]),
     ({"output.file": ""}, ["output.file = ''"]),
     ({"output.file": "a\0b"}, ["output.file"]),
     ({"output.file": "experiment.toml"}, ["output.file", "experiment file", "another name"]),
     (INVERT | {"output.file": "obs.csv"}, ["output.file", "observations.file"]),
+    (REDUCED | {"reduced.model": "obs.csv"}, ["reduced.model", "observations.file", "another"]),
+    (REDUCED | {"reduced.model": "experiment.toml"}, ["reduced.model", "the experiment file"]),
+    (REDUCED | {"reduced.model": "./experiment.h5"}, ["reduced.model", "output.file", "another"]),
     # sensitivity and inversion
     ({"task": "sensitivity"}, ["sensitivity.directions: missing"]),
     (DIRECTION | {"sensitivity.directions.a": {}}, ["sensitivity.directions.a", "exactly one"]),

@@ -12,6 +12,7 @@ from advdiff.expm.ellipse import Ellipse, search
 from advdiff.expm.engine import ConvergenceError
 from advdiff.expm.generator import Generator
 from advdiff.expm.numerical_range import NumericalRange, bounds
+from advdiff.petsc_errors import good_values
 
 _RESTARTS = 6
 
@@ -46,13 +47,14 @@ class FaberOptions:
     def from_petsc(self, prefix: str) -> FaberOptions:
         """These options, overridden by what the PETSc options database holds under ``prefix``."""
         given = PETSc.Options(prefix)
-        return replace(
-            self,
-            tolerance=given.getReal("tolerance", self.tolerance),
-            memory=given.getReal("memory", self.memory),
-            range=given.getString("range", self.range),
-            check=given.getInt("check", self.check),
-        )
+        with good_values(prefix):
+            return replace(
+                self,
+                tolerance=given.getReal("tolerance", self.tolerance),
+                memory=given.getReal("memory", self.memory),
+                range=given.getString("range", self.range),
+                check=given.getInt("check", self.check),
+            )
 
 
 def unchanged(generator: Generator, state: int) -> bool:

@@ -31,6 +31,7 @@ from advdiff.expm.krylov_increments import KrylovIncrements
 from advdiff.expm.learned_filter import learn_filter
 from advdiff.expm.rational_filter import CROUZEIX, RationalFilter, design_filter
 from advdiff.expm.resolvent import Resolvent
+from advdiff.petsc_errors import good_values
 
 PREFIX = "advdiff_shift_invert_"
 
@@ -81,7 +82,8 @@ class ShiftInvertOptions:
             "max_dimension": database.getInt,
             "learn": database.getBool,
         }
-        return replace(self, **{n: get(n) for n, get in getters.items() if database.hasName(n)})
+        with good_values(PREFIX):
+            return replace(self, **{n: get(n) for n, get in getters.items() if database.hasName(n)})
 
 
 class ShiftInvert:

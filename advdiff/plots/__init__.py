@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from advdiff.errors import InputError
 from advdiff.plots import canvas, chains, laplace, pictures, reduced, studies, surrogates
-from advdiff.result import open_result
+from advdiff.result import open_result, reading
 
 Picture: TypeAlias = Callable[[], Figure]
 
@@ -42,8 +42,11 @@ def draw(result: Path, output: Path | None = None) -> list[Path]:
     with open_result(result) as file, canvas.style():
         with _writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        for name, picture in contents(file).items():
-            figure = picture()
+        with reading(result):
+            found = contents(file)
+        for name, picture in found.items():
+            with reading(result):
+                figure = picture()
             with _writing(folder):
                 paths.append(canvas.save(figure, folder / f"{canvas.file_name(name)}.png"))
     return paths

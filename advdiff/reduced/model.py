@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 from scipy.linalg import expm
 
+import advdiff
 from advdiff import matexp
 from advdiff.reduced.affine import Affine
 from advdiff.reduced.bound import ResidualBound
@@ -146,6 +147,7 @@ class ReducedModel:
         for name, values in self.arrays().items():
             target[name] = values
         target.attrs["method"] = self.method
+        target.attrs["advdiff_version"] = advdiff.__version__
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is saved, by name."""

@@ -9,6 +9,8 @@ from pydantic import Discriminator, Field, FiniteFloat, model_validator
 from advdiff.keytypes import Count, ExperimentFile, FileName, Positive, Table
 
 GRADIENTS = ("exact", "per-term", "first-order", "asymptotic", "kernel-exact", "reduced")
+MOST_DRAWS = 100_000_000
+"""Of all chains together."""
 Whole = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -43,6 +45,11 @@ class SamplerTable(Table):
             raise ValueError(f"gradient|kernel = '{self.kernel}' follows none; remove it")
         if self.draws < 4:
             raise ValueError(f"draws|{self.draws} is too few for diagnostics; give at least 4")
+        if self.chains * self.draws > MOST_DRAWS:
+            raise ValueError(
+                f"draws|{self.draws} of {self.chains} chains are more than {MOST_DRAWS} in all; "
+                "give fewer, or raise thin"
+            )
         if self.metric == "laplace" and self.kernel == "random-walk":
             raise ValueError(f"metric|kernel = '{self.kernel}' takes the prior's; remove it")
         limit = {"pcn": 1.0, "mala": 2.0, "delayed-acceptance": 1.0}.get(self.kernel)

@@ -7,6 +7,7 @@ no number, ``"1"`` neither.  A validator that finds fault with a key of its tabl
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -18,7 +19,7 @@ from advdiff.keytypes import (
     ExperimentFile,
     Formula,
     Gridded,
-    OptionValue,
+    PetscOptions,
     StreamVelocity,
     VorticityVelocity,
     walk,
@@ -79,7 +80,7 @@ class Experiment(ExperimentFile):
     reduced: ReducedTable | None = None
     sampler: SamplerTable = SamplerTable()
     truth: TruthTable = TruthTable()
-    petsc: dict[str, OptionValue] = Field({}, description="PETSc options")
+    petsc: PetscOptions = Field({}, description="PETSc options: advdiff_… and tao_…")
 
     @model_validator(mode="after")
     def _task(self):
@@ -134,6 +135,11 @@ class Experiment(ExperimentFile):
             found["observations.file"] = self.observations.file
         found |= {f"{k}.file": v.file for k, v in walk(self) if isinstance(v, Gridded)}
         return found
+
+    def outputs(self) -> dict[str, Path]:
+        """The files that it writes."""
+        model = self.reduced and self.reduced.model
+        return super().outputs() | ({"reduced.model": self.resolve(model)} if model else {})
 
     @model_validator(mode="after")
     def _dimensions(self):

@@ -68,9 +68,13 @@ class TimeTable(Table):
 
     @model_validator(mode="after")
     def _ordered(self):
-        if not isinstance(self.outputs, list):
-            return self
         times = self.times
+        if not isinstance(self.outputs, list):
+            if times[0] == 0 or any(b <= a for a, b in pairwise(times)):
+                raise ValueError(
+                    f"final|{self.final:g} cannot be divided into {self.outputs} times; raise it"
+                )
+            return self
         if any(not 0 < t <= self.final * (1 + 1e-12) for t in times):
             wrong = next(t for t in times if not 0 < t <= self.final * (1 + 1e-12))
             raise ValueError(
@@ -89,6 +93,10 @@ class TimeTable(Table):
         return [self.final * ((k + 1) / self.outputs) for k in range(self.outputs)]
 
 
+FINEST = 1e-13
+"""Tolerance of the Faber recurrence."""
+
+
 class SolverTable(Table):
     """How exp(tA) is applied."""
 
@@ -101,6 +109,15 @@ class SolverTable(Table):
     )
     max_restarts: Count = Field(1000, description="of MFN; more is an error")
     memory: Positive = Field(1.0, description="GiB a rank may keep for a gradient (faber)")
+
+    @model_validator(mode="after")
+    def _reachable(self):
+        if self.method in ("auto", "faber") and self.tolerance < FINEST:
+            raise ValueError(
+                f"tolerance|{self.tolerance:g} is below {FINEST:g}, the least of method = "
+                f"'{self.method}'; raise it, or take 'shift-invert', 'krylov' or 'expokit'"
+            )
+        return self
 
 
 class Direction(Table):

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, model_validator
 
+from advdiff.errors import shortened
 from advdiff.keytypes import ExperimentFile, Table
 from advdiff.matexp.laws import LAWS
 from advdiff.matexp.studies import SURROGATES
@@ -13,6 +14,8 @@ from advdiff.matexp.studies import SURROGATES
 TASKS = ("surrogate-error", "random-rates")
 LARGEST = 10_000
 """States of a dense matrix."""
+MOST_MATRICES = 1_000_000
+"""Of all laws and dimensions."""
 
 
 def _counts(value: Any) -> int | list[int]:
@@ -56,6 +59,12 @@ class MatexpTable(Table):
                     f"{name}|{len(value)} entries; give one number, or one for each of the "
                     f"{len(self.dimensions)} dimensions"
                 )
+        count = len(self.laws) * sum(self.counts("replicates"))
+        if count > MOST_MATRICES:
+            raise ValueError(
+                f"replicates|{shortened(self.replicates)} make {count:g} matrices, more than "
+                f"{MOST_MATRICES}; give fewer"
+            )
         if 0 in self.counts("replicates"):
             raise ValueError("replicates|0 is too few; give at least 1")
         return self

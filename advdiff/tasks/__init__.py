@@ -31,7 +31,8 @@ def check(problem: Problem) -> list[str]:
 def _check(problem: Problem) -> list[str]:
     experiment = problem.experiment
     if problem.writes:
-        on_root(problem.comm, lambda: result.check_writable(experiment.output_path))
+        for key, path in experiment.outputs().items():
+            on_root(problem.comm, lambda k=key, p=path: result.check_writable(p, k))
     domain = problem.domain
     operator = problem.operator
     for name in experiment.domain.open:
@@ -93,7 +94,7 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
         "invert": invert,
         "sample": flow.sample_flow,
     }[problem.experiment.task]
-    with finite_numbers():
+    with good_options(), finite_numbers():
         converged = task(problem, say, path, resume)
     if not problem.writes:
         return converged

@@ -1,0 +1,364 @@
+"""One case: what the command line says to it, in this process, and whether that will do."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+from hypothesis import strategies as st
+
+from advdiff import memory, meshing
+from advdiff.sampling.schema import ModelExperiment
+from advdiff.schema import Experiment
+from advdiff.study.schema import Study
+from tests.fuzz import experiments, files, values
+from tests.fuzz.experiments import BASES, SMALL, Case
+
+SECONDS = 20.0
+"""That a case may take."""
+RUNNING = 2.0
+"""Seconds after which a run is cut."""
+MACHINE = 2.0**27
+"""Bytes of the machine on which cases run, as far as the estimate of memory knows."""
+LONGEST = 300
+"""Characters of a message, without the name of the folder."""
+FINE = ("ran", "refused", "stopped", "cut")
+
+
+class Outcome(NamedTuple):
+    """What became of a case.
+
+    Attributes:
+        verdict: ran (exit code 0), refused (2), stopped short of a tolerance (1), cut (a run whose
+            check is quick, and which was not awaited), or what is wrong.
+        message: what it said on stderr.
+        seconds: how long it took.
+    """
+
+    verdict: str
+    message: str
+    seconds: float
+
+    @property
+    def is_fine(self) -> bool:
+        return self.verdict in FINE
+
+
+class TooSlow(BaseException):
+    """The time of a case is up."""
+
+
+# -- watching -------------------------------------------------------------------------------------
+
+_seen: list[str] | None = None
+RUNS = ("os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "import", "exec", "os.mkdir")
+
+
+def _audit(event: str, arguments: tuple) -> None:
+    if _seen is None or event not in (*RUNS, "open"):
+        return
+    if event == "open" and not (isinstance(arguments[1], str) and set("wax+") & set(arguments[1])):
+        return
+    text = str(getattr(arguments[0], "co_names", arguments) if event == "exec" else arguments)
+    if values.CANARY in text:
+        _seen.append(f"{event}{text}")
+
+
+@cache
+def _watch() -> None:
+    sys.addaudithook(_audit)
+
+
+@contextlib.contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Raise :class:`TooSlow` when the time is up (in C code: as soon as it returns)."""
+
+    def stop(*_):
+        raise TooSlow
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def _captured(found: list[str]) -> Iterator[None]:
+    """What is written to stdout and stderr, by C code too; stderr is put into ``found``."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2), sys.stdout, sys.stderr
+    with tempfile.TemporaryFile("w+b") as out, tempfile.TemporaryFile("w+b") as error:
+        os.dup2(out.fileno(), 1)
+        os.dup2(error.fileno(), 2)
+        sys.stdout, sys.stderr = (
+            io.TextIOWrapper(os.fdopen(os.dup(n), "wb"), "utf-8", "backslashreplace")
+            for n in (1, 2)
+        )
+        try:
+            yield
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+                stream.close()
+            os.dup2(saved[0], 1)
+            os.dup2(saved[1], 2)
+            sys.stdout, sys.stderr = saved[2:]
+            os.close(saved[0])
+            os.close(saved[1])
+            error.seek(0)
+            found.append(error.read().decode("utf-8", "backslashreplace"))
+
+
+def _listing(folder: Path) -> dict[str, tuple[int, int]]:
+    return {
+        str(p.relative_to(folder)): (p.stat().st_size, p.stat().st_mtime_ns)
+        for p in folder.rglob("*")
+        if p.is_file()
+    }
+
+
+# -- a case ---------------------------------------------------------------------------------------
+
+
+def judge(case: Case) -> Outcome:
+    """What becomes of a case; a long run of what is quickly checked is no hang."""
+    if case.command != "run":
+        return run(case)
+    outcome = run(case, RUNNING)
+    if outcome.verdict != "slow":
+        return outcome
+    check = run(case._replace(command="check"))
+    return outcome._replace(verdict="cut") if check.verdict == "ran" else check
+
+
+def run(case: Case, seconds: float = SECONDS, keep: dict[str, bytes] | None = None) -> Outcome:
+    """Give a case to the command line, and judge what it does.
+
+    Args:
+        case: what to try.
+        seconds: that it may take.
+        keep: is filled with the files that it writes.
+    """
+    global _seen
+    import advdiff.cli as cli
+
+    _watch()
+    root = Path(tempfile.mkdtemp(prefix="advdiff-fuzz-"))
+    folder = root / "of" / "case"
+    folder.mkdir(parents=True)
+    here, arguments = os.getcwd(), _prepare(case, folder)
+    before, caught, trouble = _listing(root), [], ""
+    _seen = executed = []
+    code: object = None
+    began = time.perf_counter()
+    try:
+        os.chdir(folder)
+        with (
+            mock.patch.object(sys, "argv", arguments),
+            mock.patch.object(memory, "machine", lambda comm: MACHINE),
+            mock.patch.object(meshing, "PATIENCE", 2),
+            _captured(caught),
+            warnings.catch_warnings(),
+            _limited(seconds),
+        ):
+            warnings.simplefilter("always")
+            try:
+                cli.main()
+            except SystemExit as stop:
+                code = stop.code
+            except TooSlow:
+                trouble = "slow"
+                traceback.print_exc()
+            except BaseException:
+                trouble = "traceback"
+                traceback.print_exc()
+    finally:
+        _seen = None
+        os.chdir(here)
+        _forget_options()
+        after = _listing(root)
+        if keep is not None:
+            new = [name for name in after if name not in before]
+            keep.update({name: (root / name).read_bytes() for name in new})
+        shutil.rmtree(root, ignore_errors=True)
+    duration = time.perf_counter() - began
+    message = caught[0].replace(str(folder), "…").replace(str(root), "…")
+    if executed:
+        return Outcome("executed", f"{executed[0]}\n{message}", duration)
+    if trouble:
+        return Outcome(trouble, message, duration)
+    verdict = _judged(code, message.strip("\n")) or _wrote(case, code, before, after)
+    return Outcome(verdict or FINE[{0: 0, 2: 1, 1: 2}[code]], message.strip(), duration)
+
+
+def _prepare(case: Case, folder: Path) -> list[str]:
+    for name, content in case.files.items():
+        (folder / name).write_bytes(content)
+    experiment = case.experiment
+    if experiment is not None:
+        text = experiment if isinstance(experiment, str) else experiments.toml_file(experiment)
+        (folder / "e.toml").write_bytes(text.encode("utf-8", "surrogatepass"))
+    target = {"info": "r.h5", "plot": "r.h5"}.get(case.command, "e.toml")
+    return ["advdiff", case.command, target, *case.arguments]
+
+
+def _forget_options() -> None:
+    from petsc4py import PETSc
+
+    PETSc.Options().clear()
+
+
+def _judged(code: object, message: str) -> str:
+    """What is wrong with an exit code and what was said, if anything."""
+    if code not in (0, 1, 2):
+        return f"exit code {code}"
+    if code == 0:
+        return "noise" if message else ""
+    if code == 1 and not message:  # an optimisation that says so in its result
+        return ""
+    lines = message.split("\n")
+    if len(lines) != 1 or not message.startswith("advdiff: "):
+        return "lines"
+    if len(message) > LONGEST:
+        return "long"
+    if not message.isprintable():
+        return "unprintable"
+    return "" if code == 1 or _is_named(message) else "unnamed"
+
+
+def _is_named(message: str) -> bool:
+    """Whether a message says first which key, file, option or command is at fault."""
+    text = message.removeprefix("advdiff: ")
+    if ": unknown key; " in text:
+        return True
+    known = {k for t in (Experiment, ModelExperiment, Study) for k in t.model_fields}
+    known |= {"e.toml", "r.h5", "No such", "Missing", "PETSc", "--", "-", "Option", "Got", "…"}
+    return text.startswith(tuple(known)) or bool(
+        re.match(r"Invalid value for|[\w'.]+( \(|[:.\[])", text)
+    )
+
+
+def _wrote(case: Case, code: object, before: dict, after: dict) -> str:
+    """Which file was written or lost that should not have been."""
+    changed = {n for n in before if after.get(n) != before[n]}
+    new = {n for n in after if n not in before}
+    if changed:
+        return f"changed {sorted(changed)[0]}"
+    if values.CANARY in " ".join(new):
+        return "executed"
+    may_write = case.command == "plot" or (case.command == "run" and code in (0, 1))
+    if new and not may_write:
+        return f"left {sorted(new)[0]}"
+    outside = [n for n in new if not n.startswith("of/case/") and "../" not in str(case)]
+    return f"wrote {outside[0]}" if outside else ""
+
+
+# -- all kinds ------------------------------------------------------------------------------------
+
+
+@cache
+def result(index: int) -> bytes:
+    """The result file of a good experiment."""
+    _, data, needs = BASES[index]
+    written: dict[str, bytes] = {}
+    outcome = run(
+        Case("good", "run", data, {n: files.GOOD[n]() for n in needs}), 120.0, keep=written
+    )
+    assert outcome.is_fine, outcome
+    return written["of/case/e.h5"]
+
+
+RESULTS = (0, 1, 6, 7, 12, 14, 15)
+
+
+@st.composite
+def results(draw) -> Case:
+    """A spoilt result for info or plot."""
+    good = result(draw(st.sampled_from(RESULTS)))
+    command = draw(st.sampled_from(["info"] * 4 + ["plot"]))
+    return Case("result", command, None, {"r.h5": draw(files.spoilt_result(good))})
+
+
+def _observed(name: str, content: st.SearchStrategy, kind: str) -> st.SearchStrategy:
+    data = next(d for _, d, needs in BASES if name in needs)
+    return content.map(lambda c: Case(kind, "check", data, {name: c}))
+
+
+def _hdf5(content: bytes) -> Case:
+    data = experiments.INVERT | {"observations": {"file": "obs.h5", "std": 0.1}}
+    return Case("HDF5 data", "check", data, {"obs.h5": content})
+
+
+def _grid(content: bytes, options: dict) -> Case:
+    flow = {"file": "grid.nc", "components": ["u", "v"]} | options
+    physics = SMALL["physics"] | {
+        "velocity": flow,
+        "inflow": dict.fromkeys(("left", "bottom"), 0.0),
+    }
+    return Case("grid", "check", SMALL | {"physics": physics}, {"grid.nc": content})
+
+
+_grid_options = st.fixed_dictionaries(
+    {},
+    optional={
+        "axes": st.sampled_from(
+            [["lon", "lat"], ["x", "y"], ["x"], ["u", "v"], ["q", "q"], ["é", "x"]]
+        ),
+        "dimensions": st.sampled_from([["y", "x"], ["t", "y", "x"], ["y"], ["y", "y"]]),
+        "interpolation": st.sampled_from(["linear", "cubic"]),
+        "time": values.moments,
+    },
+)
+
+
+def _mesh(name: str, content: bytes) -> Case:
+    data = SMALL | {"domain": {"shape": "gmsh", "file": name}}
+    return Case("mesh", "check", data, {name: content})
+
+
+@st.composite
+def _script(draw) -> Case:
+    text = "\n".join(draw(st.lists(st.sampled_from(files.SCRIPTS), min_size=1, max_size=3)))
+    return _mesh(draw(st.sampled_from(["mesh.geo", "mesh.msh"])), text.encode())
+
+
+KINDS: dict[str, tuple[int, st.SearchStrategy]] = {
+    "experiment": (50, experiments.experiments()),
+    "tables": (6, experiments.tables_of_anything()),
+    "TOML": (6, experiments.texts()),
+    "command": (6, experiments.commands()),
+    "CSV": (8, _observed("obs.csv", files.spoilt_csv(files.csv()), "CSV data")),
+    "jumps": (2, _observed("jumps.csv", files.spoilt_csv(files.jumps()), "CSV data")),
+    "waves": (2, _observed("waves.csv", files.spoilt_csv(files.waves()), "CSV data")),
+    "HDF5": (5, files.spoilt_hdf5().map(_hdf5)),
+    "grid": (6, st.builds(_grid, files.spoilt_grid(), _grid_options)),
+    "mesh": (5, files.spoilt_msh().map(lambda c: _mesh("mesh.msh", c))),
+    "script": (1, _script()),
+    "result": (6, results()),
+}
+"""Kind → how many of about a hundred cases, and the cases."""
+
+
+def cases(only: tuple[str, ...] = ()) -> st.SearchStrategy:
+    """Cases of all kinds, or of some."""
+    chosen = [k for k in KINDS if not only or k in only]
+    names = [k for k in chosen for _ in range(KINDS[k][0])]
+    return st.sampled_from(names).flatmap(lambda name: KINDS[name][1])

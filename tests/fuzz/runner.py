@@ -110,7 +110,10 @@ def _captured(found: list[str]) -> Iterator[None]:
     with tempfile.TemporaryFile("w+b") as out, tempfile.TemporaryFile("w+b") as error:
         os.dup2(out.fileno(), 1)
         os.dup2(error.fileno(), 2)
-        ours = [open(os.dup(n), "w", encoding="utf-8", errors="backslashreplace") for n in (1, 2)]
+        ours = [
+            io.TextIOWrapper(os.fdopen(os.dup(n), "wb"), "utf-8", "backslashreplace")
+            for n in (1, 2)
+        ]
         sys.stdout, sys.stderr = ours
         try:
             yield

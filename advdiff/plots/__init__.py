@@ -10,6 +10,7 @@ All of it reads the HDF5 file alone, and uses matplotlib's objects without pyplo
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
@@ -39,7 +40,8 @@ def draw(result: Path, output: Path | None = None) -> list[Path]:
     """
     folder = result.with_name(f"{result.stem}_pictures") if output is None else output
     paths = []
-    with open_result(result) as file, canvas.style():
+    with open_result(result) as file, canvas.style(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # an empty logarithmic axis says it itself
         with _writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         with reading(result):

@@ -1,4 +1,4 @@
-"""``scripts/fuzz N [--seed S] [--only KIND …]``: N cases, and what became of them.
+"""``scripts/fuzz N [--seed S] [--only KIND …] [--jobs J]``: N cases, and what became of them.
 
 Cases run in pieces, each a process of its own, so that one which kills the process (or hangs in C
 code, where no alarm reaches it) is a finding rather than the end.
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -91,6 +92,7 @@ def main() -> int:
     parser.add_argument("count", type=int, help="cases")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", action="append", default=[], choices=list(runner.KINDS))
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     parser.add_argument("--folder", type=Path, help="for what it finds")
     parser.add_argument("--piece", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -101,15 +103,19 @@ def main() -> int:
     folder = options.folder or Path(tempfile.mkdtemp(prefix="advdiff-fuzz-"))
     folder.mkdir(parents=True, exist_ok=True)
     found, number, began = [], 1000 * options.seed, time.monotonic()
-    while len(found) < options.count:
-        left = min(PIECE, options.count - len(found))
-        new = watch(number, left, only, folder)
-        if not new:
-            print((folder / f"{number}.log").read_text())
-            return 1
-        found, number = found + new, number + 1
-        bad = sum(not outcome.is_fine for _, outcome in found)
-        print(f"{len(found)} cases, {bad} bad, {time.monotonic() - began:.0f} s", flush=True)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        while len(found) < options.count:
+            left = options.count - len(found)
+            numbers = range(number, number + min(options.jobs, -(-left // PIECE)))
+            each = -(-left // len(numbers)) if left < PIECE * len(numbers) else PIECE
+            tried = pool.map(lambda n, each=each: watch(n, each, only, folder), numbers)
+            new = [item for part in tried for item in part]
+            if not new:
+                print((folder / f"{number}.log").read_text())
+                return 1
+            found, number = found + new, numbers[-1] + 1
+            bad = sum(not outcome.is_fine for _, outcome in found)
+            print(f"{len(found)} cases, {bad} bad, {time.monotonic() - began:.0f} s", flush=True)
     print("\n".join(["", *table(found), ""]))
     longest = sorted({o.message for _, o in found if o.verdict == "refused"}, key=len)[-3:]
     print("the longest messages:", *longest, sep="\n  ")

@@ -21,7 +21,7 @@ from unittest import mock
 
 from hypothesis import strategies as st
 
-from advdiff import memory, meshing
+from advdiff import cli, memory, meshing
 from advdiff.sampling.schema import ModelExperiment
 from advdiff.schema import Experiment
 from advdiff.study.schema import Study
@@ -36,6 +36,8 @@ MACHINE = 2.0**27
 """Bytes of the machine on which cases run, as far as the estimate of memory knows."""
 LONGEST = 300
 """Characters of a message, without the name of the folder."""
+DRAWING = ("plot", "report")
+"""Commands that make something of a result."""
 FINE = ("ran", "refused", "stopped", "cut")
 
 
@@ -108,15 +110,15 @@ def _captured(found: list[str]) -> Iterator[None]:
     with tempfile.TemporaryFile("w+b") as out, tempfile.TemporaryFile("w+b") as error:
         os.dup2(out.fileno(), 1)
         os.dup2(error.fileno(), 2)
-        sys.stdout, sys.stderr = (
+        ours = [
             io.TextIOWrapper(os.fdopen(os.dup(n), "wb"), "utf-8", "backslashreplace")
             for n in (1, 2)
-        )
+        ]
+        sys.stdout, sys.stderr = ours
         try:
             yield
         finally:
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
+            for stream in ours:
                 stream.close()
             os.dup2(saved[0], 1)
             os.dup2(saved[1], 2)
@@ -158,8 +160,6 @@ def run(case: Case, seconds: float = SECONDS, keep: dict[str, bytes] | None = No
         keep: is filled with the files that it writes.
     """
     global _seen
-    import advdiff.cli as cli
-
     _watch()
     root = Path(tempfile.mkdtemp(prefix="advdiff-fuzz-"))
     folder = root / "of" / "case"
@@ -216,7 +216,7 @@ def _prepare(case: Case, folder: Path) -> list[str]:
     if experiment is not None:
         text = experiment if isinstance(experiment, str) else experiments.toml_file(experiment)
         (folder / "e.toml").write_bytes(text.encode("utf-8", "surrogatepass"))
-    target = {"info": "r.h5", "plot": "r.h5"}.get(case.command, "e.toml")
+    target = "r.h5" if case.command in ("info", *DRAWING) else "e.toml"
     return ["advdiff", case.command, target, *case.arguments]
 
 
@@ -264,7 +264,7 @@ def _wrote(case: Case, code: object, before: dict, after: dict) -> str:
         return f"changed {sorted(changed)[0]}"
     if values.CANARY in " ".join(new):
         return "executed"
-    may_write = case.command == "plot" or (case.command == "run" and code in (0, 1))
+    may_write = case.command in DRAWING or (case.command == "run" and code in (0, 1))
     if new and not may_write:
         return f"left {sorted(new)[0]}"
     outside = [n for n in new if not n.startswith("of/case/") and "../" not in str(case)]
@@ -293,7 +293,8 @@ RESULTS = (0, 1, 6, 7, 12, 14, 15)
 def results(draw) -> Case:
     """A spoilt result for info or plot."""
     good = result(draw(st.sampled_from(RESULTS)))
-    command = draw(st.sampled_from(["info"] * 4 + ["plot"]))
+    known = {command.callback.__name__ for command in cli.app.registered_commands}
+    command = draw(st.sampled_from(["info"] * 4 + [name for name in DRAWING if name in known]))
     return Case("result", command, None, {"r.h5": draw(files.spoilt_result(good))})
 
 

@@ -184,34 +184,49 @@ PLAIN = {
     keytypes._option: st.one_of(texts, numbers, st.booleans(), file_names),
     study._counts: st.one_of(integers, st.lists(integers, max_size=3)),
 }
-EXTREMES = st.sampled_from([0, 1, -1])
+small = st.sampled_from([0.01, 0.1, 0.3, 0.5, 1.0, 2.0])
+MILD = {
+    keytypes._scalar: st.one_of(small, st.sampled_from(FINE)),
+    keytypes._wall: st.one_of(small, st.just("free")),
+    keytypes._outputs: st.sampled_from([1, 2, 3, [0.05, 0.1], [0.1]]),
+    keytypes._moment: st.integers(0, 2),
+    keytypes._number_or_field: st.sampled_from([True, False, "field"]),
+    keytypes._option: st.sampled_from(["none", "lu", 3, True]),
+    study._counts: st.integers(1, 2),
+}
 
 
-def of(annotation: Any, metadata: tuple | list = ()) -> st.SearchStrategy:
-    """Values for a type of the schema, most of them possible, some at its limits and beyond."""
+def of(annotation: Any, metadata: tuple | list = (), mild: bool = False) -> st.SearchStrategy:
+    """Values for a type of the schema, most of them possible, some at its limits and beyond.
+
+    Args:
+        mild: only such as somebody might mean, so that what they do together is met.
+    """
     for item in metadata:
         if isinstance(item, PlainValidator):
-            return PLAIN.get(item.func, anything)
+            return (MILD if mild else PLAIN).get(item.func, anything)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return of(arguments[0], [*metadata, *_flat(arguments[1:])])
+        return of(arguments[0], [*metadata, *_flat(arguments[1:])], mild)
     if origin in (Union, types.UnionType):
-        return st.one_of([of(a) for a in arguments if a is not type(None)])
+        return st.one_of([of(a, (), mild) for a in arguments if a is not type(None)])
     if origin is Literal:
-        return st.one_of(st.sampled_from(arguments), st.sampled_from(arguments).map(_misspelt))
+        known = st.sampled_from(arguments)
+        return known if mild else st.one_of(known, known.map(_misspelt))
     if origin is list:
-        return st.lists(of(arguments[0]), max_size=4)
+        return st.lists(of(arguments[0], (), mild), min_size=int(mild), max_size=3)
     if origin is dict:
-        keys = st.sampled_from(["left", "top", "shear"]) | names | _prefixed
-        return st.dictionaries(keys, of(arguments[1]), max_size=2)
+        keys = st.sampled_from(["left", "top", "right"])
+        keys = keys if mild else keys | names | _prefixed
+        return st.dictionaries(keys, of(arguments[1], (), mild), max_size=2)
     if isinstance(annotation, type) and issubclass(annotation, Table):
-        return table(annotation)
+        return table(annotation, mild)
     if annotation is bool:
         return st.booleans()
     if annotation is int:
-        return st.one_of(_limits(metadata).map(int), integers)
+        return st.integers(1, 6) if mild else st.one_of(_limits(metadata).map(int), integers)
     if annotation is float:
-        return st.one_of(_limits(metadata), floats)
+        return small if mild else st.one_of(_limits(metadata), floats)
     if annotation is str:
         is_file = any(getattr(item, "func", None) is keytypes._file_name for item in metadata)
         return file_names if is_file else st.one_of(names, texts)
@@ -252,10 +267,10 @@ def _limits(metadata) -> st.SearchStrategy:
     return st.sampled_from([*near, 1, 2, 3, 5, 8])
 
 
-def table(kind: type[Table]) -> st.SearchStrategy:
-    """A table of one kind: its required keys, some others, at times one that it has not."""
+def table(kind: type[Table], mild: bool = False) -> st.SearchStrategy:
+    """A table of one kind: its required keys, and some others."""
     fields = {k: f for k, f in kind.model_fields.items() if k not in ("path", "text")}
-    strategies = {k: of(f.annotation, f.metadata) for k, f in fields.items()}
+    strategies = {k: of(f.annotation, f.metadata, mild) for k, f in fields.items()}
     required = {k: v for k, v in strategies.items() if fields[k].is_required()}
     optional = {k: v for k, v in strategies.items() if k not in required}
     return st.fixed_dictionaries(required, optional=optional)

@@ -1,4 +1,4 @@
-"""The command line: run, check, info, plot.
+"""The command line: init, check, run, info, plot, report.
 
 Options with one dash go to PETSc (``-tao_monitor``, ``-advdiff_mfn_type expokit``, ``-log_view``).
 Exit codes: 0 done, 1 an iteration did not converge, 2 bad input; the same on all ranks.
@@ -11,12 +11,13 @@ import os
 import sys
 import time
 import traceback
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from click import ClickException, get_current_context
+from click import ClickException, UsageError, get_current_context
 from click.exceptions import Exit
 
 app = typer.Typer(
@@ -109,11 +110,37 @@ def run(
     settings: Set = [],  # noqa: B006
     resume: Annotated[bool, typer.Option("--resume", help="go on from a checkpoint")] = False,
     groups: Annotated[int, typer.Option("--groups", help="groups of ranks ([reduced])")] = 1,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="say only what is wrong")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="a line an iteration too")] = False,
 ) -> None:
     """Run the experiment and write its result."""
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose; take one of them")
     tasks, task = _task(experiment, settings, output, groups)
-    if not tasks.run(task, _say, resume=resume):
+    with _showing(quiet, verbose) as say:
+        converged = tasks.run(task, say, resume=resume)
+    if not converged:
         raise Exit(1)
+
+
+@contextmanager
+def _showing(quiet: bool, verbose: bool):
+    """What a task says its lines to; the stages are shown meanwhile."""
+    from advdiff import progress
+    from advdiff.errors import world
+
+    def say(line: str) -> None:
+        word = line.partition(" ")[0]
+        if quiet and progress.is_trouble(line):
+            _say(line, sys.stderr)
+        elif not quiet and (verbose or word not in progress.DETAILS):
+            _say(line)
+
+    if quiet or world().rank:
+        yield say
+        return
+    with progress.shown(progress.display(say, sys.stdout)):
+        yield say
 
 
 @app.command()

@@ -104,6 +104,22 @@ def _start_petsc() -> None:
 
 
 @app.command()
+def init(
+    experiment: ExperimentFile = Path("experiment.toml"),
+    task: Annotated[str, typer.Option(help="solve, sensitivity, invert or sample")] = "solve",
+) -> None:
+    """Write a commented experiment file to start from, with readings where it needs some."""
+    from advdiff import init as example
+    from advdiff.errors import InputError, on_root, suggestion, world
+
+    if task not in example.TASKS:
+        raise InputError(f"--task {task}: {suggestion(task, list(example.TASKS))}")
+    _start_petsc()
+    for path in on_root(world(), lambda: example.write(experiment, task)):
+        _say(str(path))
+
+
+@app.command()
 def run(
     experiment: ExperimentFile,
     output: Annotated[Path | None, typer.Option(help="result file (HDF5)")] = None,
@@ -175,6 +191,18 @@ def plot(
 
     for path in on_root(world(), lambda: plots.draw(result, output)):
         _say(str(path))
+
+
+@app.command()
+def report(
+    result: ResultFile,
+    output: Annotated[Path | None, typer.Option(help="the page (HTML)")] = None,
+) -> None:
+    """Write one HTML page with pictures, numbers, settings and warnings (on rank 0)."""
+    from advdiff import report as pages
+    from advdiff.errors import on_root, world
+
+    _say(str(on_root(world(), lambda: pages.write(result, output))))
 
 
 def split_options(arguments: list[str]) -> tuple[list[str], list[str]]:

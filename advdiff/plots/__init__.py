@@ -10,7 +10,7 @@ All of it reads the HDF5 file alone, and uses matplotlib's objects without pyplo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -47,6 +47,19 @@ def draw(result: Path, output: Path | None = None) -> list[Path]:
             with _writing(folder):
                 paths.append(canvas.save(figure, folder / f"{canvas.file_name(name)}.png"))
     return paths
+
+
+def drawn(file: h5py.File) -> Iterator[tuple[str, str, bytes, tuple[int, int]]]:
+    """Every picture of an open result: name, what it shows, PNG, pixels."""
+    for name, picture in contents(file).items():
+        about = getattr(picture, "func", picture).__doc__ or name
+        caption = " ".join(about.split("\n\n")[0].split()).replace("``", "")
+        with canvas.style():
+            yield (
+                name,
+                f"{canvas.file_name(name).replace('_', ' ')}: {caption}",
+                *canvas.png(picture()),
+            )
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import h5py
 from matplotlib.figure import Figure
@@ -49,17 +49,24 @@ def draw(result: Path, output: Path | None = None) -> list[Path]:
     return paths
 
 
-def drawn(file: h5py.File) -> Iterator[tuple[str, str, bytes, tuple[int, int]]]:
-    """Every picture of an open result: name, what it shows, PNG, pixels."""
+class Drawn(NamedTuple):
+    """A picture as PNG, what it shows in a sentence, its pixels."""
+
+    name: str
+    caption: str
+    png: bytes
+    width: int
+    height: int
+
+
+def drawn(file: h5py.File) -> Iterator[Drawn]:
+    """Every picture of an open result (one rank)."""
     for name, picture in contents(file).items():
-        about = getattr(picture, "func", picture).__doc__ or name
-        caption = " ".join(about.split("\n\n")[0].split()).replace("``", "")
+        about = getattr(picture, "func", picture).__doc__ or ""
+        sentence = " ".join(about.split("\n\n")[0].split()).replace("``", "")
         with canvas.style():
-            yield (
-                name,
-                f"{canvas.file_name(name).replace('_', ' ')}: {caption}",
-                *canvas.png(picture()),
-            )
+            png, (width, height) = canvas.png(picture())
+        yield Drawn(name, f"{name.replace('_', ' ')}: {sentence}", png, width, height)
 
 
 @contextmanager

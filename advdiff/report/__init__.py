@@ -130,17 +130,23 @@ def _warnings(file: h5py.File) -> str:
     messages = group["message"].asstr()[:]
     items = "\n".join(f"<li>{escape(str(message))}</li>" for message in messages)
     title = "Warning" if len(messages) == 1 else f"{len(messages)} warnings"
-    return f'<div class="warnings" role="note">\n<strong>{title}</strong>\n<ul>\n{items}\n</ul>\n</div>'
+    return (
+        f'<div class="warnings" role="note">\n<strong>{title}</strong>\n'
+        f"<ul>\n{items}\n</ul>\n</div>"
+    )
 
 
 def _pictures(file: h5py.File) -> str:
-    return "\n".join(
-        f'<figure id="picture-{escape(name, quote=True)}">\n<div class="picture">'
-        f'<img alt="{escape(caption, quote=True)}" width="{width}" height="{height}"'
-        f"{' class=' + chr(34) + 'wide' + chr(34) if width > 1.2 * height else ''} "
-        f'src="data:image/png;base64,{b64encode(png).decode()}"></div>\n'
-        f"<figcaption>{escape(caption)}</figcaption>\n</figure>"
-        for name, caption, png, (width, height) in plots.drawn(file)
+    return "\n".join(map(_picture, plots.drawn(file)))
+
+
+def _picture(picture: plots.Drawn) -> str:
+    wide = ' class="wide"' if picture.width > 1.2 * picture.height else ""
+    caption, data = escape(picture.caption), b64encode(picture.png).decode()
+    return (
+        f'<figure>\n<div class="picture" tabindex="0"><img{wide} alt="{caption}" '
+        f'width="{picture.width}" height="{picture.height}" '
+        f'src="data:image/png;base64,{data}"></div>\n<figcaption>{caption}</figcaption>\n</figure>'
     )
 
 

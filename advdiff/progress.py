@@ -10,8 +10,8 @@ Where nobody shows it (on every rank but 0, in every program but ``advdiff run``
 and nothing else; it never communicates.  :func:`shown` is what the command line puts around a run:
 a bar with the time that remains on a terminal, and everywhere a line when a stage is over.
 
-One stage is shown at a time, the outermost; one that counts nothing itself is measured by the
-stages within it.
+One stage is shown at a time, the outermost; for one that counts nothing itself the engines do so,
+by :func:`within` and :func:`counted`.
 """
 
 from __future__ import annotations
@@ -199,31 +199,37 @@ def stage(name: str, total: float | None = None, unit: str = "") -> Iterator[Sta
     Args:
         name: a word or two.
         total: how much there is to do, None where nobody knows.
-        unit: of what, in the plural; none: the stages within tell how far it is.
+        unit: of what, in the plural; none: what is counted within tells how far it is.
     """
-    display = _display
-    outer = None if display is None else display.current
-    if display is None or (outer is not None and not outer.lendable):
+    if _display is None or _display.current is not None:
         yield SILENT
-    elif outer is not None:
-        outer.lend(total, unit)
-        try:
-            yield outer
-        finally:
-            outer.lendable = True
-    else:
-        bar, whole = Stage(name, total, unit, display), False
-        display.begin(bar)
-        try:
-            yield bar
-            whole = True
-        finally:
-            display.end(bar, whole=whole)
+        return
+    bar, whole = Stage(name, total, unit, _display), False
+    bar.display.begin(bar)
+    try:
+        yield bar
+        whole = True
+    finally:
+        bar.display.end(bar, whole=whole)
+
+
+@contextmanager
+def within(total: float, unit: str) -> Iterator[Stage | Silent]:
+    """Count for the stage that is open, if it counts nothing itself (local to the rank)."""
+    outer = None if _display is None else _display.current
+    if outer is None or not outer.lendable:
+        yield SILENT
+        return
+    outer.lend(total, unit)
+    try:
+        yield outer
+    finally:
+        outer.lendable = True
 
 
 def counted(items: Sequence[T], unit: str) -> Iterator[T]:
-    """The items, one after the other, as a stage within."""
-    with stage(unit, len(items), unit) as bar:
+    """The items, one after the other, counted for the stage that is open."""
+    with within(len(items), unit) as bar:
         for number, item in enumerate(items, 1):
             yield item
             bar.at(number)

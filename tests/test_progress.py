@@ -42,24 +42,32 @@ def test_nobody_looks():
 def test_a_line_a_stage(lines):
     with progress.stage("chains", 20, "steps") as bar:
         bar.at(7)
-        with progress.stage("within", 3, "products") as inner:
+        with progress.within(3, "products") as inner:
             inner.at(2)
-        assert inner is progress.SILENT and bar.count() == "7 of 20 steps"
+        with progress.stage("solve") as other:
+            other.at(2)
+        assert inner is progress.SILENT and other is progress.SILENT
+        assert bar.count() == "7 of 20 steps"
         bar.at(20)
     assert len(lines) == 1 and re.fullmatch(r"stage       chains, 20 steps, \d\.\d s", lines[0])
 
 
-def test_a_stage_without_a_number_is_measured_from_within(lines):
+def test_engines_count_for_a_stage_without_a_number(lines):
     with progress.stage("solve") as bar:
         for _ in progress.counted("ab", "output times"):
-            with progress.stage("deeper", 9, "products") as deeper:
+            with progress.within(9, "products") as deeper:
                 deeper.at(5)
             assert deeper is progress.SILENT
         assert bar.count() == "2 output times"
-        with progress.stage("again", 4, "products") as again:
+        with progress.within(4, "products") as again:
             again.at(1)
         assert bar.count() == "1 of 4 products"
     assert lines[0].startswith("stage       solve, 1 of 4 products, ")
+
+
+def test_engines_alone_are_no_stage(lines):
+    assert list(progress.counted("ab", "output times")) == ["a", "b"]
+    assert lines == []
 
 
 def test_an_exception_leaves_no_line_and_no_stage(lines):

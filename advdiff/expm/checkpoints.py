@@ -75,7 +75,7 @@ class Recurrence:
         The vectors live until the next segment; they must not be changed.
         """
         before = [start]
-        with progress.stage("recurrence", self._count, "products") as bar:
+        with progress.within(self._count, "products") as bar:
             for segment in range(self._segments):
                 if self._segments > 1:
                     for vector, saved in zip(before, self._before(segment), strict=True):

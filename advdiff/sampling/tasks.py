@@ -10,7 +10,7 @@ from typing import Any
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import result
+from advdiff import progress, result
 from advdiff.errors import agreed, on_root
 from advdiff.inverse.chains.coordinates import White
 from advdiff.inverse.chains.kernel import SurrogateTarget
@@ -100,7 +100,7 @@ def sample(
     white = White(potential, prior)
     target, near = white, None
     if table.start == "map" or table.metric == "laplace":
-        with agreed(groups.world):
+        with agreed(groups.world), progress.stage("map", unit="iterations"):
             estimate = minimise(Objective(potential, prior), prior.mean.copy())
         say(f"map         {estimate.message}")
         near = prior.whiten(estimate.m)

@@ -97,7 +97,7 @@ def _spread(
 ) -> Iterator[tuple[Replicate, NamedTuple]]:
     """Every replicate with what ``one`` finds for it, on all ranks; in the replicates' order."""
     mine, began, group = [], time.perf_counter(), None
-    with agreed(comm):
+    with agreed(comm), progress.stage("study"):
         for replicate in progress.counted(replicates(study), "matrices"):
             if replicate[:2] != group:
                 group = replicate[:2]

@@ -37,6 +37,7 @@ MADE = {
     "ranks": "ranks",
     "seed": "seed",
     "format": "file format",
+    "format_version": "file format",
 }
 """Attributes of the file → name."""
 
@@ -118,9 +119,9 @@ def page(result: Path) -> str:
 
 
 def _summary(result: Path) -> str:
-    """The lines of ``advdiff info`` but for the first, which the page says elsewhere."""
+    """The lines of ``advdiff info`` but for the first and the warnings, which have their place."""
     words = [line.partition(" ") for line in summary.lines(result)[1:]]
-    return _pairs((word, rest.strip()) for word, _, rest in words)
+    return _pairs((word, rest.strip()) for word, _, rest in words if word != "warning")
 
 
 def _warnings(file: h5py.File) -> str:

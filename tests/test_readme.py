@@ -130,6 +130,17 @@ def test_experiment_files_are_valid(text):
     assert (ROOT / "experiments" / experiment.observations.file).is_file()
 
 
+def test_the_tables_in_the_document_are_valid():
+    """With what every experiment needs beside them."""
+    text = (ROOT / "docs/experiment_file.md").read_text(encoding="utf-8")
+    found = [block for block in blocks(text) if block.startswith("[domain]")]
+    assert found
+    for block in found:
+        tables = {"task": "solve", "time": {"final": 1.0}, **tomllib.loads(block)}
+        tables["physics"] = {"diffusivity": 0.1, **tables["physics"]}
+        config.parse(tables)
+
+
 def test_data_are_those_of_the_file():
     assert (ROOT / "experiments/own_data.csv").read_text().startswith(DATA[0] + "\n")
 

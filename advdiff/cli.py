@@ -32,6 +32,8 @@ ResultFile = Annotated[Path, typer.Argument(help="result file (HDF5)")]
 Set = Annotated[list[str], typer.Option("--set", help="override: key.sub=value")]
 
 
+OPTIONS = ("output", "set", "resume", "groups", "quiet", "verbose", "task")
+"""Our own, which take two dashes."""
 PATIENCE = 10.0
 """Seconds to wait for ranks that do not come to an error all others have met."""
 
@@ -265,7 +267,7 @@ def _check_options(petsc: list[str]) -> None:
 
     for word, following in pairwise([*petsc, ""]):
         name = word[1:].partition("=")[0]
-        if word[0] == "-" and name in ("output", "set", "resume", "groups"):
+        if word[0] == "-" and name in OPTIONS:
             raise InputError(f"{word}: an option of advdiff takes two dashes; write -{word}")
         if word == "-options_file" and not Path(following).is_file():
             raise InputError(f"-options_file {following}: no such file; give PETSc's options file")

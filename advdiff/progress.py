@@ -167,6 +167,7 @@ class Bar(Display):
         )
         self._task = self._live.add_task(stage.name, total=1.0, text="")
         self._live.start()
+        self._console.show_cursor(True)  # which a killed run would leave hidden
         self._live.refresh()
 
     def update(self, stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""The command line: run, check, info, plot.
+"""The command line: init, check, run, info, plot, report.
 
 Options with one dash go to PETSc (``-tao_monitor``, ``-advdiff_mfn_type expokit``, ``-log_view``).
 Exit codes: 0 done, 1 an iteration did not converge, 2 bad input; the same on all ranks.
@@ -12,13 +12,14 @@ import sys
 import time
 import traceback
 import warnings
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import typer.core
-from click import ClickException, NoSuchOption, get_current_context
+from click import ClickException, NoSuchOption, UsageError, get_current_context
 from click.exceptions import Exit
 
 
@@ -47,6 +48,8 @@ ResultFile = Annotated[Path, typer.Argument(help="result file (HDF5)")]
 Set = Annotated[list[str], typer.Option("--set", help="override: key.sub=value")]
 
 
+OPTIONS = ("output", "set", "resume", "groups", "quiet", "verbose", "task")
+"""Our own, which take two dashes."""
 PATIENCE = 10.0
 """Seconds to wait for ranks that do not come to an error all others have met."""
 
@@ -120,17 +123,59 @@ def _start_petsc() -> None:
 
 
 @app.command()
+def init(
+    experiment: ExperimentFile = Path("experiment.toml"),
+    task: Annotated[str, typer.Option(help="solve, sensitivity, invert or sample")] = "solve",
+) -> None:
+    """Write a commented experiment file to start from, with readings where it needs some."""
+    from advdiff import init as example
+    from advdiff.errors import InputError, on_root, suggestion, world
+
+    if task not in example.TASKS:
+        raise InputError(f"--task {task}: {suggestion(task, list(example.TASKS))}")
+    _start_petsc()
+    for path in on_root(world(), lambda: example.write(experiment, task)):
+        _say(str(path))
+
+
+@app.command()
 def run(
     experiment: ExperimentFile,
     output: Annotated[Path | None, typer.Option(help="result file (HDF5)")] = None,
     settings: Set = [],  # noqa: B006
     resume: Annotated[bool, typer.Option("--resume", help="go on from a checkpoint")] = False,
     groups: Annotated[int, typer.Option("--groups", help="groups of ranks ([reduced])")] = 1,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="say only what is wrong")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="a line an iteration too")] = False,
 ) -> None:
     """Run the experiment and write its result."""
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose; take one of them")
     tasks, task = _task(experiment, settings, output, groups)
-    if not tasks.run(task, _say, resume=resume):
+    with _showing(quiet, verbose) as say:
+        converged = tasks.run(task, say, resume=resume)
+    if not converged:
         raise Exit(1)
+
+
+@contextmanager
+def _showing(quiet: bool, verbose: bool):
+    """What a task says its lines to; the stages are shown meanwhile."""
+    from advdiff import progress
+    from advdiff.errors import world
+
+    def say(line: str) -> None:
+        word = line.partition(" ")[0]
+        if quiet and progress.is_trouble(line):
+            _say(line, sys.stderr)
+        elif not quiet and (verbose or word not in progress.DETAILS):
+            _say(line)
+
+    if quiet or world().rank:
+        yield say
+        return
+    with progress.shown(progress.display(say, sys.stdout)):
+        yield say
 
 
 @app.command()
@@ -165,6 +210,18 @@ def plot(
 
     for path in on_root(world(), lambda: plots.draw(result, output)):
         _say(str(path))
+
+
+@app.command()
+def report(
+    result: ResultFile,
+    output: Annotated[Path | None, typer.Option(help="the page (HTML)")] = None,
+) -> None:
+    """Write one HTML page with pictures, numbers, settings and warnings (on rank 0)."""
+    from advdiff import report as pages
+    from advdiff.errors import on_root, world
+
+    _say(str(on_root(world(), lambda: pages.write(result, output))))
 
 
 def split_options(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -233,7 +290,7 @@ def _check_options(petsc: list[str]) -> None:
 
     for word, following in pairwise([*petsc, ""]):
         name = word[1:].partition("=")[0]
-        if word[0] == "-" and name in ("output", "set", "resume", "groups"):
+        if word[0] == "-" and name in OPTIONS:
             raise InputError(f"{word}: an option of advdiff takes two dashes; write -{word}")
         if word == "-options_file" and not Path(following).is_file():
             raise InputError(f"-options_file {following}: no such file; give PETSc's options file")

@@ -83,6 +83,7 @@ EXPERIMENTS = {
         3,
     ),
     "wind": ({"cells": [120, 80]}, grid(np.arange(100, 1500, 130), np.arange(75, 1000, 120)), 4),
+    "own_data": ({"cells": [64, 32]}, grid(np.arange(4.0, 40, 8), np.arange(4.0, 20, 6)), 5),
     "torus": ({"cells": [128, 128], "cell": "triangle"}, grid(*[np.arange(16) / 16] * 2), 3, 0.125),
 }
 """Name → finer mesh, places of the sensors (those outside the mesh are left out), seed, noise."""

@@ -26,6 +26,7 @@ DRAWS = ("sampler.draws=8", "sampler.warmup=8", "sampler.chains=2", "sampler.ste
 TORUS = ("domain.cells=[3, 3]", "discretization.degree=4", "unknowns.velocity.largest=2")
 REDUCED = {
     "abc": ("domain.cells=[3, 3, 3]", "time.final=0.2"),
+    "own_data": ("domain.cells=[8, 4]", *FEW),
     "channel": ("domain.mesh_size=0.1", "discretization.degree=1", *FEW),
     "harbour": ("domain.mesh_size=0.1", *FEW),
     "harbour_posterior": ("domain.mesh_size=0.15", "laplace.most=5", *FEW),

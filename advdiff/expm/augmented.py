@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from petsc4py import PETSc
 
+from advdiff import progress
 from advdiff.expm.engine import Solution
 from advdiff.expm.generator import Generator
 from advdiff.expm.mfn import Action, MFNOptions
@@ -108,7 +109,7 @@ def push(
             target.scale(unit)
         x.restoreSubVector(rows, target)
     states, tangents, now = [], [], 0.0
-    for time in times:
+    for time in progress.counted(times, "output times"):
         action(time - now, x, y)
         x, y = y, x
         for rows, kept in zip(block.rows, (tangents, states), strict=True):

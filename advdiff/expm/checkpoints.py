@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 
 from petsc4py import PETSc
 
+from advdiff import progress
+
 CHUNK = 16  # vectors handed over together while they are still in the cache
 
 # step(j, x_{j-2}, x_{j-1}, x_j) writes x_j for j >= 1; x_{-1} is None
@@ -73,13 +75,16 @@ class Recurrence:
         The vectors live until the next segment; they must not be changed.
         """
         before = [start]
-        for segment in range(self._segments):
-            if self._segments > 1:
-                for vector, saved in zip(before, self._before(segment), strict=True):
-                    vector.copy(saved)
-                before = self._before(segment)
-            yield from self._compute(segment, before)
-            before = self._vectors[-2:]
+        with progress.within(self._count, "products") as bar:
+            for segment in range(self._segments):
+                if self._segments > 1:
+                    for vector, saved in zip(before, self._before(segment), strict=True):
+                        vector.copy(saved)
+                    before = self._before(segment)
+                for first, vectors in self._compute(segment, before):
+                    yield first, vectors
+                    bar.at(first + len(vectors))
+                before = self._vectors[-2:]
 
     def backward(self) -> Iterator[tuple[int, list[PETSc.Vec]]]:
         """Yield (index of the first vector, vectors) of whole segments, last one first; those that

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from petsc4py import PETSc
 
+from advdiff import progress
 from advdiff.errors import ConvergenceError
 from advdiff.expm.engine import Cotangent, Pullback
 from advdiff.expm.rational_filter import CROUZEIX, RationalFilter
@@ -57,7 +58,7 @@ class FilterFlow:
         self.increment = norm(start)
         h = rational.hessenberg
         self._vectors = [start]
-        for j in range(rational.dimension - 1):
+        for j in progress.counted(range(rational.dimension - 1), "solves"):
             x = start.duplicate()
             resolvent.apply(self._vectors[j], x)
             x.maxpy(-h[: j + 1, j], self._vectors)

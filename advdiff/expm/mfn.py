@@ -16,6 +16,7 @@ from typing import Literal
 from petsc4py import PETSc
 from slepc4py import SLEPc
 
+from advdiff import progress
 from advdiff.errors import ConvergenceError
 from advdiff.expm import quadrature
 from advdiff.expm.engine import Cotangent, Pullback, Solution
@@ -228,7 +229,7 @@ class MFNEngine:
         if record:
             return quadrature.record(self, initial, times, load)
         states, state, now = [], initial.copy(), 0.0
-        for time in times:
+        for time in progress.counted(times, "output times"):
             self.advance(time - now, state, load)
             states.append(state.copy())
             now = time

@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 from petsc4py import PETSc
 
+from advdiff import progress
 from advdiff.errors import ConvergenceError
 from advdiff.expm.engine import Cotangent, Pullback, Solution
 from advdiff.expm.generator import Generator
@@ -108,7 +109,7 @@ def push(
     forcing, change = engine.generator.vector(), engine.generator.vector()
     moving = stiffness is not None or d_load is not None
     states, tangents, now = [], [], 0.0
-    for time in times:
+    for time in progress.counted(times, "output times"):
         points, weights = rule(now, time, nodes) if moving else ((), ())
         for s, w in zip(points, weights, strict=True):
             engine.advance(s - now, state, load)

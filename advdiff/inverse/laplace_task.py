@@ -8,6 +8,7 @@ import numpy as np
 from mpi4py import MPI
 from petsc4py import PETSc
 
+from advdiff import progress
 from advdiff.inverse.laplace import Laplace, approximate
 from advdiff.inverse.map import Estimate
 from advdiff.inverse.spread import Directions, Spread, standard_deviations
@@ -31,13 +32,14 @@ def laplace(problem: Problem, say: Callable[[str], None], estimate: Estimate):
         What writes it to a :class:`Store`.
     """
     table, comm = problem.experiment.laplace, problem.comm
-    found = approximate(
-        problem.objective,
-        estimate.m,
-        threshold=table.threshold,
-        most=table.most,
-        seed=table.seed,
-    )
+    with progress.stage("laplace", unit="directions"):
+        found = approximate(
+            problem.objective,
+            estimate.m,
+            threshold=table.threshold,
+            most=table.most,
+            seed=table.seed,
+        )
     pairs, readings = found.pairs, problem.readings
     end = f"below {table.threshold:g}" if pairs.complete else f"at laplace.most = {table.most}"
     largest = f", the largest {pairs.values[0]:.3g}" if len(pairs.values) else ""
@@ -48,7 +50,8 @@ def laplace(problem: Problem, say: Callable[[str], None], estimate: Estimate):
     evidence = found.log_evidence(problem.objective.potential.likelihood.log_constant)
     say(f"evidence    log p(data) = {evidence:.6g} for {len(readings)} readings")
     directions = Directions(problem.operator, problem.unknowns, problem.samples)
-    spread = standard_deviations(found, directions, probes=table.probes, seed=table.seed)
+    with progress.stage("spread", unit="probes"):
+        spread = standard_deviations(found, directions, probes=table.probes, seed=table.seed)
     attributes = {
         "threshold": table.threshold,
         "complete": pairs.complete,

@@ -11,11 +11,11 @@ All of it reads the HDF5 file alone, and uses matplotlib's objects without pyplo
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import h5py
 from matplotlib.figure import Figure
@@ -52,6 +52,26 @@ def draw(result: Path, output: Path | None = None) -> list[Path]:
             with _writing(folder):
                 paths.append(canvas.save(figure, folder / f"{canvas.file_name(name)}.png"))
     return paths
+
+
+class Drawn(NamedTuple):
+    """A picture as PNG, what it shows in a sentence, its pixels."""
+
+    name: str
+    caption: str
+    png: bytes
+    width: int
+    height: int
+
+
+def drawn(file: h5py.File) -> Iterator[Drawn]:
+    """Every picture of an open result (one rank)."""
+    for name, picture in contents(file).items():
+        about = getattr(picture, "func", picture).__doc__ or ""
+        sentence = " ".join(about.split("\n\n")[0].split()).replace("``", "")
+        with canvas.style():
+            png, (width, height) = canvas.png(picture())
+        yield Drawn(name, f"{name.replace('_', ' ')}: {sentence}", png, width, height)
 
 
 @contextmanager

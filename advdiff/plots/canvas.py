@@ -105,19 +105,26 @@ def file_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", name)
 
 
-def save(figure: Figure, path: Path) -> Path:
-    """Write a PNG under a temporary name, then move it into place.
+def png(figure: Figure) -> tuple[bytes, tuple[int, int]]:
+    """A figure as PNG, and how many pixels wide and high it is.
 
     The lowest two bits of each colour are set: nobody sees it, and the file is a third smaller.
     """
-    temporary = path.with_name(f".{path.name}.partial")
-    buffer = BytesIO()
+    buffer, compact = BytesIO(), BytesIO()
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once; saving would do so twice more
     figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.1)
+    image = Image.open(buffer).convert("RGB").point(lambda value: value | 3)
+    image.save(compact, format="PNG", optimize=True, dpi=(DPI, DPI))
+    return compact.getvalue(), image.size
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a PNG under a temporary name, then move it into place."""
+    temporary = path.with_name(f".{path.name}.partial")
+    data, _ = png(figure)
     try:
-        image = Image.open(buffer).convert("RGB").point(lambda value: value | 3)
-        image.save(temporary, format="PNG", optimize=True, dpi=(DPI, DPI))
+        temporary.write_bytes(data)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

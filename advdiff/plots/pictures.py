@@ -182,7 +182,9 @@ def _recovery(figure: FigureBase, source: Source, name: str) -> None:
         panes[0].set_title(f"{fields[0][0]} {name} and sensors")
     if truth is not None:
         _difference(panes[2], source, estimate - truth, _error(source, name))
-    if len(panes) == 4:
+    if len(panes) == 4 and "theta" not in source.file:  # chains draw the flow alone
+        panes[3].set_visible(False)
+    elif len(panes) == 4:
         theta, time = source.file["theta"][-1], float(source.file["time"][-1])
         _map(panes[3], source, theta, _limits(theta), label="tracer")
         panes[3].set_title(f"tracer at t = {time:.4g}")

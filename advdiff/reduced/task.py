@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from petsc4py import PETSc
 
+from advdiff import progress
 from advdiff.errors import on_root
 from advdiff.inverse.map import Estimate, Iteration
 from advdiff.problem import Problem
@@ -48,28 +50,36 @@ def invert(problem: Problem, say: Say, path: Path) -> bool:
     offline = reducer(problem)
     rounds: list[Round] = []
     if offline.options.box > 0.0:
-        offline.enrich([offline.evaluate(offline.mean)])
-        rounds = greedy(offline)
+        with progress.stage("basis"):
+            offline.enrich([offline.evaluate(offline.mean)])
+            rounds = greedy(offline)
         for entry in rounds:
             say(
                 f"greedy      basis {entry.size:4d}  bound {entry.bound:9.3e} at the worst of "
                 f"{offline.options.candidates} points  {entry.evaluations} full evaluations"
             )
 
+    first = None
+
     def watch(entry, _m) -> None:
+        nonlocal first
+        first = first or entry.gradient_norm or 1.0
+        progress.descent(bar, entry.iteration, entry.gradient_norm / first)
         say(
             f"iteration   {entry.iteration:4d}  objective {entry.objective:12.6g}  misfit "
             f"{entry.misfit:12.6g}  gradient {entry.gradient_norm:9.3e}  basis "
             f"{offline.basis.size:4d}  {entry.seconds:7.1f} s"
         )
 
-    found = minimise(
-        offline,
-        problem.unknowns.to_numpy(problem.prior.mean),
-        gradient_tolerance=experiment.optimizer.gradient_tolerance,
-        max_iterations=experiment.optimizer.max_iterations,
-        watch=watch,
-    )
+    tolerance = experiment.optimizer.gradient_tolerance
+    with progress.stage("inversion", -math.log10(tolerance), "decades") as bar:
+        found = minimise(
+            offline,
+            problem.unknowns.to_numpy(problem.prior.mean),
+            gradient_tolerance=tolerance,
+            max_iterations=experiment.optimizer.max_iterations,
+            watch=watch,
+        )
     seconds = time.perf_counter() - began
     m = unknowns.from_numpy(found.m)
     estimate = Estimate(m, found.history, found.converged, found.message)
@@ -93,14 +103,15 @@ def invert(problem: Problem, say: Say, path: Path) -> bool:
     problem.operator.assemble()
     if not problem.writes:
         return found.converged
-    write_estimate(
-        problem,
-        say,
-        path,
-        estimate,
-        clock.seconds(),
-        lambda file: _write(file, found, rounds, summary, plain),
-    )
+    with progress.stage("write", unit="fields"):
+        write_estimate(
+            problem,
+            say,
+            path,
+            estimate,
+            clock.seconds(),
+            lambda file: _write(file, found, rounds, summary, plain),
+        )
     if experiment.reduced.model is not None:
         target = experiment.resolve(experiment.reduced.model)
         on_root(problem.comm, lambda: offline.reduced.save(target))

@@ -9,7 +9,7 @@ from typing import Any
 
 from mpi4py import MPI
 
-from advdiff import result
+from advdiff import progress, result
 from advdiff.errors import agreed, on_root
 from advdiff.inverse.chains.coordinates import Recentred, White
 from advdiff.inverse.chains.kernel import SurrogateTarget
@@ -106,7 +106,7 @@ def sample(
     target, near = white, None
     reduce = getattr(posterior, "reduce", None)
     if table.start == "map" or table.metric == "laplace" or reduce is not None:
-        with agreed(groups.world):
+        with agreed(groups.world), progress.stage("map", unit="iterations"):
             estimate = minimise(Objective(potential, prior), prior.mean.copy())
         say(f"map         {estimate.message}")
         near = prior.whiten(estimate.m)

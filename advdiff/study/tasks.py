@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from mpi4py import MPI
 
-from advdiff import result
+from advdiff import progress, result
 from advdiff.errors import InputError, agreed, on_root
 from advdiff.matexp.laws import LAWS
 from advdiff.matexp.studies import RandomRates, SurrogateErrors, random_rates, surrogate_errors
@@ -97,8 +97,8 @@ def _spread(
 ) -> Iterator[tuple[Replicate, NamedTuple]]:
     """Every replicate with what ``one`` finds for it, on all ranks; in the replicates' order."""
     mine, began, group = [], time.perf_counter(), None
-    with agreed(comm):
-        for replicate in replicates(study):
+    with agreed(comm), progress.stage("study"):
+        for replicate in progress.counted(replicates(study), "matrices"):
             if replicate[:2] != group:
                 group = replicate[:2]
                 law, seconds = study.matexp.laws[group[0]], time.perf_counter() - began

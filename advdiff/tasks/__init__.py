@@ -6,7 +6,7 @@ import time
 
 from petsc4py import PETSc
 
-from advdiff import paraview, result, surrogate
+from advdiff import paraview, progress, result, surrogate
 from advdiff.errors import InputError, on_root
 from advdiff.inverse.map import make_tao
 from advdiff.petsc_errors import finite_numbers, good_options
@@ -83,7 +83,9 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
         )
     PETSc.Log.begin()
     began = time.perf_counter()
-    for line in check(problem):
+    with progress.stage("check"):
+        lines = check(problem)
+    for line in lines:
         say(line)
     path = problem.experiment.output_path
     if resume and problem.experiment.reduced is not None:

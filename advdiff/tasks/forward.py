@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from advdiff import store
+from advdiff import progress, store
 from advdiff.problem import Problem
 from advdiff.sensitivity import Sensitivity
 from advdiff.store import Store
@@ -22,9 +22,13 @@ from advdiff.tasks.writing import (
 
 
 def solve(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
-    solution = problem.semigroup().solve(problem.experiment.time.times)
+    with progress.stage("solve"):
+        solution = problem.semigroup().solve(problem.experiment.time.times)
     say_solver(say, solution.report)
-    with store.create(path, problem.samples, attributes(problem)) as file:
+    with (
+        progress.stage("write", unit="fields"),
+        store.create(path, problem.samples, attributes(problem)) as file,
+    ):
         begin(file, problem)
         write_states(file, "theta", problem, solution.states, boundary=True, name="tracer")
         write_velocity(file, "velocity", problem.operator.velocity, "velocity")
@@ -38,7 +42,8 @@ def sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
     results = {}
     for name in names:
         began = time.perf_counter()
-        results[name] = problem.sensitivity(name)
+        with progress.stage(f"rho {name}"):
+            results[name] = problem.sensitivity(name)
         mass = problem.operator.mass
         size = mass.norm(results[name].tangents[-1])
         say(
@@ -47,7 +52,10 @@ def sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
         )
     solution = results[names[0]].solution
     say_solver(say, solution.report)
-    with store.create(path, problem.samples, attributes(problem)) as file:
+    with (
+        progress.stage("write", unit="fields"),
+        store.create(path, problem.samples, attributes(problem)) as file,
+    ):
         begin(file, problem)
         write_states(file, "theta", problem, solution.states, boundary=True, name="tracer")
         write_velocity(file, "velocity", problem.operator.velocity, "velocity")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from petsc4py import PETSc
 
-from advdiff import store
+from advdiff import progress, store
 from advdiff.checkpoint import Checkpoint
 from advdiff.inverse.laplace_task import laplace
 from advdiff.inverse.map import Estimate, Iteration
@@ -47,18 +48,22 @@ def invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
         nonlocal first
         first = entry.gradient_norm if first is None else first
         checkpoint.save(m, first)
+        progress.descent(bar, entry.iteration, entry.gradient_norm / (first or 1.0))
         say(
             f"iteration   {entry.iteration:4d}  objective {entry.objective:12.6g}  misfit "
             f"{entry.misfit:12.6g}  gradient {entry.gradient_norm:9.3e}  {entry.seconds:7.1f} s"
         )
 
-    estimate = problem.invert(watch, start, reference)
+    decades = -math.log10(problem.experiment.optimizer.gradient_tolerance)
+    with progress.stage("inversion", decades, "decades") as bar:
+        estimate = problem.invert(watch, start, reference)
     say(f"optimiser   {estimate.message}")
     say_solver(say, estimate.evaluation.linearisation.report)
     split = clock.seconds()
     say("time        " + ", ".join(f"{k} {v:.1f} s" for k, v in split.items()))
     more = laplace(problem, say, estimate) if problem.experiment.laplace else lambda file: None
-    write_estimate(problem, say, path, estimate, split, more)
+    with progress.stage("write", unit="fields"):
+        write_estimate(problem, say, path, estimate, split, more)
     checkpoint.remove()
     return estimate.converged
 

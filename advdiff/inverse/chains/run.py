@@ -28,6 +28,7 @@ from advdiff.inverse.chains.pcn import PCN
 from advdiff.inverse.chains.philox import Random
 from advdiff.inverse.chains.random_walk import RandomWalk
 from advdiff.inverse.chains.warmup import Adaptation
+from advdiff.progress import stage
 
 KERNELS = ("pcn", "mala", "hmc", "nuts", "random-walk", "delayed-acceptance")
 TRIES = 20
@@ -199,19 +200,23 @@ def run(
         near: where to start; a draw of the prior by default.
         labels: see :class:`~advdiff.inverse.chains.philox.Random`.
     """
-    for chain in range(options.chains) if chains is None else chains:
-        progress = recorder.resume(chain)
-        if progress is None:
-            state = start(kernel, Random(options.seed, chain, 0, labels), template, near)
-            adaptation = warmup.begin(kernel.step_size, kernel.largest)
-            progress = Progress(0, state, adaptation, 0.0)
-        for link in steps(kernel, options, chain, progress, labels):
-            m = stats = None
-            if link.draw is not None:
-                m = target.parameters(link.progress.state.xi)
-                stats = statistics(target, link)
-            recorder.record(chain, link, m, stats)
-        PETSc.garbage_cleanup(template.comm)
+    mine = list(range(options.chains) if chains is None else chains)
+    each = options.warmup + options.draws * options.thin
+    with stage("chains", each * len(mine), "steps") as bar:
+        for number, chain in enumerate(mine):
+            progress = recorder.resume(chain)
+            if progress is None:
+                state = start(kernel, Random(options.seed, chain, 0, labels), template, near)
+                adaptation = warmup.begin(kernel.step_size, kernel.largest)
+                progress = Progress(0, state, adaptation, 0.0)
+            for link in steps(kernel, options, chain, progress, labels):
+                m = stats = None
+                if link.draw is not None:
+                    m = target.parameters(link.progress.state.xi)
+                    stats = statistics(target, link)
+                recorder.record(chain, link, m, stats)
+                bar.at(number * each + link.progress.step)
+            PETSc.garbage_cleanup(template.comm)
 
 
 def sample(

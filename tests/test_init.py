@@ -1,0 +1,83 @@
+"""``advdiff init``: what it writes is valid, says all there is, runs, and replaces nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+
+import h5py
+import pytest
+
+from advdiff import config, init
+from advdiff.errors import InputError
+
+pytestmark = pytest.mark.serial
+
+
+def advdiff(folder, *arguments) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "advdiff", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize("task", init.TASKS)
+def test_the_text_is_valid_and_names_every_key(task):
+    text = init.text(task, "mine.toml")
+    experiment = config.parse(tomllib.loads(text))
+    assert experiment.task == task
+    for name in init.EXAMPLES[task]:
+        table = init._model(type(experiment).model_fields[name])
+        for key in table.model_fields:
+            assert key in text, f"{name}.{key}"
+
+
+@pytest.mark.parametrize("task", init.TASKS)
+def test_defaults_that_are_commented_out_are_the_defaults(task):
+    """Without their #, the lines ``# key = value`` change nothing."""
+    text = init.text(task, "mine.toml")
+    lines = [line[2:] if re.match(r"# \w+ = ", line) else line for line in text.splitlines()]
+    assert "\n".join(lines) != text
+    as_is = config.parse(tomllib.loads(text)).model_dump()
+    assert config.parse(tomllib.loads("\n".join(lines))).model_dump() == as_is
+
+
+QUICK = {"invert": "domain.cells=[8,8]", "sample": "sampler.draws=10"}
+
+
+@pytest.mark.parametrize("task", init.TASKS)
+def test_it_runs_straight_away(task, tmp_path):
+    done = advdiff(tmp_path, "init", "mine.toml", "--task", task)
+    assert done.returncode == 0, done.stderr
+    assert advdiff(tmp_path, "check", "mine.toml").stdout.endswith("ok\n")
+    settings = ["--set", QUICK[task]] if task in QUICK else []
+    done = advdiff(tmp_path, "run", "mine.toml", *settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with h5py.File(tmp_path / "mine.h5") as file:
+        assert file.attrs["task"] == task
+
+
+def test_nothing_is_replaced(tmp_path):
+    (tmp_path / "mine.csv").write_text("my data")
+    with pytest.raises(InputError, match=r"mine.csv is there already"):
+        init.write(tmp_path / "mine.toml", "invert")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.csv"]
+    init.write(tmp_path / "mine.toml", "solve")
+    with pytest.raises(InputError, match="there already"):
+        init.write(tmp_path / "mine.toml", "solve")
+    with pytest.raises(InputError, match="ending"):
+        init.write(tmp_path / "mine.h5", "solve")
+    with pytest.raises(InputError, match="cannot be written"):
+        init.write(tmp_path / "none" / "mine.toml", "solve")
+
+
+def test_a_task_that_is_none(tmp_path):
+    done = advdiff(tmp_path, "init", "--task", "inverse")
+    assert done.returncode == 2 and "'invert'" in done.stderr and not list(tmp_path.iterdir())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -97,3 +100,23 @@ def agreed(comm: MPI.Comm):
     first = comm.allreduce(comm.size if error is None else comm.rank, MPI.MIN)
     if first < comm.size:
         raise comm.bcast(error, root=first)
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The system's codes for a file that cannot grow."""
+
+
+@contextmanager
+def room(path: Path):
+    """Let a disk that is full be an :class:`InputError` (local)."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # h5py raises either
+        text = str(error)
+        found = [code for code in FULL if f"errno = {code}," in text or f"[Errno {code}]" in text]
+        if not found:
+            raise
+        raise InputError(
+            f"output.file: {path} cannot grow ({os.strerror(found[0])}); make room in "
+            f"{path.parent}, and run again"
+        ) from None

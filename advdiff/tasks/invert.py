@@ -33,7 +33,10 @@ def invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
 
         return task.invert(problem, say, path)
     checkpoint = Checkpoint(problem, path)
-    start, reference = checkpoint.load() if resume else (None, None)
+    if resume:
+        checkpoint.load()
+    else:
+        checkpoint.create()
     clock = TimeSplit()
     difference = problem.calibrate()
     if problem.nodes is not None:
@@ -41,18 +44,16 @@ def invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
             f"gradient    {problem.nodes} Gauss nodes an interval; the last two orders differ by "
             f"{difference:.1e}"
         )
-    first = reference
 
-    def watch(entry: Iteration, m: PETSc.Vec) -> None:
-        nonlocal first
-        first = entry.gradient_norm if first is None else first
-        checkpoint.save(m, first)
+    def watch(entry: Iteration, _m: PETSc.Vec) -> None:
         say(
             f"iteration   {entry.iteration:4d}  objective {entry.objective:12.6g}  misfit "
             f"{entry.misfit:12.6g}  gradient {entry.gradient_norm:9.3e}  {entry.seconds:7.1f} s"
         )
 
-    estimate = problem.invert(watch, start, reference)
+    estimate = problem.invert(watch, tape=checkpoint)
+    if resume:
+        say(f"resumed     {checkpoint.replayed} evaluations were there already")
     say(f"optimiser   {estimate.message}")
     say_solver(say, estimate.evaluation.linearisation.report)
     split = clock.seconds()

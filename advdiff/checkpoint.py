@@ -2,15 +2,15 @@
 
 An optimiser is a deterministic function of the values it is given.  So the file does not hold its
 state, which PETSc does not hand out, but every value, gradient and Hessian product it was given, in
-order; ``--resume`` runs it again from the start, answers from the file until that ends, and computes
-from there on: on the same ranks the run that was never killed, bit for bit, for every type of TAO.
-On other ranks an answer belongs to a point that differs by rounding; where it differs by more,
-because another optimiser asks, the rest of the file is forgotten.
+order.  ``--resume`` runs it again from the start, answers from the file until that ends, and
+computes from there on: on the same ranks the run that was never killed, bit for bit, for every type
+of TAO.  On other ranks an answer belongs to a point that differs by rounding; where it differs by
+more, because another optimiser asks, the rest of the file is forgotten.
 
-The file is a line of JSON, the labels of the unknowns, then records of equal size, each rank writing
-its own part of each.  A record counts from when its head, with a check sum, is written, which is
-last: a kill costs the evaluation under way.  Beyond ``LARGEST`` nothing more is written, and
-resuming computes that again.
+The file is a line of JSON, the labels of the unknowns, then records of equal size, each rank
+writing its own part of each.  A record counts from when its head, with a check sum, is written,
+which is last: a kill costs the evaluation under way.  Beyond ``LARGEST`` nothing more is written,
+and resuming computes that again.
 """
 
 from __future__ import annotations
@@ -175,9 +175,7 @@ class Checkpoint:
         self.replayed = self._count
         return float(head["value"]), float(head["seconds"])
 
-    def record(
-        self, what: int, x: PETSc.Vec, value: float, out: PETSc.Vec, seconds: float
-    ) -> None:
+    def record(self, what: int, x: PETSc.Vec, value: float, out: PETSc.Vec, seconds: float) -> None:
         """Add an answer."""
         place = self._place(self._count)
         if place + self._length > LARGEST:

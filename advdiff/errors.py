@@ -26,6 +26,10 @@ class InputError(ValueError):
     """
 
 
+class NoRoom(InputError):
+    """A file cannot grow: the disk or a quota is full."""
+
+
 class NotFinite(ValueError, FloatingPointError):
     """A matrix or vector has entries that are not finite numbers."""
 
@@ -108,15 +112,14 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextmanager
 def room(path: Path):
-    """Let a disk that is full be an :class:`InputError` (local)."""
+    """Let a disk that is full be a :class:`NoRoom` (local)."""
     try:
         yield
     except (OSError, RuntimeError) as error:  # h5py raises either
         text = str(error)
-        found = [code for code in FULL if f"errno = {code}," in text or f"[Errno {code}]" in text]
-        if not found:
+        code = next((c for c in FULL if f"rrno {c}]" in text or f"errno = {c}," in text), None)
+        if code is None:
             raise
-        raise InputError(
-            f"output.file: {path} cannot grow ({os.strerror(found[0])}); make room in "
-            f"{path.parent}, and run again"
+        raise NoRoom(
+            f"output.file: {path} cannot grow ({os.strerror(code)}); make room in {path.parent}"
         ) from None

@@ -17,6 +17,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from advdiff.errors import room
+
 CELLS = {"interval": 3, "triangle": 5, "quadrilateral": 9, "tetrahedron": 10, "hexahedron": 12}
 """Cell name → VTK's number for it."""
 CORNERS = {"quadrilateral": [0, 1, 3, 2], "hexahedron": [0, 1, 3, 2, 4, 5, 7, 6]}
@@ -44,7 +46,11 @@ def write(path: Path) -> Path:
     target = name(path)
     temporary = target.with_name(f".{target.name}.partial")
     try:
-        with h5py.File(path, "r") as result, h5py.File(temporary, "w") as file:
+        with (
+            room(target),
+            h5py.File(path, "r") as result,
+            h5py.File(temporary, "w") as file,
+        ):
             root = file.create_group("VTKHDF", track_order=True)
             root.attrs["Version"] = np.array([2, 0])
             root.attrs.create("Type", np.bytes_("UnstructuredGrid"))

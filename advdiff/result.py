@@ -19,7 +19,8 @@ import h5py
 import numpy as np
 
 import advdiff
-from advdiff.errors import InputError, on_root
+from advdiff import stopping
+from advdiff.errors import InputError, NoRoom, on_root, room
 
 FORMAT = 1
 FIELDS = ("mesh/geometry", "mesh/topology", "time", "theta", "solver")
@@ -30,6 +31,8 @@ REQUIRED = {
     "sample": ("chain", "draw", "posterior", "sample_stats"),
 }
 """Task → what its result must hold; ``FIELDS`` for all others."""
+SPARE = 1 << 18
+"""Bytes for what HDF5 writes beside a dataset."""
 
 
 class ResultFile:
@@ -51,6 +54,22 @@ class ResultFile:
                 value = json.dumps(value)
             self.file[path].attrs[name] = value
 
+    def dataset(self, path: str, shape: Sequence[int], dtype, **more) -> h5py.Dataset:
+        """A new dataset, its room on the disk taken before: HDF5 does not survive a full one.
+
+        Raises:
+            NoRoom: where there is none, on all ranks.
+        """
+        size = int(np.prod(shape, dtype=float)) * np.dtype(dtype).itemsize + SPARE
+        end, name = self.file.id.get_filesize(), Path(self.file.filename)
+
+        def take() -> None:
+            with room(name), name.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), end, size)
+
+        on_root(self.comm, take)
+        return self.file.create_dataset(path, shape=shape, dtype=dtype, **more)
+
     def scale(self, path: str, values: Iterable, units: str = "1", long_name: str = "") -> None:
         """A dimension scale: coordinates along an axis, known on every rank."""
         dataset = self.array(path, np.asarray(values), (), units=units, long_name=long_name)
@@ -60,7 +79,7 @@ class ResultFile:
 
     def axis(self, name: str, size: int) -> None:
         """A dimension without coordinates: its scale is the index."""
-        dataset = self.file.create_dataset(name, shape=(size,), dtype="i8")
+        dataset = self.dataset(name, (size,), "i8")
         start, stop = self._share(size)
         dataset[start:stop] = np.arange(start, stop)
         dataset.attrs["long_name"] = f"index of {name}"
@@ -88,7 +107,7 @@ class ResultFile:
         if values.dtype.kind == "U":  # of fixed length: parallel HDF5 writes no others
             values = np.char.encode(values, "utf-8")
             values = values.astype(h5py.string_dtype("utf-8", values.dtype.itemsize))
-        dataset = self.file.create_dataset(path, shape=values.shape, dtype=values.dtype)
+        dataset = self.dataset(path, values.shape, values.dtype)
         if self.comm.rank == 0 and values.size:
             dataset[...] = values
         self._describe(dataset, dims, units, long_name)
@@ -103,9 +122,7 @@ class ResultFile:
         layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         shape = tuple(len(self._scales[name]) for name in dims)
-        dataset = self.file.create_dataset(
-            path, shape=shape, dtype="f8", fillvalue=np.nan, dcpl=layout
-        )
+        dataset = self.dataset(path, shape, "f8", fillvalue=np.nan, dcpl=layout)
         self._describe(dataset, dims, "1", long_name)
         return dataset
 
@@ -140,29 +157,48 @@ def create(path: Path, comm, attributes: Mapping[str, Any]):
         temporary.unlink(missing_ok=True)
 
     on_root(comm, prepare)
-    file = open_parallel(temporary, comm)
+    with stopping.scratch(temporary):
+        with closing(open_parallel(temporary, comm), comm) as file:
+            result = ResultFile(file, comm)
+            result.attributes(
+                {
+                    "advdiff_version": advdiff.__version__,
+                    "format": FORMAT,
+                    "ranks": comm.size,
+                    "created_at": comm.bcast(datetime.now(UTC).isoformat(timespec="seconds")),
+                    **attributes,
+                    "complete": False,
+                }
+            )
+            yield result
+            file.attrs["complete"] = True
+        on_root(comm, lambda: publish(temporary, path))
+
+
+@contextmanager
+def closing(file: h5py.File, comm):
+    """Close the file behind the block (collective).
+
+    After an error of a single rank it stays open: closing a parallel file is collective.
+    """
+    size = 0
     try:
-        result = ResultFile(file, comm)
-        result.attributes(
-            {
-                "advdiff_version": advdiff.__version__,
-                "format": FORMAT,
-                "ranks": comm.size,
-                "created_at": comm.bcast(datetime.now(UTC).isoformat(timespec="seconds")),
-                **attributes,
-                "complete": False,
-            }
-        )
-        yield result
-        file.attrs["complete"] = True
-        file.close()
-    except BaseException:
-        # Closing a parallel file is collective, which the other ranks may never reach.
-        if comm.size == 1:
+        yield file
+        size = file.id.get_filesize()
+    except BaseException as error:
+        if comm.size == 1 or isinstance(error, NoRoom):
             file.close()
-            temporary.unlink(missing_ok=True)
         raise
-    on_root(comm, lambda: os.replace(temporary, path))
+    name = Path(file.filename)
+    file.close()
+    on_root(comm, lambda: os.truncate(name, min(size, name.stat().st_size)))
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Give a file that is whole, and on the disk, its name (local)."""
+    with room(path), temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
 
 
 def check_writable(path: Path) -> None:

@@ -74,9 +74,7 @@ class Tape(Protocol):
         """The next answer, its vector in ``out``: the value, and seconds since the start; None
         where there are no more (collective)."""
 
-    def record(
-        self, what: int, x: PETSc.Vec, value: float, out: PETSc.Vec, seconds: float
-    ) -> None:
+    def record(self, what: int, x: PETSc.Vec, value: float, out: PETSc.Vec, seconds: float) -> None:
         """Keep an answer (collective)."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import result
+from advdiff import result, stopping
 from advdiff.errors import agreed, on_root
 from advdiff.inverse.chains.coordinates import White
 from advdiff.inverse.chains.kernel import SurrogateTarget
@@ -120,10 +120,11 @@ def sample(
     template = prior.mean.duplicate()
     archive = Archive(path, groups, chosen, layout, template, resume=resume)
     began = time.perf_counter()
-    with agreed(groups.world):
+    with stopping.resumable(), agreed(groups.world):
         mine = groups.chains(chosen.chains)
         run_chains(target, kernel, template, chosen, archive, chains=mine, near=near)
-    archive.finish()
+    with stopping.resumable():
+        archive.finish()
     say(
         f"sampled     {chosen.chains} chains on {groups.count} group(s) of ranks in "
         f"{time.perf_counter() - began:.1f} s"

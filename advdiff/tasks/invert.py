@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from petsc4py import PETSc
 
-from advdiff import store
+from advdiff import stopping, store
 from advdiff.checkpoint import Checkpoint
 from advdiff.inverse.laplace_task import laplace
 from advdiff.inverse.map import Estimate, Iteration
@@ -37,6 +37,11 @@ def invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
         checkpoint.load()
     else:
         checkpoint.create()
+    with stopping.resumable():
+        return _invert(problem, say, path, checkpoint, resume)
+
+
+def _invert(problem: Problem, say: Say, path: Path, checkpoint: Checkpoint, resume: bool) -> bool:
     clock = TimeSplit()
     difference = problem.calibrate()
     if problem.nodes is not None:

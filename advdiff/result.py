@@ -8,6 +8,7 @@ the last attribute set.  Needs h5py alone: neither a mesh nor PETSc; fields on a
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,8 +32,8 @@ REQUIRED = {
     "sample": ("chain", "draw", "posterior", "sample_stats"),
 }
 """Task → what its result must hold; ``FIELDS`` for all others."""
-SPARE = 1 << 18
-"""Bytes for what HDF5 writes beside a dataset."""
+SPARE = 1 << 20
+"""Bytes for what HDF5 writes beside the datasets."""
 
 
 class ResultFile:
@@ -46,6 +47,7 @@ class ResultFile:
     def __init__(self, file: h5py.File, comm):
         self.file, self.comm = file, comm
         self._scales: dict[str, h5py.Dataset] = {}
+        self._end = 0
 
     def attributes(self, values: Mapping[str, Any], path: str = "/") -> None:
         """Set attributes of a group or dataset: numbers, strings, or (as JSON) anything else."""
@@ -60,14 +62,16 @@ class ResultFile:
         Raises:
             NoRoom: where there is none, on all ranks.
         """
-        size = int(np.prod(shape, dtype=float)) * np.dtype(dtype).itemsize + SPARE
-        end, name = self.file.id.get_filesize(), Path(self.file.filename)
+        name, size = Path(self.file.filename), math.prod(shape) * np.dtype(dtype).itemsize
 
-        def take() -> None:
+        def take() -> int:
+            end, more = self._end or name.stat().st_size, size + (0 if self._end else SPARE)
             with room(name), name.open("r+b") as file:
-                os.posix_fallocate(file.fileno(), end, size)
+                if more:
+                    os.posix_fallocate(file.fileno(), end, more)
+            return end + more
 
-        on_root(self.comm, take)
+        self._end = on_root(self.comm, take)
         return self.file.create_dataset(path, shape=shape, dtype=dtype, **more)
 
     def scale(self, path: str, values: Iterable, units: str = "1", long_name: str = "") -> None:
@@ -181,17 +185,17 @@ def closing(file: h5py.File, comm):
 
     After an error of a single rank it stays open: closing a parallel file is collective.
     """
-    size = 0
     try:
         yield file
-        size = file.id.get_filesize()
     except BaseException as error:
         if comm.size == 1 or isinstance(error, NoRoom):
             file.close()
         raise
+    size = file.id.get_filesize() if comm.size == 1 else None
     name = Path(file.filename)
     file.close()
-    on_root(comm, lambda: os.truncate(name, min(size, name.stat().st_size)))
+    if size is not None:  # without MPI, HDF5 does not give back the room that it did not take
+        os.truncate(name, size)
 
 
 def publish(temporary: Path, path: Path) -> None:

@@ -183,7 +183,7 @@ def _is_option(word: str) -> bool:
 
 def main() -> None:
     """The console script."""
-    from advdiff.errors import ConvergenceError, InputError, world
+    from advdiff.errors import ConvergenceError, InputError, NoRoom, world
 
     comm = world()
     if comm.rank:
@@ -198,6 +198,8 @@ def main() -> None:
         code = _fail(error.format_message(), 2)
     except InputError as error:
         code = _fail(str(error), 2)
+        if isinstance(error, NoRoom):
+            os._exit(code)  # HDF5 might want to write more
     except ConvergenceError as error:
         code = _fail(str(error), 1)
     except BaseException:

@@ -47,7 +47,6 @@ class ResultFile:
     def __init__(self, file: h5py.File, comm):
         self.file, self.comm = file, comm
         self._scales: dict[str, h5py.Dataset] = {}
-        self._end = 0
 
     def attributes(self, values: Mapping[str, Any], path: str = "/") -> None:
         """Set attributes of a group or dataset: numbers, strings, or (as JSON) anything else."""
@@ -63,15 +62,7 @@ class ResultFile:
             NoRoom: where there is none, on all ranks.
         """
         name, size = Path(self.file.filename), math.prod(shape) * np.dtype(dtype).itemsize
-
-        def take() -> int:
-            end, more = self._end or name.stat().st_size, size + (0 if self._end else SPARE)
-            with room(name), name.open("r+b") as file:
-                if more:
-                    os.posix_fallocate(file.fileno(), end, more)
-            return end + more
-
-        self._end = on_root(self.comm, take)
+        on_root(self.comm, lambda: take(name, size))
         return self.file.create_dataset(path, shape=shape, dtype=dtype, **more)
 
     def scale(self, path: str, values: Iterable, units: str = "1", long_name: str = "") -> None:
@@ -131,20 +122,39 @@ class ResultFile:
         return dataset
 
 
-def open_parallel(path: Path, comm, mode: str = "w") -> h5py.File:
-    """An HDF5 file that all ranks write to, a new one by default (collective).
+def open_parallel(path: Path, comm, mode: str = "w", size: int = SPARE) -> h5py.File:
+    """An HDF5 file that all ranks write to, a new one by default, with room for ``size`` bytes
+    more (collective).
 
     Raises:
         InputError: where several ranks have an h5py that was built for one.
+        NoRoom: where the disk is full.
     """
-    if comm.size == 1:
-        return h5py.File(path, mode)
-    if not h5py.get_config().mpi:
+    if comm.size > 1 and not h5py.get_config().mpi:
         raise InputError(
             f"output.file: this h5py cannot write {path} from {comm.size} ranks; install a "
             "parallel h5py (Debian: python3-h5py-mpi)"
         )
-    return h5py.File(path, mode, driver="mpio", comm=comm)
+    if mode == "w":
+        on_root(comm, lambda: path.write_bytes(b""))
+    on_root(comm, lambda: take(path, size))
+    options = {"driver": "mpio", "comm": comm} if comm.size > 1 else {}
+    file = h5py.File(path, mode, **options)
+    on_root(comm, lambda: take(path, size))
+    return file
+
+
+def take(path: Path, size: int) -> None:
+    """Have the disk make room for so many bytes more at the end of a file (local).
+
+    HDF5, which does not survive a full disk, need then not ask for it.
+
+    Raises:
+        NoRoom: where there is none.
+    """
+    with room(path), path.open("r+b") as file:
+        if size:
+            os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, size)
 
 
 @contextmanager

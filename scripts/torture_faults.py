@@ -90,7 +90,7 @@ class Run:
         self.log.close()
         if "Traceback" in error:
             troubles.append("traceback")
-        lines = [line for line in error.splitlines() if line.startswith("advdiff: ")]
+        lines = [line for line in error.splitlines() if "advdiff: " in line]
         return Outcome(code if code >= 0 else 128 - code, lines, seconds, error, troubles)
 
 

@@ -29,7 +29,16 @@ from advdiff.inverse.chains import diagnostics
 from advdiff.inverse.chains.kernel import State
 from advdiff.inverse.chains.run import STATISTICS, Groups, Link, Options, Progress
 from advdiff.inverse.chains.warmup import Adaptation
-from advdiff.result import FORMAT, ResultFile, check_writable, closing, open_parallel, publish
+from advdiff.result import (
+    FORMAT,
+    SPARE,
+    ResultFile,
+    check_writable,
+    closing,
+    open_parallel,
+    publish,
+    take,
+)
 
 EVERY = 2.0
 """Seconds between blocks: what a kill may cost (the draws are made again, the same)."""
@@ -326,6 +335,7 @@ class Archive:
             on_root(self.world, lambda: self._complete(whole))
 
     def _complete(self, whole: Path) -> None:
+        take(whole, SPARE)
         with room(self.path), h5py.File(whole, "r+") as file:
             numbers = file["progress/numbers"][:]
             done = np.nanargmax(numbers[:, :, NUMBERS.index("step")], axis=0)

@@ -31,6 +31,7 @@ def main() -> None:
 
     if rank == "all" or int(rank) == MPI.COMM_WORLD.rank:
         setattr(owner, name, limits if fault.isdigit() else fails)
+    cli.PATIENCE = 1.0
     sys.argv = ["advdiff", *arguments]
     stopping.install()
     cli.main()

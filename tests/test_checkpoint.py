@@ -1,5 +1,7 @@
 """A run that was stopped and goes on is the run that was not, bit for bit."""
 
+import os
+
 import numpy as np
 import pytest
 from mpi4py import MPI
@@ -55,9 +57,14 @@ def bits(estimate) -> tuple:
 
 
 def same(a, b) -> bool:
-    """Bit for bit; but MUMPS, which factorises the prior of a field on several ranks, sums in the
-    order in which messages come, and no two runs of it are alike."""
-    if WORLD.size == 1 or a.m.getSize() < 9:
+    """Bit for bit where two runs that nothing befell are.
+
+    They are not where MUMPS factorises the prior of a field (on several ranks): it sums in the
+    order in which messages come; nor in Debian's sid, where even one process rounds differently
+    from run to run.
+    """
+    exact = os.environ.get("ADVDIFF_INSIDE") != "sid"
+    if exact and (WORLD.size == 1 or a.m.getSize() < 9):
         return bits(a) == bits(b)
     values = [[e.objective for e in x.history] for x in (a, b)]
     distance = a.m.copy()
@@ -129,7 +136,7 @@ def test_another_optimiser_forgets_what_it_would_not_have_asked(tmp_path):
     stopped(problem(tmp_path, SINE, "cg"), path, 7)
     again, tape = resumed(problem(tmp_path, SINE, "lmvm"), path)
     assert 0 < tape.replayed < 7
-    assert bits(again) == bits(problem(tmp_path, SINE, "lmvm").invert())
+    assert same(again, problem(tmp_path, SINE, "lmvm").invert())
 
 
 @pytest.mark.parametrize("unknowns", [SINE, STREAM], ids=["coefficients", "field"])

@@ -41,9 +41,8 @@ gradient_tolerance = 1e-8
 STAGES = {
     "read": ("advdiff.problem:read", "InputError", "invert"),
     "mesh": ("advdiff.domain:Domain.tag", "InputError", "open"),
-    "assembly": ("advdiff.operator:Operator.assemble", "RuntimeError", "invert"),
-    "solve": ("advdiff.semigroup:Semigroup.solve", "ConvergenceError", "solve"),
-    "objective": ("advdiff.inverse.objective:Objective.evaluate", "InputError", "invert"),
+    "assembly": ("advdiff.operator:Operator.assemble", "RuntimeError", "solve"),
+    "objective": ("advdiff.inverse.objective:Objective.evaluate", "ConvergenceError", "invert"),
     "write": ("advdiff.store:Store.mesh", "InputError", "solve"),
     "paraview": ("advdiff.paraview:_steps", "InputError", "solve"),
 }
@@ -115,7 +114,7 @@ def answer(path: Path) -> tuple:
         return tuple(file[n][()].tobytes() for n in ("estimate/coefficients", "history/objective"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_inversion_goes_on(folder, number):
     assert end(start(folder, "run", "invert.toml", "--output", "whole.h5", ranks=1))[0] == 0
     process = start(folder, "run", "invert.toml", "--output", "cut.h5", ranks=1)

@@ -140,7 +140,8 @@ def open_parallel(path: Path, comm, mode: str = "w", size: int = SPARE) -> h5py.
     on_root(comm, lambda: take(path, size))
     options = {"driver": "mpio", "comm": comm} if comm.size > 1 else {}
     file = h5py.File(path, mode, **options)
-    on_root(comm, lambda: take(path, size))
+    if mode == "w":  # gave it back
+        on_root(comm, lambda: take(path, size))
     return file
 
 
@@ -153,7 +154,7 @@ def take(path: Path, size: int) -> None:
         NoRoom: where there is none.
     """
     with room(path), path.open("r+b") as file:
-        if size:
+        if size and hasattr(os, "posix_fallocate"):  # not on macOS
             os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, size)
 
 

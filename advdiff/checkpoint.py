@@ -140,7 +140,12 @@ class Checkpoint:
     def remove(self) -> None:
         """Forget it."""
         self._close()
-        on_root(self.comm, lambda: self.path.unlink(missing_ok=True))
+
+        def unlink() -> None:
+            for path in (self.path, self._temporary):
+                path.unlink(missing_ok=True)
+
+        on_root(self.comm, unlink)
 
     def _close(self) -> None:
         if self._file is not None:

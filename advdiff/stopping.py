@@ -16,6 +16,8 @@ from pathlib import Path
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PRECEDENCE = 0.5
 """Seconds that rank 0, if the signal came to all, has to speak for all."""
+TAG = 7143
+"""Of the message by which another rank tells rank 0 that it has spoken."""
 
 _scratch: set[Path] = set()
 _remedy = ""
@@ -58,12 +60,17 @@ def _stop(number: int, _frame) -> None:
     code = 128 + number
     mpi = sys.modules.get("mpi4py.MPI")
     world = mpi.COMM_WORLD if mpi and mpi.Is_initialized() and not mpi.Is_finalized() else None
+    silent = False
     if world is not None and world.rank:
         time.sleep(PRECEDENCE)
+        world.Isend(b"", 0, TAG)
+    elif world is not None:
+        silent = world.Iprobe(tag=TAG)
     for path in _scratch:
         path.unlink(missing_ok=True)
-    name = signal.Signals(number).name
-    os.write(2, f"advdiff: stopped by {name}{_remedy}\n".encode())
+    if not silent:
+        name = signal.Signals(number).name
+        os.write(2, f"advdiff: stopped by {name}{_remedy}\n".encode())
     if world is not None and world.size > 1:
         world.Abort(code)
     os._exit(code)

@@ -90,7 +90,7 @@ def leftovers(output: Path, task: str) -> list[str]:
     return sorted({p.name for p in output.iterdir()} - wanted)
 
 
-def look(output: Path, task: str, expected: dict) -> tuple[str, list[str]]:
+def look(output: Path, task: str, expected: dict, tolerance: float) -> tuple[str, list[str]]:
     """The state of the output before anything is run again, and what is wrong with it."""
     extra = [name for name in leftovers(output, task) if name not in REUSED]
     troubles = [f"left: {', '.join(extra)}"] if extra else []
@@ -99,7 +99,7 @@ def look(output: Path, task: str, expected: dict) -> tuple[str, list[str]]:
         there = any((output / name).exists() for name in REUSED[1:4:2])
         return "resumable" if task in RESUMABLE and there else "absent", troubles
     try:
-        wrong = differences(contents(result), expected, 0.0)
+        wrong = differences(contents(result), expected, tolerance)
     except InputError as error:
         return "BAD", [*troubles, str(error)]
     return "complete", troubles + ([f"differs in {', '.join(wrong[:5])}"] if wrong else [])

@@ -67,7 +67,11 @@ def differences(found: dict, expected: dict, tolerance: float) -> list[str]:
     return names
 
 
-def manners(fault: str, outcome, ranks: int) -> list[str]:
+STARTING = 0.2
+"""Seconds in which Python does not mind signals yet."""
+
+
+def manners(fault: str, outcome, ranks: int, state: str) -> list[str]:
     """What is wrong with how a run ended."""
     troubles = list(outcome.troubles)
     if outcome.code == 0:
@@ -77,7 +81,11 @@ def manners(fault: str, outcome, ranks: int) -> list[str]:
         return troubles + ([f"{len(outcome.lines)} lines"] if len(outcome.lines) > 1 else [])
     if outcome.code not in CODES[fault]:
         troubles.append(f"exit code {outcome.code}")
-    if fault != "kill" and len(outcome.lines) != 1:
+    # before Python minds signals, and when it does no more, they speak for themselves
+    mute = fault in ("term", "term-rank", "int") and (
+        state == "complete" or outcome.seconds < STARTING
+    )
+    if fault != "kill" and len(outcome.lines) != 1 and not (mute and not outcome.lines):
         troubles.append(f"{len(outcome.lines)} lines")
     if fault in ("full", "quota") and "cannot grow" not in "".join(outcome.lines):
         troubles.append("the line does not say that the disk is full")

@@ -67,7 +67,7 @@ class Task:
             run = Run(self.folder, ranks)
             outcome = befall(run, fault, rng, self.seconds[ranks], self.size)
             state, troubles = look(self.output, self.name, expected, ROUNDING)
-            troubles += manners(fault, outcome, ranks)
+            troubles += manners(fault, outcome, ranks, state)
             if small:
                 mount(self.output, "remount,size=1g")
             how = self.go_on(state, ranks, rng, troubles)

@@ -198,7 +198,7 @@ def main() -> None:
         code = _fail(error.format_message(), 2)
     except InputError as error:
         code = _fail(str(error), 2)
-        if isinstance(error, NoRoom):
+        if isinstance(error, NoRoom) and comm.size == 1:
             os._exit(code)  # HDF5 might want to write more
     except ConvergenceError as error:
         code = _fail(str(error), 1)

@@ -72,5 +72,6 @@ def _stop(number: int, _frame) -> None:
         name = signal.Signals(number).name
         os.write(2, f"advdiff: stopped by {name}{_remedy}\n".encode())
     if world is not None and world.size > 1:
+        time.sleep(0.1)  # mpirun drops what it has not yet read
         world.Abort(code)
     os._exit(code)

@@ -1,5 +1,15 @@
-"""``python -m advdiff``."""
+"""``python -m advdiff``, and the console script: signals are minded before anything is loaded."""
 
-from advdiff.cli import main
+from advdiff import stopping
 
-main()
+
+def main() -> None:
+    """Run the command line."""
+    stopping.install()
+    from advdiff import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

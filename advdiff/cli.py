@@ -1,7 +1,8 @@
 """The command line: init, check, run, info, plot, report.
 
 Options with one dash go to PETSc (``-tao_monitor``, ``-advdiff_mfn_type expokit``, ``-log_view``).
-Exit codes: 0 done, 1 an iteration did not converge, 2 bad input; the same on all ranks.
+Exit codes: 0 done, 1 an iteration did not converge, 2 bad input or a full disk, 3 a bug (with its
+traceback), 130 and 143 stopped by Ctrl-C and SIGTERM; the same on all ranks.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ Set = Annotated[list[str], typer.Option("--set", help="override: key.sub=value")
 
 OPTIONS = ("output", "set", "resume", "groups", "quiet", "verbose", "task")
 """Our own, which take two dashes."""
-PATIENCE = 10.0
+PATIENCE = 5.0
 """Seconds to wait for ranks that do not come to an error all others have met."""
 
 
@@ -61,17 +62,28 @@ def _say(line: str, file=None) -> None:
         print(line, flush=True, file=file)
 
 
-def _complain(error: str) -> None:
-    """One line on stderr; then wait for all ranks, for mpirun kills the rest at the first exit."""
+def _fail(error: str, code: int) -> int:
+    """One line on stderr, and the code to exit with, once all ranks have come here.
+
+    Those that do not come wait in a collective call for this one: the job ends at once.
+    """
     from advdiff.errors import world
 
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(error.split()))
-    _say(f"advdiff: {line}", sys.stderr)
-    if world().size == 1:
-        return
-    arrived, start = world().Ibarrier(), time.monotonic()
-    while not arrived.Test() and time.monotonic() - start < PATIENCE:
-        time.sleep(1e-3)
+    comm, line = (
+        world(),
+        "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(error.split())),
+    )
+    line = f"advdiff: {line}"
+    _say(line, sys.stderr)
+    if comm.size > 1:
+        arrived, start = comm.Ibarrier(), time.monotonic()
+        while not arrived.Test():
+            if time.monotonic() - start > PATIENCE:
+                if comm.rank:
+                    print(line, flush=True, file=sys.stderr)
+                comm.Abort(code)
+            time.sleep(1e-3)
+    return code
 
 
 def _task(experiment: Path, settings: list[str], output: Path | None = None, groups: int = 1):
@@ -248,7 +260,7 @@ def _is_option(word: str) -> bool:
 
 def main() -> None:
     """The console script."""
-    from advdiff.errors import ConvergenceError, InputError, suggestion, world
+    from advdiff.errors import ConvergenceError, InputError, NoRoom, suggestion, world
 
     warnings.simplefilter("ignore", RuntimeWarning)  # numpy's: what overflows is said in our words
     comm = world()
@@ -263,17 +275,15 @@ def main() -> None:
     except NoSuchOption as error:
         known = ["--help", *(name for option in error.ctx.command.params for name in option.opts)]
         remedy = suggestion(error.option_name, [name for name in known if name.startswith("--")])
-        _complain(f"{error.option_name}: no such option; {remedy}")
-        code = 2
+        code = _fail(f"{error.option_name}: no such option; {remedy}", 2)
     except ClickException as error:
-        _complain(error.format_message())
-        code = 2
+        code = _fail(error.format_message(), 2)
     except InputError as error:
-        _complain(str(error))
-        code = 2
+        code = _fail(str(error), 2)
+        if isinstance(error, NoRoom) and comm.size == 1:
+            os._exit(code)  # HDF5 might want to write more
     except ConvergenceError as error:
-        _complain(str(error))
-        code = 1
+        code = _fail(str(error), 1)
     except BaseException:
         if comm.size == 1:
             raise

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -23,6 +26,10 @@ class InputError(ValueError):
 
     The message is one line that names the key (or file and row), the value and the remedy.
     """
+
+
+class NoRoom(InputError):
+    """A file cannot grow: the disk or a quota is full."""
 
 
 class NotFinite(ValueError, FloatingPointError):
@@ -108,3 +115,22 @@ def agreed(comm: MPI.Comm):
     first = comm.allreduce(comm.size if error is None else comm.rank, MPI.MIN)
     if first < comm.size:
         raise comm.bcast(error, root=first)
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The system's codes for a file that cannot grow."""
+
+
+@contextmanager
+def room(path: Path):
+    """Let a disk that is full be a :class:`NoRoom` (local)."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # h5py raises either
+        text = str(error)
+        code = next((c for c in FULL if f"rrno {c}]" in text or f"errno = {c}," in text), None)
+        if code is None:
+            raise
+        raise NoRoom(
+            f"output.file: {path} cannot grow ({os.strerror(code)}); make room in {path.parent}"
+        ) from None

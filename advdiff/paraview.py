@@ -17,12 +17,17 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from advdiff.errors import Alone
+from advdiff.result import SPARE, closing, open_parallel
+
 CELLS = {"interval": 3, "triangle": 5, "quadrilateral": 9, "tetrahedron": 10, "hexahedron": 12}
 """Cell name → VTK's number for it."""
 CORNERS = {"quadrilateral": [0, 1, 3, 2], "hexahedron": [0, 1, 3, 2, 4, 5, 7, 6]}
 """Cell name → where VTK, which goes round a cell, has its corners in the result; else in order."""
 
 BLOCK = 1 << 20
+VIEW = 1 << 10
+"""Bytes for one of the views of a field, at most."""
 
 
 def name(path: Path) -> Path:
@@ -44,7 +49,10 @@ def write(path: Path) -> Path:
     target = name(path)
     temporary = target.with_name(f".{target.name}.partial")
     try:
-        with h5py.File(path, "r") as result, h5py.File(temporary, "w") as file:
+        with (
+            h5py.File(path, "r") as result,
+            closing(open_parallel(temporary, Alone(), size=_most(result)), Alone()) as file,
+        ):
             root = file.create_group("VTKHDF", track_order=True)
             root.attrs["Version"] = np.array([2, 0])
             root.attrs.create("Type", np.bytes_("UnstructuredGrid"))
@@ -56,6 +64,14 @@ def write(path: Path) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     return target
+
+
+def _most(result: h5py.File) -> int:
+    """Bytes that the file takes, at most."""
+    fields = []
+    result.visititems(lambda _, item: fields.append(item) if hasattr(item, "dims") else None)
+    cells, times = result["mesh/topology"], len(result["time"])
+    return SPARE + 8 * (cells.size + len(cells)) + VIEW * times * len(fields)
 
 
 class _View:

@@ -312,14 +312,14 @@ class Problem(Transport):
         self,
         watch: Callable | None = None,
         start: np.ndarray | PETSc.Vec | None = None,
-        reference: float | None = None,
+        tape: map_estimate.Tape | None = None,
     ) -> map_estimate.Estimate:
         """The maximum a posteriori estimate and its history (collective).
 
         Args:
             watch: called with every :class:`~advdiff.inverse.map.Iteration` and its m.
             start: first guess; the prior's mean where none is given.
-            reference: gradient norm that the tolerance is relative to; None: that at ``start``.
+            tape: keeps what is computed, and has it from a run that was stopped.
         """
         table = self.experiment.optimizer
         if self.nodes is None:
@@ -334,7 +334,7 @@ class Problem(Transport):
             gradient_tolerance=table.gradient_tolerance,
             max_iterations=table.max_iterations,
             watch=watch,
-            reference=reference,
+            tape=tape,
         )
         self.unknowns.assign(estimate.m)
         self.operator.assemble()

@@ -8,6 +8,7 @@ the last attribute set.  Needs h5py alone: neither a mesh nor PETSc; fields on a
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ import h5py
 import numpy as np
 
 import advdiff
-from advdiff.errors import InputError, on_root
+from advdiff import stopping
+from advdiff.errors import InputError, NoRoom, on_root, room
 
 FORMAT = 1
 FIELDS = ("mesh/geometry", "mesh/topology", "time", "theta", "solver")
@@ -30,6 +32,8 @@ REQUIRED = {
     "sample": ("chain", "draw", "posterior", "sample_stats"),
 }
 """Task → what its result must hold; ``FIELDS`` for all others."""
+SPARE = 1 << 20
+"""Bytes for what HDF5 writes beside the datasets."""
 
 UNEXPECTED = (
     ArithmeticError,
@@ -62,6 +66,16 @@ class ResultFile:
                 value = json.dumps(value)
             self.file[path].attrs[name] = value
 
+    def dataset(self, path: str, shape: Sequence[int], dtype, **more) -> h5py.Dataset:
+        """A new dataset, its room on the disk taken before: HDF5 does not survive a full one.
+
+        Raises:
+            NoRoom: where there is none, on all ranks.
+        """
+        name, size = Path(self.file.filename), math.prod(shape) * np.dtype(dtype).itemsize
+        on_root(self.comm, lambda: take(name, size))
+        return self.file.create_dataset(path, shape=shape, dtype=dtype, **more)
+
     def scale(self, path: str, values: Iterable, units: str = "1", long_name: str = "") -> None:
         """A dimension scale: coordinates along an axis, known on every rank."""
         dataset = self.array(path, np.asarray(values), (), units=units, long_name=long_name)
@@ -74,7 +88,7 @@ class ResultFile:
         if name in self.file:
             self._scales[name] = self.file[name]
             return
-        dataset = self.file.create_dataset(name, shape=(size,), dtype="i8")
+        dataset = self.dataset(name, (size,), "i8")
         start, stop = self._share(size)
         dataset[start:stop] = np.arange(start, stop)
         dataset.attrs["long_name"] = f"index of {name}"
@@ -102,7 +116,7 @@ class ResultFile:
         if values.dtype.kind == "U":  # of fixed length: parallel HDF5 writes no others
             values = np.char.encode(values, "utf-8")
             values = values.astype(h5py.string_dtype("utf-8", values.dtype.itemsize))
-        dataset = self.file.create_dataset(path, shape=values.shape, dtype=values.dtype)
+        dataset = self.dataset(path, values.shape, values.dtype)
         if self.comm.rank == 0 and values.size:
             dataset[...] = values
         self._describe(dataset, dims, units, long_name)
@@ -117,27 +131,45 @@ class ResultFile:
         layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         shape = tuple(len(self._scales[name]) for name in dims)
-        dataset = self.file.create_dataset(
-            path, shape=shape, dtype="f8", fillvalue=np.nan, dcpl=layout
-        )
+        dataset = self.dataset(path, shape, "f8", fillvalue=np.nan, dcpl=layout)
         self._describe(dataset, dims, "1", long_name)
         return dataset
 
 
-def open_parallel(path: Path, comm, mode: str = "w") -> h5py.File:
-    """An HDF5 file that all ranks write to, a new one by default (collective).
+def open_parallel(path: Path, comm, mode: str = "w", size: int = SPARE) -> h5py.File:
+    """An HDF5 file that all ranks write to, a new one by default, with room for ``size`` bytes
+    more (collective).
 
     Raises:
         InputError: where several ranks have an h5py that was built for one.
+        NoRoom: where the disk is full.
     """
-    if comm.size == 1:
-        return h5py.File(path, mode)
-    if not h5py.get_config().mpi:
+    if comm.size > 1 and not h5py.get_config().mpi:
         raise InputError(
             f"output.file: this h5py cannot write {path} from {comm.size} ranks; install a "
             "parallel h5py (Debian: python3-h5py-mpi)"
         )
-    return h5py.File(path, mode, driver="mpio", comm=comm)
+    if mode == "w":
+        on_root(comm, lambda: path.write_bytes(b""))
+    on_root(comm, lambda: take(path, size))
+    options = {"driver": "mpio", "comm": comm} if comm.size > 1 else {}
+    file = h5py.File(path, mode, **options)
+    if mode == "w":  # gave it back
+        on_root(comm, lambda: take(path, size))
+    return file
+
+
+def take(path: Path, size: int) -> None:
+    """Have the disk make room for so many bytes more at the end of a file (local).
+
+    HDF5, which does not survive a full disk, need then not ask for it.
+
+    Raises:
+        NoRoom: where there is none.
+    """
+    with room(path), path.open("r+b") as file:
+        if size and hasattr(os, "posix_fallocate"):  # not on macOS
+            os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, size)
 
 
 @contextmanager
@@ -154,29 +186,48 @@ def create(path: Path, comm, attributes: Mapping[str, Any]):
         temporary.unlink(missing_ok=True)
 
     on_root(comm, prepare)
-    file = open_parallel(temporary, comm)
+    with stopping.scratch(temporary):
+        with closing(open_parallel(temporary, comm), comm) as file:
+            result = ResultFile(file, comm)
+            result.attributes(
+                {
+                    "advdiff_version": advdiff.__version__,
+                    "format": FORMAT,
+                    "ranks": comm.size,
+                    "created_at": comm.bcast(datetime.now(UTC).isoformat(timespec="seconds")),
+                    **attributes,
+                    "complete": False,
+                }
+            )
+            yield result
+            file.attrs["complete"] = True
+        on_root(comm, lambda: publish(temporary, path))
+
+
+@contextmanager
+def closing(file: h5py.File, comm):
+    """Close the file behind the block (collective).
+
+    After an error of a single rank it stays open: closing a parallel file is collective.
+    """
     try:
-        result = ResultFile(file, comm)
-        result.attributes(
-            {
-                "advdiff_version": advdiff.__version__,
-                "format": FORMAT,
-                "ranks": comm.size,
-                "created_at": comm.bcast(datetime.now(UTC).isoformat(timespec="seconds")),
-                **attributes,
-                "complete": False,
-            }
-        )
-        yield result
-        file.attrs["complete"] = True
-        file.close()
-    except BaseException:
-        # Closing a parallel file is collective, which the other ranks may never reach.
-        if comm.size == 1:
+        yield file
+    except BaseException as error:
+        if comm.size == 1 or isinstance(error, NoRoom):
             file.close()
-            temporary.unlink(missing_ok=True)
         raise
-    on_root(comm, lambda: os.replace(temporary, path))
+    size = file.id.get_filesize() if comm.size == 1 else None
+    name = Path(file.filename)
+    file.close()
+    if size is not None:  # without MPI, HDF5 does not give back the room that it did not take
+        os.truncate(name, size)
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Give a file that is whole, and on the disk, its name (local)."""
+    with room(path), temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
 
 
 def check_writable(path: Path, key: str = "output.file") -> None:

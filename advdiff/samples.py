@@ -161,15 +161,21 @@ class VertexSamples(Samples):
         return self._scatters[key]
 
     @cached_property
-    def _average(self) -> PETSc.Scatter:
-        """From the corners of every cell to the vertices."""
+    def _average(self) -> PETSc.Mat:
+        """Sums the corners of all cells at every vertex, always in the same order."""
         nodes = compat.cell_nodes(self.domain.mesh)[: self._owned_cells].ravel()
         places = self.domain.mesh.geometry.input_global_indices[nodes]
-        return self._scatter(self._nodal.x.petsc_vec, self._dofs.ravel() + self._start, places)
+        out, source = self.vector(), self._nodal.x.petsc_vec
+        matrix = PETSc.Mat().createAIJ((out.getSizes(), source.getSizes()), comm=out.comm)
+        columns = self._dofs.ravel() + self._start
+        matrix.setUp()
+        triplets = np.stack([places, columns]).astype(PETSc.IntType)[..., None]
+        matrix.setValuesRCV(*triplets, np.ones((len(columns), 1)))
+        matrix.assemble()
+        return matrix
 
     def _sum(self, source: PETSc.Vec, out: PETSc.Vec) -> None:
-        out.set(0.0)
-        self._average.scatter(source, out, addv=PETSc.InsertMode.ADD_VALUES)
+        self._average.mult(source, out)
 
     @cached_property
     def _shares(self) -> PETSc.Vec:

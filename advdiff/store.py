@@ -53,7 +53,7 @@ class Store(result.ResultFile):
         for name, size in zip(dims, (count, values.shape[1]), strict=True):
             if name not in self._scales:
                 self.axis(name, size)
-        dataset = self.file.create_dataset(path, shape=(count, values.shape[1]), dtype=values.dtype)
+        dataset = self.dataset(path, (count, values.shape[1]), values.dtype)
         vec = PETSc.Vec().createMPI((PETSc.DECIDE, count), comm=self.comm)
         for column in range(values.shape[1]):
             vec.setValues(rows.astype(PETSc.IntType), values[:, column].astype(float))
@@ -73,7 +73,7 @@ class Store(result.ResultFile):
     ) -> None:
         """A scalar field at all output times, (time, vertex), from vectors over the samples."""
         shape = (count, self.samples.count)
-        dataset = self.file.create_dataset(path, shape=shape, dtype="f8")
+        dataset = self.dataset(path, shape, "f8")
         for k, vector in enumerate(values):
             start, stop = vector.getOwnershipRange()
             dataset[k, start:stop] = vector.array_r
@@ -84,7 +84,7 @@ class Store(result.ResultFile):
         scalar = not isinstance(components, list | tuple)
         parts = [components] if scalar else list(components)
         shape = (self.samples.count,) + (() if scalar else (len(parts),))
-        dataset = self.file.create_dataset(path, shape=shape, dtype="f8")
+        dataset = self.dataset(path, shape, "f8")
         start, stop = parts[0].getOwnershipRange()
         table = np.stack([part.array_r for part in parts], axis=1)
         dataset[start:stop] = table[:, 0] if scalar else table

@@ -359,16 +359,14 @@ def test_checkpoints(tmp_path):
 
     mine = checkpoint()
     assert "no checkpoint" in message(mine.load)
-    m = mine.problem.unknowns.from_numpy(np.array([0.25]))
-    mine.save(m, 3.0)
-    loaded, reference = mine.load()
-    assert (mine.problem.unknowns.to_numpy(loaded), reference) == (0.25, 3.0)
+    mine.create()
+    checkpoint().load()
     assert "another experiment" in message(checkpoint({"physics.initial": "x**2"}).load)
     assert "another experiment" in message(checkpoint({"unknowns.initial": True}).load)
     whole = on_root(COMM, mine.path.read_bytes)
-    for content in (whole[:-40], whole[:5], b"", b"no archive"):
+    for content in (whole[:-4], whole[:5], b"", b"no archive"):
         write(mine.path, content)
-        assert "damaged" in message(mine.load)
+        assert "damaged" in message(checkpoint().load)
     mine.remove()
     assert on_root(COMM, lambda: [p.name for p in tmp_path.iterdir()]) == ["obs.csv"]
 

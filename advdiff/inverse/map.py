@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import get_args
+from typing import Protocol, get_args
 
 from petsc4py import PETSc
 
@@ -61,6 +61,21 @@ class Estimate:
     converged: bool = False
     message: str = ""
     evaluation: Evaluation | None = None
+
+
+VALUE, PRODUCT = 0, 1
+"""What TAO asks for: the objective with its gradient, a product with the Hessian."""
+
+
+class Tape(Protocol):
+    """Keeps the answers that an optimiser was given, and gives them again when it is run again."""
+
+    def replay(self, what: int, x: PETSc.Vec, out: PETSc.Vec) -> tuple[float, float] | None:
+        """The next answer, its vector in ``out``: the value, and seconds since the start; None
+        where there are no more (collective)."""
+
+    def record(self, what: int, x: PETSc.Vec, value: float, out: PETSc.Vec, seconds: float) -> None:
+        """Keep an answer (collective)."""
 
 
 INEXACT = {"tao_ksp_ew": True, "tao_ksp_ew_rtol0": 0.5, "tao_ksp_ew_rtolmax": 0.5}
@@ -116,32 +131,29 @@ def minimise(
     gradient_tolerance: float = 1e-4,
     max_iterations: int = 300,
     watch: Callable[[Iteration, PETSc.Vec], None] | None = None,
-    reference: float | None = None,
+    tape: Tape | None = None,
 ) -> Estimate:
     """Minimise the objective (collective).
 
     Args:
         start: first guess of m.
         type: a TAO type for smooth unconstrained problems.
-        gradient_tolerance: of ‖∇_ξ‖, relative to ``reference``.
+        gradient_tolerance: of ‖∇_ξ‖, relative to that at ``start``.
         watch: called with every iteration and its m, on every rank.
-        reference: the gradient norm to be relative to; None: that at ``start``.
+        tape: has the answers of a run that was stopped, and takes those of this one.
 
     Raises:
         InputError: for a type that TAO does not know.
     """
     prior = objective.prior
     xi = prior.whiten(start)
-    began = time.perf_counter()
     estimate = Estimate(m=start)
-    white = _White(objective)
-    if reference is None:
-        gradient = white.gradient(xi)
-        reference = gradient.norm()
-        gradient.destroy()
-        white.solves = 0
+    white = _White(objective, tape)
+    gradient = xi.duplicate()
+    white.gradient(xi, gradient)
+    white.solves = 0
     # TAO's first step is minus the gradient: scaled like this it has the prior's unit length.
-    scale = white.scale = reference or 1.0
+    scale = white.scale = gradient.norm() or 1.0
 
     def monitor(tao) -> None:
         iteration, value, norm = tao.getSolutionStatus()[:3]
@@ -156,7 +168,7 @@ def minimise(
             regularization,
             norm,
             white.solves,
-            time.perf_counter() - began,
+            white.seconds,
             white.products,
         )
         estimate.history.append(entry)
@@ -166,7 +178,7 @@ def minimise(
 
     tao = make_tao(start.comm, type)
     raised: list[BaseException] = []
-    tao.setObjectiveGradient(_keeping(raised, white.evaluate), xi.duplicate())
+    tao.setObjectiveGradient(_keeping(raised, white.evaluate), gradient)
     shell = SimpleNamespace(mult=_keeping(raised, white.mult))
     hessian = PETSc.Mat().createPython((xi.getSizes(), xi.getSizes()), shell, comm=xi.comm)
     hessian.setUp()
@@ -204,41 +216,82 @@ class _White:
     """The objective in white coordinates, divided by ``scale``, as TAO asks for it.
 
     Attributes:
-        solves, products: evaluations, and products with the Hessian.
+        solves, products: evaluations, and products with the Hessian, on the tape or off.
     """
 
-    def __init__(self, objective: Objective):
-        self.objective, self.scale = objective, 1.0
+    def __init__(self, objective: Objective, tape: Tape | None):
+        self.objective, self.tape, self.scale = objective, tape, 1.0
         self.solves = self.products = 0
+        self._began = time.perf_counter()
         self._at: Evaluation | None = None
-        self._where: PETSc.Vec | None = None
+        # points: of the last evaluation asked for, of the Hessian, and where the model is
+        self._asked = self._linearised = self._where = None
 
-    def gradient(self, x: PETSc.Vec) -> PETSc.Vec:
-        """Lᵀg + ξ; the model stays at x."""
-        prior = self.objective.prior
-        m = prior.color(x)
-        self._at, self._where = self.objective.evaluate(m), x.copy()
+    @property
+    def seconds(self) -> float:
+        """Since the start, those of the run on the tape among them."""
+        return time.perf_counter() - self._began
+
+    def _answer(self, what: int, x: PETSc.Vec, out: PETSc.Vec, compute: Callable) -> float:
+        """From the tape, else by ``compute``."""
+        found = None if self.tape is None else self.tape.replay(what, x, out)
+        if found is not None:
+            value, seconds = found
+            self._began = time.perf_counter() - seconds
+            return value
+        value = compute(x, out)
+        if self.tape is not None:
+            self.tape.record(what, x, value, out, self.seconds)
+        return value
+
+    def gradient(self, x: PETSc.Vec, out: PETSc.Vec) -> float:
+        """The objective, and Lᵀg + ξ in ``out``."""
         self.solves += 1
-        gradient = prior.color_transpose(self._at.data_gradient)
-        gradient.axpy(1.0, x)
+        self._asked = x.copy()
+        return self._answer(VALUE, x, out, self._gradient)
+
+    def _gradient(self, x: PETSc.Vec, out: PETSc.Vec) -> float:
+        self._move()
+        gradient = self.objective.prior.color_transpose(self._at.data_gradient)
+        gradient.copy(out)
+        out.axpy(1.0, x)
+        gradient.destroy()
+        return self._at.objective
+
+    def _move(self) -> None:
+        """Evaluate where the last answer was asked for; the model stays there."""
+        m = self.objective.prior.color(self._asked)
+        self._at, self._where = self.objective.evaluate(m), self._asked
         m.destroy()
-        return gradient
 
     def evaluate(self, _tao, x: PETSc.Vec, out: PETSc.Vec) -> float:
-        gradient = self.gradient(x)
-        gradient.copy(out)
+        value = self.gradient(x, out)
         out.scale(1.0 / self.scale)
-        gradient.destroy()
-        return self._at.objective / self.scale
+        return value / self.scale
 
     def linearise(self, _tao, x: PETSc.Vec, *_matrices) -> None:
         """The Hessian is that at x: where the model is already, unless TAO looked further."""
-        if not x.equal(self._where):
-            self.gradient(x).destroy()
+        if not x.equal(self._asked):
+            self._look(x)
+        self._linearised = self._asked
+
+    def _look(self, x: PETSc.Vec) -> None:
+        scratch = x.duplicate()
+        self.gradient(x, scratch)
+        scratch.destroy()
 
     def mult(self, _mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
-        """y = (LᵀHL + 1) x / scale."""
+        """y = (LᵀHL + 1) x / scale, at the point of ``linearise``."""
         self.products += 1
+        if self._asked is not self._linearised:
+            self._look(self._linearised)
+            self._linearised = self._asked
+        self._answer(PRODUCT, x, y, self._product)
+        y.scale(1.0 / self.scale)
+
+    def _product(self, x: PETSc.Vec, y: PETSc.Vec) -> float:
+        if self._where is not self._asked:  # the evaluation came from the tape
+            self._move()
         self.objective.white_hessian(self._at, x).copy(y)
         y.axpy(1.0, x)
-        y.scale(1.0 / self.scale)
+        return 0.0

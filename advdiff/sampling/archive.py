@@ -23,12 +23,22 @@ import numpy as np
 from petsc4py import PETSc
 
 import advdiff
-from advdiff.errors import InputError, on_root
+from advdiff import stopping
+from advdiff.errors import InputError, on_root, room
 from advdiff.inverse.chains import diagnostics
 from advdiff.inverse.chains.kernel import State
 from advdiff.inverse.chains.run import STATISTICS, Groups, Link, Options, Progress
 from advdiff.inverse.chains.warmup import Adaptation
-from advdiff.result import FORMAT, ResultFile, check_writable, open_parallel
+from advdiff.result import (
+    FORMAT,
+    SPARE,
+    ResultFile,
+    check_writable,
+    closing,
+    open_parallel,
+    publish,
+    take,
+)
 
 EVERY = 2.0
 """Seconds between blocks: what a kill may cost (the draws are made again, the same)."""
@@ -141,8 +151,16 @@ class Archive:
     # -- opening --------------------------------------------------------------------------------
 
     def _create(self) -> None:
-        on_root(self.world, self._make_way)
-        self.file = open_parallel(self.partial, self.world)
+        """Under a temporary name, until there is something to go on from."""
+        new = self.path.with_name(f".{self.path.name}.partial")
+        on_root(self.world, lambda: self._make_way(new))
+        with stopping.scratch(new):
+            with closing(open_parallel(new, self.world), self.world) as self.file:
+                self._lay_out()
+            on_root(self.world, lambda: os.replace(new, self.partial))
+        self.file = open_parallel(self.partial, self.world, "r+")
+
+    def _lay_out(self) -> None:
         result, options, layout = ResultFile(self.file, self.world), self.options, self.layout
         created = self.world.bcast(datetime.now(UTC).isoformat(timespec="seconds"))
         result.attributes(
@@ -195,7 +213,6 @@ class Archive:
             ("check", "one"),
         ):
             result.reserve(f"progress/{name}", ("slot", "chain", last))
-        self.file.flush()
 
     def _reserve_fields(self, result: ResultFile, kept: Snapshots) -> None:
         result.scale("kept", np.arange(0, self.options.draws, self._every), long_name="draw")
@@ -204,9 +221,10 @@ class Archive:
         for name, axes in kept.axes.items():
             result.reserve(f"fields/{name}", ("chain", "kept", *axes), f"{name} of a draw")
 
-    def _make_way(self) -> None:
+    def _make_way(self, new: Path) -> None:
         check_writable(self.path)
-        self.partial.unlink(missing_ok=True)
+        for path in (new, self.partial):
+            path.unlink(missing_ok=True)
 
     def _reopen(self) -> None:
         def look() -> None:
@@ -350,16 +368,21 @@ class Archive:
         self.file.close()
         self.world.barrier()
         whole = self.path.with_name(f".{self.path.name}.partial")
-        on_root(self.world, lambda: shutil.copyfile(self.partial, whole))
-        if self.layout.extend is not None:
-            file = open_parallel(whole, self.world, "r+")
-            self.layout.extend(file)
-            file.close()
-            self.world.barrier()
-        on_root(self.world, lambda: self._complete(whole))
+
+        def copy() -> None:
+            with room(self.path):
+                shutil.copyfile(self.partial, whole)
+
+        with stopping.scratch(whole):
+            on_root(self.world, copy)
+            if self.layout.extend is not None:
+                with closing(open_parallel(whole, self.world, "r+"), self.world) as file:
+                    self.layout.extend(file)
+            on_root(self.world, lambda: self._complete(whole))
 
     def _complete(self, whole: Path) -> None:
-        with h5py.File(whole, "r+") as file:
+        take(whole, SPARE)
+        with room(self.path), h5py.File(whole, "r+") as file:
             numbers = file["progress/numbers"][:]
             done = np.nanargmax(numbers[:, :, NUMBERS.index("step")], axis=0)
             seconds = numbers[done, range(len(done)), NUMBERS.index("seconds")]
@@ -374,7 +397,7 @@ class Archive:
             for name in ("progress", "slot", "number", "white", "one"):
                 del file[name]
             file.attrs["complete"] = True
-        os.replace(whole, self.path)
+        publish(whole, self.path)
         self.partial.unlink()
 
 

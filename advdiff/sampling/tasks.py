@@ -9,7 +9,7 @@ from typing import Any
 
 from mpi4py import MPI
 
-from advdiff import progress, result
+from advdiff import progress, result, stopping
 from advdiff.errors import agreed, on_root
 from advdiff.inverse.chains.coordinates import Recentred, White
 from advdiff.inverse.chains.kernel import SurrogateTarget
@@ -138,7 +138,7 @@ def sample(
     template = prior.mean.duplicate()
     archive = Archive(path, groups, chosen, layout, template, resume=resume)
     began = time.perf_counter()
-    with agreed(groups.world):
+    with stopping.resumable(), agreed(groups.world):
         mine = groups.chains(chosen.chains)
         run_chains(
             target,
@@ -150,7 +150,8 @@ def sample(
             near=near,
             labels=prior.labels,
         )
-    archive.finish()
+    with stopping.resumable():
+        archive.finish()
     say(
         f"sampled     {chosen.chains} chains on {groups.count} group(s) of ranks in "
         f"{time.perf_counter() - began:.1f} s"

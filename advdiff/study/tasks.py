@@ -68,7 +68,9 @@ def check(study: Study, comm: MPI.Comm = MPI.COMM_WORLD) -> list[str]:
 def run(study: Study, say: Say, *, resume: bool = False, comm: MPI.Comm = MPI.COMM_WORLD) -> bool:
     """Run a study and write its result (collective); always True."""
     if resume:
-        raise InputError("--resume: only task = 'invert' has checkpoints; run without --resume")
+        raise InputError(
+            "--resume: only task = 'invert' and 'sample' can go on; run without --resume"
+        )
     began = time.perf_counter()
     for line in check(study, comm):
         say(line)

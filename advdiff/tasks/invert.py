@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from petsc4py import PETSc
 
-from advdiff import progress, store
+from advdiff import progress, stopping, store
 from advdiff.checkpoint import Checkpoint
 from advdiff.inverse.laplace_task import laplace
 from advdiff.inverse.map import Estimate, Iteration
@@ -34,7 +34,15 @@ def invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
 
         return task.invert(problem, say, path)
     checkpoint = Checkpoint(problem, path)
-    start, reference = checkpoint.load() if resume else (None, None)
+    if resume:
+        checkpoint.load()
+    else:
+        checkpoint.create()
+    with stopping.resumable():
+        return _invert(problem, say, path, checkpoint, resume)
+
+
+def _invert(problem: Problem, say: Say, path: Path, checkpoint: Checkpoint, resume: bool) -> bool:
     clock = TimeSplit()
     difference = problem.calibrate()
     if problem.nodes is not None:
@@ -42,12 +50,12 @@ def invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
             f"gradient    {problem.nodes} Gauss nodes an interval; the last two orders differ by "
             f"{difference:.1e}"
         )
-    first = reference
 
-    def watch(entry: Iteration, m: PETSc.Vec) -> None:
+    first = None
+
+    def watch(entry: Iteration, _m: PETSc.Vec) -> None:
         nonlocal first
         first = entry.gradient_norm if first is None else first
-        checkpoint.save(m, first)
         progress.descent(bar, entry.iteration, entry.gradient_norm / (first or 1.0))
         say(
             f"iteration   {entry.iteration:4d}  objective {entry.objective:12.6g}  misfit "
@@ -56,7 +64,9 @@ def invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
 
     decades = -math.log10(problem.experiment.optimizer.gradient_tolerance)
     with progress.stage("inversion", decades, "decades") as bar:
-        estimate = problem.invert(watch, start, reference)
+        estimate = problem.invert(watch, tape=checkpoint)
+    if resume:
+        say(f"resumed     {checkpoint.replayed} evaluations were there already")
     say(f"optimiser   {estimate.message}")
     say_solver(say, estimate.evaluation.linearisation.report)
     split = clock.seconds()

@@ -1,0 +1,77 @@
+"""SIGTERM and Ctrl-C: one line, no traceback, and what is on disk can be used or gone on from.
+
+Nothing is unwound: files are such that SIGKILL may come at any moment, so a signal may as well.
+The process ends where Python next looks, which is after the library call under way.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PRECEDENCE = 0.5
+"""Seconds that rank 0, if the signal came to all, has to speak for all."""
+TAG = 7143
+"""Of the message by which another rank tells rank 0 that it has spoken."""
+
+_scratch: set[Path] = set()
+_remedy = ""
+
+
+def install() -> None:
+    """Take over the signals of this process, those that it is not told to ignore."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+@contextmanager
+def scratch(path: Path):
+    """A file that is worth nothing before the block has ended (local)."""
+    _scratch.add(path)
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        _scratch.discard(path)
+
+
+@contextmanager
+def resumable():
+    """Within the block, ``--resume`` can go on from what is on disk."""
+    global _remedy
+    _remedy = "; go on with --resume"
+    try:
+        yield
+    finally:
+        _remedy = ""
+
+
+def _stop(number: int, _frame) -> None:
+    for other in SIGNALS:
+        signal.signal(other, signal.SIG_IGN)
+    code = 128 + number
+    mpi = sys.modules.get("mpi4py.MPI")
+    world = mpi.COMM_WORLD if mpi and mpi.Is_initialized() and not mpi.Is_finalized() else None
+    silent = False
+    if world is not None and world.rank:
+        time.sleep(PRECEDENCE)
+        world.Isend(b"", 0, TAG)
+    elif world is not None:
+        silent = world.Iprobe(tag=TAG)
+    for path in _scratch:
+        path.unlink(missing_ok=True)
+    if not silent:
+        name = signal.Signals(number).name
+        os.write(2, f"advdiff: stopped by {name}{_remedy}\n".encode())
+    if world is not None and world.size > 1:
+        time.sleep(0.1)  # mpirun drops what it has not yet read
+        world.Abort(code)
+    os._exit(code)

@@ -1,0 +1,40 @@
+"""The command line with a fault: ``python -m tests.faulty FUNCTION RANK FAULT ARGUMENT …``.
+
+FUNCTION is ``module:name`` or ``module:class.name``.  On RANK (or on ``all``) it raises FAULT, an
+exception; or, where that is a number, files may have no more bytes from its first call on.
+"""
+
+import importlib
+import resource
+import sys
+
+from mpi4py import MPI
+
+from advdiff import cli, errors, stopping
+
+
+def main() -> None:
+    where, rank, fault, *arguments = sys.argv[1:]
+    module, _, path = where.partition(":")
+    owner = importlib.import_module(module)
+    *parents, name = path.split(".")
+    for parent in parents:
+        owner = getattr(owner, parent)
+    whole = getattr(owner, name)
+
+    def fails(*_arguments, **_keywords):
+        raise getattr(errors, fault, RuntimeError)(f"a fault in {where}")
+
+    def limits(*arguments, **keywords):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(fault), int(fault)))
+        return whole(*arguments, **keywords)
+
+    if rank == "all" or int(rank) == MPI.COMM_WORLD.rank:
+        setattr(owner, name, limits if fault.isdigit() else fails)
+    cli.PATIENCE = 1.0
+    sys.argv = ["advdiff", *arguments]
+    stopping.install()
+    cli.main()
+
+
+main()

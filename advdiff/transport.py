@@ -11,6 +11,7 @@ from petsc4py import PETSc
 
 from advdiff import discretization, gridded, memory, velocity
 from advdiff import domain as domains
+from advdiff.concerns import Concerns
 from advdiff.conditions import Conditions, require_inflow_data
 from advdiff.config import Experiment, StreamVelocity, VelocityField
 from advdiff.discretization import Discretization
@@ -32,11 +33,13 @@ class Transport:
 
     Attributes:
         sources: key → what of which file was read for it, so far.
+        concerns: what there is to warn of, so far.
     """
 
     def __init__(self, experiment: Experiment, comm: MPI.Comm = MPI.COMM_WORLD):
         self.experiment, self.comm = experiment, comm
         self.sources: dict[str, str] = {}
+        self.concerns = Concerns()
 
     @cached_property
     def domain(self) -> Domain:

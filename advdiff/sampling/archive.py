@@ -23,7 +23,8 @@ import numpy as np
 from petsc4py import PETSc
 
 import advdiff
-from advdiff.errors import InputError, on_root
+from advdiff.concerns import Concerns, after
+from advdiff.errors import Alone, InputError, on_root
 from advdiff.inverse.chains import diagnostics
 from advdiff.inverse.chains.kernel import State
 from advdiff.inverse.chains.run import STATISTICS, Groups, Link, Options, Progress
@@ -66,6 +67,7 @@ class Layout:
         coordinates: of axes that have some.
         mark: text that differs where a partial file is of another run.
         extend: adds to the file what is made of all draws (collective on all ranks).
+        concerns: to warn of; those of the chains join them.
     """
 
     attributes: Mapping[str, Any]
@@ -76,6 +78,7 @@ class Layout:
     coordinates: Mapping[str, np.ndarray]
     mark: str
     extend: Callable[[h5py.File], None] | None = None
+    concerns: Concerns = field(default_factory=Concerns)
 
 
 @dataclass
@@ -128,7 +131,7 @@ class Archive:
         result.attributes(
             {
                 "advdiff_version": advdiff.__version__,
-                "format": FORMAT,
+                "format_version": FORMAT,
                 "ranks": self.world.size,
                 "created_at": created,
                 "seed": options.seed,
@@ -325,6 +328,8 @@ class Archive:
                 file["sample_stats"].attrs["bfmi"] = diagnostics.bfmi(energy)
             for name in file["posterior"]:
                 _diagnose(file, name)
+            self.layout.concerns.add(after.of_chains(file))
+            self.layout.concerns.write(ResultFile(file, Alone()))
             for name in ("progress", "slot", "number", "white", "one"):
                 del file[name]
             file.attrs["complete"] = True

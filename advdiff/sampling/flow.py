@@ -10,12 +10,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from advdiff.concerns import after, before
 from advdiff.inverse.likelihood import Gaussian, Potential
 from advdiff.inverse.prior import Prior
 from advdiff.problem import Problem
 from advdiff.sampling.archive import Data, Layout, Variable
 from advdiff.sampling.tasks import Groups, sample
 from advdiff.store import Store
+from advdiff.tasks.writing import write_solver, write_states
 
 FIELDS = 200
 """Draws from which mean and standard deviation of the velocity are made, at most."""
@@ -85,6 +87,7 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
         mark=experiment.model_dump_json(include=tables)
         + sha256(readings.values.tobytes()).hexdigest(),
         extend=lambda file: _fields(problem, file, list(sizes)),
+        concerns=problem.concerns,
     )
     sample(posterior(mine), table, groups, layout, path, say, resume=resume)
     return True
@@ -131,6 +134,22 @@ def _fields(problem: Problem, file: h5py.File, names: list[str]) -> None:
     store.field("estimate/velocity", velocity, "posterior mean of the velocity")
     store.field("estimate/speed", speed, "posterior mean of the speed")
     store.field("estimate/speed_std", spread, "posterior standard deviation of the speed")
+    _at_mean(problem, store, draws)
     flow = problem.truth.velocity
     if flow is not None:
         store.field("truth/velocity", flow.sampled(problem.samples), "true velocity")
+
+
+def _at_mean(problem: Problem, store: Store, draws: list[h5py.Dataset]) -> None:
+    """``/theta`` and ``/solver`` at the posterior mean of the parameters, and what to warn of."""
+    mean = np.concatenate([values[:].mean(axis=(0, 1)) for values in draws])
+    problem.unknowns.assign(problem.unknowns.from_numpy(mean))
+    problem.operator.assemble()
+    times = problem.experiment.time.times
+    solution = problem.semigroup().solve(times)
+    problem.concerns.add(before.concerns(problem) + after.of_solver(solution.report))
+    problem.concerns.add(after.of_states(problem, solution.states))
+    store.scale("time", times, long_name="output time")
+    name = "tracer at the posterior mean of the parameters"
+    write_states(store, "theta", problem, solution.states, boundary=True, name=name)
+    write_solver(store, solution.report)

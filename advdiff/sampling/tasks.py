@@ -123,6 +123,7 @@ def sample(
     with agreed(groups.world):
         mine = groups.chains(chosen.chains)
         run_chains(target, kernel, template, chosen, archive, chains=mine, near=near)
+    known = list(layout.concerns)
     archive.finish()
     say(
         f"sampled     {chosen.chains} chains on {groups.count} group(s) of ranks in "
@@ -130,6 +131,9 @@ def sample(
     )
     for line in on_root(groups.world, lambda: summary.of(path)):
         say(line)
+    for concern in on_root(groups.world, lambda: list(layout.concerns)):
+        if concern not in known:
+            say(concern.line)
 
 
 def _along(target, surrogate: White) -> Callable[[PETSc.Vec], PETSc.Vec | None]:

@@ -7,6 +7,7 @@ import time
 from petsc4py import PETSc
 
 from advdiff import paraview, result, surrogate
+from advdiff.concerns import before
 from advdiff.errors import InputError, on_root
 from advdiff.inverse.map import make_tao
 from advdiff.petsc_errors import finite_numbers, good_options
@@ -47,7 +48,7 @@ def _check(problem: Problem) -> list[str]:
     ]
     _ = problem.initial
     divergence = operator.velocity.relative_divergence()
-    if divergence > ROUNDING:
+    if ROUNDING < divergence <= before.DIVERGENCE:
         lines.append(f"divergence  {divergence:.2g} of |grad u| (given velocity, L2)")
     if experiment.task == "sensitivity":
         for name in experiment.sensitivity.directions:
@@ -66,7 +67,8 @@ def _check(problem: Problem) -> list[str]:
             + ", ".join(f"{p.name} {p.template.getSize()}" for p in problem.unknowns.parts),
         ]
     _ = problem.truth
-    return lines + [f"read        {key}: {source}" for key, source in problem.sources.items()]
+    lines += [f"read        {key}: {source}" for key, source in problem.sources.items()]
+    return lines + problem.concerns.add(before.concerns(problem))
 
 
 def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:

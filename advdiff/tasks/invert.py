@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,12 @@ from petsc4py import PETSc
 
 from advdiff import store
 from advdiff.checkpoint import Checkpoint
+from advdiff.concerns import after, before
+from advdiff.errors import ConvergenceError
 from advdiff.inverse.laplace_task import laplace
 from advdiff.inverse.map import Estimate, Iteration
 from advdiff.problem import Problem, Truth
+from advdiff.semigroup import make_engine
 from advdiff.store import Store
 from advdiff.tasks.stages import TimeSplit
 from advdiff.tasks.writing import (
@@ -20,11 +24,15 @@ from advdiff.tasks.writing import (
     attributes,
     begin,
     say_solver,
+    warn,
     write_solver,
     write_state,
     write_states,
     write_velocity,
 )
+
+FINER, SMALLEST = 1e-2, 1e-12
+"""Tolerance of the solution that the misfit is compared with: of the run's own, and at least."""
 
 
 def invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
@@ -76,6 +84,12 @@ def write_estimate(
     solution = problem.semigroup().solve(experiment.time.times)
     truth = problem.truth
     errors = recovery(problem, truth)
+    report = estimate.evaluation.linearisation.report
+    misfit_error, final = numerical_error(problem, estimate), estimate.history[-1]
+    say(f"error       of the misfit {misfit_error:.1e}, by a solution {1 / FINER:g} times as exact")
+    warn(problem, say, before.concerns(problem) + after.of_solver(report))
+    warn(problem, say, after.of_states(problem, solution.states))
+    warn(problem, say, after.of_estimate(estimate, misfit_error))
     with store.create(path, problem.samples, attributes(problem)) as file:
         begin(file, problem)
         write_states(file, "theta", problem, solution.states, boundary=True, name="tracer")
@@ -100,6 +114,11 @@ def write_estimate(
             {
                 "converged": estimate.converged,
                 "message": estimate.message,
+                "gradient_norm": final.gradient_norm,
+                "gradient_reduction": final.gradient_norm
+                / max(estimate.history[0].gradient_norm, np.finfo(float).tiny),
+                "misfit": estimate.evaluation.misfit,
+                "misfit_error_estimate": misfit_error,
                 **errors,
             },
             "estimate",
@@ -107,7 +126,7 @@ def write_estimate(
         write_solver(
             file,
             {
-                **estimate.evaluation.linearisation.report,
+                **report,
                 "evaluations": problem.model.evaluations,
                 **{f"seconds_{k}": v for k, v in split.items()},
             },
@@ -118,6 +137,23 @@ def write_estimate(
         say(f"estimate    diffusivity {kappa:.5g}")
     for name, value in errors.items():
         say(f"error       {name.replace('_', ' ')} {100 * value:.2f} %")
+
+
+def numerical_error(problem: Problem, estimate: Estimate) -> float:
+    """|Φ − Φ'| at an estimate, Φ' from a solution that is FINER as exact; infinite where the engine
+    cannot give one (collective).
+    """
+    model, operator = problem.model, problem.operator
+    options = problem.solver_options
+    options = replace(options, tolerance=max(FINER * options.tolerance, SMALLEST))
+    try:
+        engine = make_engine(operator.generator, options)
+        states = engine.forward(problem.initial, model.times, operator.load).states
+    except ConvergenceError:
+        return float("inf")
+    predicted = model.sample(problem.initial, states, boundary=True)
+    finer = problem.objective.potential.likelihood.value(predicted)
+    return abs(estimate.evaluation.misfit - finer)
 
 
 def recovery(problem: Problem, truth: Truth) -> dict[str, float]:

@@ -6,7 +6,6 @@ with the matrix a time step.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import reduce
 from typing import NamedTuple
@@ -122,7 +121,7 @@ def _mesh_peclet(operator: Operator) -> Concern | None:
         return None
     damped = operator.discretization.has_facets
     what = "would be smeared over a cell" if damped else "would oscillate"
-    remedy = f"take cells {math.ceil(largest)} times smaller or a higher discretization.degree"
+    remedy = f"take cells {largest:.2g} times smaller or a higher discretization.degree"
     remedy += "" if damped else ", or method = 'cip'"
     return Concern(
         "mesh-peclet",

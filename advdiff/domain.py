@@ -59,6 +59,12 @@ class Domain:
         """Global number of vertices."""
         return self.mesh.geometry.index_map().size_global
 
+    @property
+    def size(self) -> memory.Size:
+        """For an estimate of the memory."""
+        cells = self.mesh.topology.index_map(self.dim).size_global
+        return memory.Size(self.mesh.topology.cell_name(), cells, self.num_vertices)
+
     def tag(self, name: str, key: str) -> int:
         """The tag of a boundary part.
 
@@ -220,7 +226,8 @@ def gmsh_file(comm: MPI.Comm, path: Path, mesh_size: float | None, key: str) -> 
             sides = [b - a for a, b in zip(box[:dim], box[3 : 3 + dim], strict=True)]
             cells = float(np.prod([max(s / mesh_size, 1.0) for s in sides])) * (1, 1, 2, 6)[dim]
             what = f"domain.mesh_size = {mesh_size:g}"
-            memory.require(MPI.COMM_SELF, memory.estimate(cells, dim, 1, 1), what, "raise it")
+            size = memory.MESH[SIMPLICES[dim].name] * cells
+            memory.require(MPI.COMM_SELF, size, what, "raise it")
 
     try:
         dim, names = on_root(comm, load)

@@ -47,10 +47,12 @@ class Transport:
         table = self.experiment.domain
         if table.shape == "gmsh":
             path = self.experiment.resolve(table.file)
-            return domains.gmsh_file(self.comm, path, table.mesh_size, "domain.file")
-        degree = max(1, self.experiment.discretization.degree)
-        memory.require_box(self.comm, table.cells, degree, len(self.experiment.time.times))
+            found = domains.gmsh_file(self.comm, path, table.mesh_size, "domain.file")
+            memory.require_run(self.comm, self.experiment, found.size, f"domain.file = {path.name}")
+            return found
         cell = table.cell or self.experiment.discretization.cell(table.dim)
+        size, what = memory.box(table.cells, cell), f"domain.cells = {table.cells}"
+        memory.require_run(self.comm, self.experiment, size, what)
         return domains.box(self.comm, *table.corners, table.cells, cell, table.periodic)
 
     @cached_property

@@ -108,15 +108,15 @@ def _fields(problem: Problem, file: h5py.File, names: list[str]) -> None:
         m = problem.unknowns.from_numpy(np.concatenate([values[row] for values in draws]))
         problem.unknowns.assign(m)
         parts = [part.copy() for part in problem.operator.velocity.sampled(problem.samples)]
-        speed = parts[0].duplicate()
-        speed.set(0.0)
-        for part in parts:
-            square = part.copy()
+        squares = [part.copy() for part in parts]
+        for square, part in zip(squares, parts, strict=True):
             square.pointwiseMult(part, part)
-            speed.axpy(1.0, square)
-        squared = speed.copy()
+        squared = squares[0].copy()
+        for square in squares[1:]:
+            squared.axpy(1.0, square)
+        speed = squared.copy()
         speed.sqrtabs()
-        new = [*parts, speed, squared]
+        new = [*parts, speed, *squares, squared]
         if sums is None:
             sums = [0, *(vector.duplicate() for vector in new)]
             for vector in sums[1:]:
@@ -126,14 +126,20 @@ def _fields(problem: Problem, file: h5py.File, names: list[str]) -> None:
             total.axpy(1.0, vector)
     for vector in sums[1:]:
         vector.scale(1.0 / sums[0])
-    *velocity, speed, spread = sums[1:]
-    square = speed.copy()
-    square.pointwiseMult(speed, speed)
-    spread.axpy(-1.0, square)
-    spread.sqrtabs()
+    half = len(sums) // 2 + 1
+    means, spreads = sums[1:half], sums[half:]
+    for mean, spread in zip(means, spreads, strict=True):
+        square = mean.copy()
+        square.pointwiseMult(mean, mean)
+        spread.axpy(-1.0, square)
+        spread.sqrtabs()
+    *velocity, speed = means
+    *velocity_std, speed_std = spreads
     store.field("estimate/velocity", velocity, "posterior mean of the velocity")
+    title = "posterior standard deviation of the velocity"
+    store.field("estimate/velocity_std", velocity_std, title)
     store.field("estimate/speed", speed, "posterior mean of the speed")
-    store.field("estimate/speed_std", spread, "posterior standard deviation of the speed")
+    store.field("estimate/speed_std", speed_std, "posterior standard deviation of the speed")
     _at_mean(problem, store, draws)
     flow = problem.truth.velocity
     if flow is not None:

@@ -99,9 +99,6 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
         converged = task(problem, say, path, resume)
     if not problem.writes:
         return converged
-    if problem.experiment.task == "sample":
-        say(f"written     {path} ({time.perf_counter() - began:.1f} s)")
-        return converged
     view = on_root(problem.comm, lambda: str(paraview.write(path)))
     say(f"written     {path} ({time.perf_counter() - began:.1f} s); for ParaView: {view}")
     return converged

@@ -55,6 +55,9 @@ def test_nothing_to_warn_of(tmp_path):
         assert concerns.read(file) == []
         assert file["warnings/message"].shape == (0,)
         assert 0 < file["solver"].attrs["error_estimate"] < 1e-5
+    xarray = pytest.importorskip("xarray")
+    with xarray.open_dataset(tmp_path / "e.h5", engine="h5netcdf", group="warnings") as data:
+        assert dict(data.sizes) == {"warning": 0}
 
 
 def test_bounds_of_a_source_are_unknown(tmp_path):

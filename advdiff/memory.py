@@ -1,6 +1,6 @@
 """The memory that a run will take, estimated from the experiment file before anything is built.
 
-Every part is a count times a measured number of bytes (docs/file_format.md says how far it is off);
+Every part is a count times a measured number of bytes (docs/honesty.md says how far it is off);
 what the mesh of a gmsh file takes is known when it is read, and the rest before it is built.
 """
 

@@ -6,7 +6,7 @@ import time
 
 from petsc4py import PETSc
 
-from advdiff import paraview, result, surrogate
+from advdiff import memory, paraview, result, surrogate
 from advdiff.concerns import before
 from advdiff.errors import InputError, on_root
 from advdiff.inverse.map import make_tao
@@ -46,6 +46,9 @@ def _check(problem: Problem) -> list[str]:
         f"of degree {operator.degree}",
         f"times       {len(experiment.time.times)} up to {experiment.time.final:g}",
     ]
+    needed = sum(memory.estimate(experiment, domain.size, problem.comm.size).values())
+    free = memory.human(memory.machine(problem.comm))
+    lines.append(f"memory      about {memory.human(needed)}, {free} free")
     _ = problem.initial
     divergence = operator.velocity.relative_divergence()
     if ROUNDING < divergence <= before.DIVERGENCE:

@@ -60,7 +60,6 @@ def test_the_key_to_lower_is_that_of_the_largest_part(monkeypatch):
     for changes, words in (
         ({"time": {"outputs": 5000}}, "time.outputs"),
         ({"discretization": {"degree": 2, "method": "cg"}}, "factorisation"),
-        ({"solver": {"method": "shift-invert"}}, "factorisation"),
         ({"discretization": {"degree": 8, "method": "spectral"}}, "discretization.degree"),
     ):
         experiment = config.parse(flows.data(200, **changes))

@@ -153,6 +153,22 @@ def of_eigenbasis(condition: float, method: str) -> list[Concern]:
     ]
 
 
+def of_laplace(values: np.ndarray, complete: bool, threshold: float) -> list[Concern]:
+    """Of the eigenvalues of a Laplace approximation, and whether those wanted are all there."""
+    if complete:
+        return []
+    least = float(values[-1])
+    return [
+        Concern(
+            "laplace-incomplete",
+            f"the Laplace approximation ended at laplace.most = {len(values)} with an eigenvalue "
+            f"{least:.2g} above laplace.threshold = {threshold:g}: deviations are too large; raise "
+            "laplace.most",
+            least,
+        )
+    ]
+
+
 def of_chains(file: h5py.File) -> list[Concern]:
     """Of a result with draws and their diagnostics (local)."""
     found, chains = [], len(file["chain"])

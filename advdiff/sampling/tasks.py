@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import result
+from advdiff import memory, result
 from advdiff.errors import agreed, on_root
 from advdiff.inverse.chains.coordinates import White
 from advdiff.inverse.chains.kernel import SurrogateTarget
@@ -118,6 +119,7 @@ def sample(
     chosen = options(table)
     kernel = make_kernel(chosen, moving, cheap)
     template = prior.mean.duplicate()
+    on_root(groups.world, lambda: _require_memory(layout, chosen))
     archive = Archive(path, groups, chosen, layout, template, resume=resume)
     began = time.perf_counter()
     with agreed(groups.world):
@@ -134,6 +136,14 @@ def sample(
     for concern in on_root(groups.world, lambda: list(layout.concerns)):
         if concern not in known:
             say(concern.line)
+
+
+def _require_memory(layout: Layout, chosen: Options) -> None:
+    """Raise InputError where the diagnostics could not hold the draws (local)."""
+    numbers = sum(float(np.prod(list(v.dims.values()))) for v in layout.variables.values())
+    size = 24.0 * numbers * chosen.chains * chosen.draws
+    what = f"sampler.draws = {chosen.draws} of {chosen.chains} chains"
+    memory.require(MPI.COMM_SELF, size, what, "lower it, or raise sampler.thin instead")
 
 
 def _along(target, surrogate: White) -> Callable[[PETSc.Vec], PETSc.Vec | None]:

@@ -109,6 +109,12 @@ def test_of_an_eigenbasis():
     assert "digits" in after.of_eigenbasis(1e6, "spectral")[0].message
 
 
+def test_of_a_laplace_approximation():
+    assert after.of_laplace(np.array([9.0, 0.5]), True, 0.1) == []
+    (concern,) = after.of_laplace(np.array([9.0, 0.5]), False, 0.1)
+    assert concern.key == "laplace-incomplete" and concern.value == 0.5
+
+
 def chains(path, rhat, ess, diverging=0.0, bfmi=(1.0, 1.0)):
     """What ``of_chains`` reads of a result."""
     with h5py.File(path, "w") as file:

@@ -137,6 +137,7 @@ FITTED = FLOW | {
     "prior": {"velocity": {"std": 0.1}},
     "truth": {"diffusivity": 0.1, "velocity": FLOW["physics"]["velocity"], "initial": "x"},
 }
+STUDY = {"laws": ["exponential"], "dimensions": [3], "replicates": 1}
 FEW = {"draws": 8, "warmup": 2, "chains": 2, "steps": 1, "step_size": 0.01}
 SMALL = {
     "solve": FLOW,
@@ -157,8 +158,8 @@ SMALL = {
         "truth": {"file": "truth.csv"},
         "sampler": FEW,
     },
-    "surrogate-error": {"matexp": {"laws": ["exponential"], "dimensions": [3], "replicates": 1}},
-    "random-rates": {"matexp": {"laws": ["exponential"], "dimensions": [3], "replicates": 1}},
+    "surrogate-error": {"matexp": STUDY | {"times": [0.1, 1.0]}},
+    "random-rates": {"matexp": STUDY},
 }
 EVENTS = "from,to,time\n0,1,0.5\n1,2,0.7\n2,0,0.3\n0,1,0.5\n1,1,0.2\n"
 RATES = "from,to,rate\n0,1,1.0\n1,2,0.5\n2,0,2.0\n"

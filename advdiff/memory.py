@@ -122,7 +122,7 @@ REMEDIES = {
     "tape": "lower solver.memory, or take fewer cells",
     "factors": "take fewer cells, or elements that need no factorisation (cg of degree 1, "
     "spectral, dg) with solver.method = 'faber'",
-    "modes": "take fewer modes in unknowns.velocity, or fewer cells",
+    "modes": "take fewer modes, or fewer cells",
     "basis": "lower reduced.dimension or laplace.most, or take fewer cells",
 }
 """Part → what makes it smaller."""
@@ -135,6 +135,10 @@ def require_run(comm: MPI.Comm, experiment, size: Size, what: str) -> None:
     largest = max(parts, key=lambda name: parts[name])
     times = len(experiment.time.times)
     subject = f"{what} and {times} output times" if times > 1 else what
+    if largest == "modes":
+        flow = experiment.unknowns.velocity
+        key = "modes" if flow.family == "sine" else "largest"
+        subject = f"unknowns.velocity.{key} = {getattr(flow, key)}"
     remedy = f"most of it for {largest}; {REMEDIES[largest]}"
     require(comm, sum(parts.values()), subject, remedy)
 

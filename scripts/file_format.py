@@ -74,7 +74,7 @@ def _limits(metadata: tuple | list) -> Iterator[str]:
         if isinstance(entry, FieldInfo):
             yield from _limits(entry.metadata)
         for bound, (sign, name) in SIGNS.items():
-            if isinstance(entry, bound):
+            if isinstance(entry, bound) and getattr(entry, name) != 2**31:
                 yield f"{sign} {getattr(entry, name):g}"
 
 

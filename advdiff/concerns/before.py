@@ -45,7 +45,7 @@ def concerns(problem: Transport) -> list[Concern]:
     found = [
         _mesh_peclet(operator),
         _boundary_layer(problem),
-        _closed_wall(problem, speed),
+        *_crossings(problem, speed),
         _divergence(operator),
     ]
     return [concern for concern in found if concern is not None]
@@ -149,15 +149,17 @@ def _boundary_layer(problem: Transport) -> Concern | None:
     )
 
 
-def _closed_wall(problem: Transport, speed: float) -> Concern | None:
-    """A flow through boundary that is neither in domain.open nor given a value it carries in."""
+def _crossings(problem: Transport, speed: float) -> list[Concern]:
+    """Of a flow through boundary that is neither in domain.open nor given a value it carries in,
+    and of one that comes in at an outlet.
+    """
     operator, conditions = problem.operator, problem.conditions
-    tags = list(operator.domain.tags)
-    given = {*problem.experiment.domain.open, *conditions.dirichlet, *conditions.inflow}
+    tags, outlets = list(operator.domain.tags), problem.experiment.domain.open
+    given = {*conditions.dirichlet, *conditions.inflow}
     flows = {name: np.array(crossing(operator, name)) for name in tags}
-    rest = np.array(crossing(operator, None)) - sum(flows.values())
-    walls = {f"'{name}'": flows[name] for name in tags if name not in given}
-    whole = sum(flows.values()) + rest
+    whole = np.array(crossing(operator, None))
+    rest = whole - sum(flows.values())
+    walls = {f"'{name}'": flows[name] for name in tags if name not in (*given, *outlets)}
     if rest[2] > 1e-9 * whole[2]:
         walls["parts without a name"] = rest
     leaks = {
@@ -165,18 +167,36 @@ def _closed_wall(problem: Transport, speed: float) -> Concern | None:
         for name, (leaving, entering, area) in walls.items()
         if leaving + entering > LEAK * speed * area
     }
-    if not leaks:
-        return None
-    shown = ", ".join(
-        f"{name} ({leaving:.3g} out, {entering:.3g} in)"
-        for name, (leaving, entering) in leaks.items()
-    )
-    return Concern(
-        "closed-wall",
-        f"the flow crosses closed walls, {shown} a unit of time, and carries tracer with it; name "
-        "outlets in domain.open, give inlets physics.inflow, or mend the velocity",
-        float(sum(map(sum, leaks.values()))),
-    )
+    back = {
+        name: flows[name][1]
+        for name in outlets
+        if name not in given and flows[name][1] > LEAK * speed * flows[name][2]
+    }
+    found = []
+    if leaks:
+        shown = ", ".join(
+            f"{name} ({leaving:.3g} out, {entering:.3g} in)"
+            for name, (leaving, entering) in leaks.items()
+        )
+        found.append(
+            Concern(
+                "closed-wall",
+                f"the flow crosses closed walls, {shown} a unit of time, and carries tracer with "
+                "it; name outlets in domain.open, give inlets physics.inflow, or mend the velocity",
+                float(sum(map(sum, leaks.values()))),
+            )
+        )
+    if back:
+        shown = ", ".join(f"'{name}' ({entering:.3g})" for name, entering in back.items())
+        found.append(
+            Concern(
+                "backflow",
+                f"the flow comes in where no tracer is given, {shown} a unit of time; give "
+                "physics.inflow there",
+                float(sum(back.values())),
+            )
+        )
+    return found
 
 
 def _divergence(operator: Operator) -> Concern | None:

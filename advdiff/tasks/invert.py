@@ -100,7 +100,8 @@ def write_estimate(
         if unknowns.is_small:
             coefficients = unknowns.to_numpy(estimate.m)
             file.axis("coefficient", len(coefficients))
-            file.array("estimate/coefficients", coefficients, ("coefficient",))
+            title = "estimated unknowns, part by part"
+            file.array("estimate/coefficients", coefficients, ("coefficient",), long_name=title)
         if truth.velocity is not None:
             write_velocity(file, "truth/velocity", truth.velocity, "true velocity")
         if truth.initial is not None:
@@ -194,4 +195,5 @@ def _history(file: Store, history: list[Iteration]) -> None:
     file.scale("iteration", [entry.iteration for entry in history], long_name="iteration")
     for name in names:
         values = [getattr(entry, name) for entry in history]
-        file.array(f"history/{name}", values, ("iteration",))
+        units, title = "s" if name == "seconds" else "1", name.replace("_", " ")
+        file.array(f"history/{name}", values, ("iteration",), units=units, long_name=title)

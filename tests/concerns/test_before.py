@@ -74,6 +74,16 @@ def test_closed_wall():
     assert found(8, physics=THROUGH | {"diffusivity": 1.0}, domain={"open": ["right"]}) == {}
 
 
+def test_backflow():
+    """An estimate may come in at an outlet, where nothing says what it brings."""
+    problem = flows.problem(8, physics=THROUGH | {"diffusivity": 1.0}, domain={"open": ["right"]})
+    given = problem.operator.velocity.given
+    given.x.array[:] *= -1.0
+    problem.conditions.inflow.pop("left")
+    found = {c.key: c.value for c in before.concerns(problem)}
+    assert found == {"backflow": pytest.approx(1.0), "closed-wall": pytest.approx(1.0)}
+
+
 def test_a_wall_without_a_name():
     """Facets that no tag names are walls as well."""
     problem = flows.problem(8, physics=THROUGH | {"diffusivity": 1.0})

@@ -67,6 +67,16 @@ class BoundaryForms:
             for name, (a, b) in conditions.robin.items()
         }
 
+    def extremes(self) -> tuple[float, float]:
+        """The least and the largest tracer that the conditions bring in; (inf, -inf) where none
+        does (collective).
+        """
+        robin = (outside for _, outside in self._robin.values())
+        brought = [*self._dirichlet.values(), *self._inflow.values(), *robin]
+        low = [f.x.petsc_vec.min()[1] for f in brought]
+        high = [f.x.petsc_vec.max()[1] for f in brought]
+        return min(low, default=np.inf), max(high, default=-np.inf)
+
     def _ds(self, name: str) -> ufl.Measure:
         return self._discretization.ds(self._domain.tags[name])
 

@@ -62,6 +62,12 @@ class Domain:
         """Global number of vertices."""
         return self.mesh.geometry.index_map().size_global
 
+    @property
+    def size(self) -> memory.Size:
+        """For an estimate of the memory."""
+        cells = self.mesh.topology.index_map(self.dim).size_global
+        return memory.Size(self.mesh.topology.cell_name(), cells, self.num_vertices)
+
     def tag(self, name: str, key: str) -> int:
         """The tag of a boundary part.
 
@@ -156,7 +162,7 @@ def _no_tags(msh: mesh.Mesh) -> mesh.MeshTags:
 
 def _cell_size(dim: int) -> float:
     """Bytes that a cell of a mesh takes, about."""
-    return memory.estimate(1.0, dim, 1, 1)
+    return memory.MESH[SIMPLICES[dim].name]
 
 
 def gmsh_file(comm: MPI.Comm, path: Path, mesh_size: float | None, key: str) -> Domain:

@@ -47,6 +47,7 @@ class Operator:
         space: that of θ.
         controls: the functions that may vary, by name: ``diffusivity``, and ``given`` and
             ``stream`` where the velocity has that part, ``source`` where there is one.
+        boundary_forms: the conditions.
         numbering: local unknown of ``space``, ghosts too → its row in K, or −1 where constrained.
     """
 
@@ -69,7 +70,7 @@ class Operator:
         if source is not None:
             self.controls["source"] = source
         conditions = Conditions() if conditions is None else conditions
-        self._boundary_forms = BoundaryForms(discretization, conditions)
+        self.boundary_forms = BoundaryForms(discretization, conditions)
         self._constrain({} if discretization.is_discontinuous else conditions.dirichlet)
         trial, test = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
         whole = self.form(trial, test) + self.facet_form(
@@ -94,7 +95,7 @@ class Operator:
     def form(self, theta, phi) -> ufl.Form:
         """k(θ, φ) on cells and boundary, as UFL."""
         u, kappa = self.velocity.expression, self.diffusivity
-        return self.discretization.cells(theta, phi, u, kappa) + self._boundary_forms.bilinear(
+        return self.discretization.cells(theta, phi, u, kappa) + self.boundary_forms.bilinear(
             theta, phi, u, kappa
         )
 
@@ -105,7 +106,7 @@ class Operator:
 
     def load_form(self, phi) -> ufl.Form:
         """l(φ) as UFL; empty where there is nothing."""
-        form = self._boundary_forms.load(phi, self.velocity.expression, self.diffusivity)
+        form = self.boundary_forms.load(phi, self.velocity.expression, self.diffusivity)
         if self.source is not None:
             form += self.source * phi * self.discretization.dx
         return form

@@ -23,7 +23,8 @@ import advdiff
 from advdiff import stopping
 from advdiff.errors import InputError, NoRoom, on_root, room
 
-FORMAT = 1
+FORMAT = 2
+"""1: without /warnings, and the number in an attribute ``format``."""
 FIELDS = ("mesh/geometry", "mesh/topology", "time", "theta", "solver")
 REQUIRED = {
     "surrogate-error": ("law", "d", "method", "time", "error", "exact", "certificate"),
@@ -192,7 +193,7 @@ def create(path: Path, comm, attributes: Mapping[str, Any]):
             result.attributes(
                 {
                     "advdiff_version": advdiff.__version__,
-                    "format": FORMAT,
+                    "format_version": FORMAT,
                     "ranks": comm.size,
                     "created_at": comm.bcast(datetime.now(UTC).isoformat(timespec="seconds")),
                     **attributes,
@@ -306,12 +307,15 @@ def reading(path: Path):
 def _require_finished(file: h5py.File, path: Path) -> None:
     if "advdiff_version" not in file.attrs:
         raise InputError(f"{path}: not written by advdiff; give a file written by 'advdiff run'")
-    found = file.attrs.get("format", 0)
-    if not isinstance(found, int | np.integer) or found > FORMAT:
+    found = file.attrs.get("format_version", file.attrs.get("format", 0))
+    if not isinstance(found, int | np.integer) or not 0 < found <= FORMAT:
+        wrote, newer = file.attrs["advdiff_version"], f"upgrade advdiff {advdiff.__version__}"
         raise InputError(
-            f"{path}: format {found}, this advdiff reads up to {FORMAT}; upgrade advdiff"
+            f"{path}: format version {found} of advdiff {wrote}, this one reads 1 to {FORMAT}; "
+            f"{newer if found else 'run the experiment again'}"
         )
     required = REQUIRED.get(file.attrs.get("task"), FIELDS)
     missing = [name for name in required if name not in file]
     if not file.attrs.get("complete", False) or missing:
-        raise InputError(f"{path}: not complete; run the experiment again")
+        lacks = f", it has no {missing[0]}" if missing else ""
+        raise InputError(f"{path}: not complete{lacks}; run the experiment again")

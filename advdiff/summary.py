@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from advdiff import concerns
 from advdiff.result import open_result, reading
 from advdiff.sampling import summary as chains
 
@@ -24,37 +25,43 @@ def lines(path: Path) -> list[str]:
         InputError: if it is not a finished result file.
     """
     with open_result(path) as file, reading(path):
-        found = [
+        title = (
             f"{path}: {file.attrs['task']}, advdiff {file.attrs['advdiff_version']}, "
             f"{file.attrs['created_at']}, {file.attrs['ranks']} rank(s)"
-        ]
+        )
         if "law" in file:
-            return found + _study(file)
-        if "samplers" in file:
-            return found + chains.compared(file)
-        if "posterior" in file:
-            return found + chains.lines(file)
-        found += [
-            f"mesh        {_mesh(file['mesh'])}",
-            f"time        {len(file['time'])} outputs up to {file['time'][-1]:g}",
-        ]
-        theta = file["theta"]
-        found.append(f"theta       {theta[-1].min():.4g} … {theta[-1].max():.4g} at the end")
-        for name in file.get("rho", {}):
-            rho = file[f"rho/{name}"]
-            found.append(
-                f"rho         {name}: {rho[-1].min():.4g} … {rho[-1].max():.4g} at the end, "
-                f"error estimate {rho.attrs['error_estimate']:.1e}"
-            )
-        if "estimate" in file:
-            found += _estimate(file)
-        solver = file["solver"].attrs
-        shown = [f"{k.replace('_', ' ')} {_short(solver[k])}" for k in SOLVER if k in solver]
-        found.append("solver      " + ", ".join(shown))
-        if "seconds_forward" in solver:
-            stages = ("assembly", "forward", "adjoint", "optimiser")
-            split = [f"{stage} {solver[f'seconds_{stage}']:.1f} s" for stage in stages]
-            found.append("time        " + ", ".join(split))
+            found = _study(file)
+        elif "samplers" in file:
+            found = chains.compared(file)
+        elif "posterior" in file:
+            found = chains.lines(file)
+        else:
+            found = _flow(file)
+        return [title, *found, *(concern.line for concern in concerns.read(file))]
+
+
+def _flow(file: h5py.File) -> list[str]:
+    found = [
+        f"mesh        {_mesh(file['mesh'])}",
+        f"time        {len(file['time'])} outputs up to {file['time'][-1]:g}",
+    ]
+    theta = file["theta"]
+    found.append(f"theta       {theta[-1].min():.4g} … {theta[-1].max():.4g} at the end")
+    for name in file.get("rho", {}):
+        rho = file[f"rho/{name}"]
+        found.append(
+            f"rho         {name}: {rho[-1].min():.4g} … {rho[-1].max():.4g} at the end, "
+            f"error estimate {rho.attrs['error_estimate']:.1e}"
+        )
+    if "estimate" in file:
+        found += _estimate(file)
+    solver = file["solver"].attrs
+    shown = [f"{k.replace('_', ' ')} {_short(solver[k])}" for k in SOLVER if k in solver]
+    found.append("solver      " + ", ".join(shown))
+    if "seconds_forward" in solver:
+        stages = ("assembly", "forward", "adjoint", "optimiser")
+        split = [f"{stage} {solver[f'seconds_{stage}']:.1f} s" for stage in stages]
+        found.append("time        " + ", ".join(split))
     return found
 
 
@@ -95,6 +102,11 @@ def _estimate(file: h5py.File) -> list[str]:
         f"{(residual**2).mean() ** 0.5:.3f} standard deviations",
         f"optimiser   {estimate.attrs['message']}",
     ]
+    if "misfit_error_estimate" in estimate.attrs:
+        found.append(
+            f"misfit      {estimate.attrs['misfit']:.6g}, its numerical error "
+            f"{estimate.attrs['misfit_error_estimate']:.1e}"
+        )
     if "laplace" in file:
         values = file["laplace"].attrs
         count = len(file["laplace/eigenvalues"]) if "laplace/eigenvalues" in file else 0

@@ -11,6 +11,7 @@ from petsc4py import PETSc
 
 from advdiff import discretization, gridded, memory, velocity
 from advdiff import domain as domains
+from advdiff.concerns import Concerns
 from advdiff.conditions import Conditions, require_inflow_data
 from advdiff.config import Experiment, StreamVelocity, VelocityField
 from advdiff.discretization import Discretization
@@ -32,11 +33,13 @@ class Transport:
 
     Attributes:
         sources: key → what of which file was read for it, so far.
+        concerns: what there is to warn of, so far.
     """
 
     def __init__(self, experiment: Experiment, comm: MPI.Comm = MPI.COMM_WORLD):
         self.experiment, self.comm = experiment, comm
         self.sources: dict[str, str] = {}
+        self.concerns = Concerns()
 
     @cached_property
     def domain(self) -> Domain:
@@ -44,10 +47,12 @@ class Transport:
         table = self.experiment.domain
         if table.shape == "gmsh":
             path = self.experiment.resolve(table.file)
-            return domains.gmsh_file(self.comm, path, table.mesh_size, "domain.file")
-        degree = max(1, self.experiment.discretization.degree)
-        memory.require_box(self.comm, table.cells, degree, len(self.experiment.time.times))
+            found = domains.gmsh_file(self.comm, path, table.mesh_size, "domain.file")
+            memory.require_run(self.comm, self.experiment, found.size, f"domain.file = {path.name}")
+            return found
         cell = table.cell or self.experiment.discretization.cell(table.dim)
+        size, what = memory.box(table.cells, cell), f"domain.cells = {table.cells}"
+        memory.require_run(self.comm, self.experiment, size, what)
         return domains.box(self.comm, *table.corners, table.cells, cell, table.periodic)
 
     @cached_property

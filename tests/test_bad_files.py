@@ -269,14 +269,14 @@ def test_results(tmp_path):
     assert "a folder" in message(summary.lines, tmp_path)
     assert "not readable HDF5" in message(summary.lines, write(path, "x,y"))
     content = dict.fromkeys(result.FIELDS, 0.0)
-    ours = {"advdiff_version": "0.1.0", "format": result.FORMAT}
+    ours = {"advdiff_version": "0.1.0", "format_version": result.FORMAT}
     for attributes, left_out, part in (
         ({}, "", "not written by advdiff"),
         (ours | {"complete": False}, "", "not complete"),
         (ours, "", "not complete"),
         (ours | {"complete": True}, "theta", "not complete"),
-        (ours | {"complete": True, "format": 99}, "", "format 99"),
-        (ours | {"complete": True, "format": "new"}, "", "format new"),
+        (ours | {"complete": True, "format_version": 99}, "", "format version 99"),
+        (ours | {"complete": True, "format_version": "new"}, "", "format version new"),
     ):
         kept = {k: v for k, v in content.items() if k != left_out}
         on_root(COMM, lambda k=kept, a=attributes: make_hdf5(path, k, a))

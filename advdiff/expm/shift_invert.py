@@ -226,8 +226,9 @@ class ShiftInvert:
             "dimension": rational.dimension,
             "solves": resolvent.solves - before,
         }
-        norm = self.generator.mass.norm
-        size = max(*(norm(y) for y in (initial, *flow.states)), np.finfo(float).tiny)
+        # of what is there: a state may start from 0, and be filled from outside
+        norms = map(self.generator.mass.norm, (initial, *flow.states))
+        size = max(*norms, np.finfo(float).tiny)
         if rational.bounded:
             report["error_bound"] = CROUZEIX * rational.error * flow.increment / size
         else:

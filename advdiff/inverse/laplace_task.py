@@ -9,6 +9,7 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff import progress
+from advdiff.concerns.after import of_laplace
 from advdiff.inverse.laplace import Laplace, approximate
 from advdiff.inverse.map import Estimate
 from advdiff.inverse.spread import Directions, Spread, standard_deviations
@@ -47,6 +48,8 @@ def laplace(problem: Problem, say: Callable[[str], None], estimate: Estimate):
         f"laplace     {len(pairs.values)} of {problem.unknowns.size} directions{largest}, ended "
         f"{end}; {pairs.products} Hessian products"
     )
+    for line in problem.concerns.add(of_laplace(pairs.values, pairs.complete, table.threshold)):
+        say(line)
     evidence = found.log_evidence(problem.objective.potential.likelihood.log_constant)
     say(f"evidence    log p(data) = {evidence:.6g} for {len(readings)} readings")
     directions = Directions(problem.operator, problem.unknowns, problem.samples)

@@ -12,17 +12,20 @@ import numpy as np
 from petsc4py import PETSc
 
 from advdiff import progress
+from advdiff.concerns import after
 from advdiff.errors import on_root
 from advdiff.inverse.map import Estimate, Iteration
 from advdiff.problem import Problem
 from advdiff.reduced.greedy import Round, greedy
 from advdiff.reduced.groups import Groups
 from advdiff.reduced.reducer import ReducedOptions, Reducer
+from advdiff.reduced.spectral import eigenbasis
 from advdiff.reduced.trust import ReducedEstimate
 from advdiff.reduced.trust import invert as minimise
 from advdiff.store import Store
 from advdiff.tasks.invert import write_estimate
 from advdiff.tasks.stages import TimeSplit
+from advdiff.tasks.writing import warn
 
 Say = Callable[[str], None]
 
@@ -90,6 +93,8 @@ def invert(problem: Problem, say: Say, path: Path) -> bool:
         f"reduced     basis {summary['dimension']}, {summary['reduced_evaluations']} reduced "
         f"evaluations in {summary['online_seconds']:.2f} s; {seconds:.1f} s in all"
     )
+    condition = summary["eigenbasis_condition"]
+    warn(problem, say, after.of_eigenbasis(condition, offline.options.method))
     if "bound" in summary:
         say(
             f"bound       {summary['bound']:.2e} of the state at the estimate, true error "
@@ -124,6 +129,7 @@ def _summary(offline: Reducer, found: ReducedEstimate, seconds: float) -> dict[s
     return {
         "dimension": offline.basis.size,
         "method": offline.options.method,
+        "eigenbasis_condition": eigenbasis(offline.reduced.generator(found.m)).condition,
         "full_evaluations": offline.full.evaluations,
         "sensor_solves": offline.sensor_solves,
         **{f"{name}_passes": count for name, count in offline.full.passes.items()},

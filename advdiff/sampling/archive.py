@@ -24,7 +24,8 @@ from petsc4py import PETSc
 
 import advdiff
 from advdiff import stopping
-from advdiff.errors import InputError, on_root, room
+from advdiff.concerns import Concerns, after
+from advdiff.errors import Alone, InputError, on_root, room
 from advdiff.inverse.chains import diagnostics
 from advdiff.inverse.chains.kernel import State
 from advdiff.inverse.chains.run import STATISTICS, Groups, Link, Options, Progress
@@ -92,6 +93,7 @@ class Layout:
         snapshots: fields to keep under ``/fields``.
         distribution: text that differs where the white coordinates are divided differently among
             the ranks; empty where they are not divided.
+        concerns: to warn of; those of the chains join them.
     """
 
     attributes: Mapping[str, Any]
@@ -104,6 +106,7 @@ class Layout:
     extend: Callable[[h5py.File], None] | None = None
     snapshots: Snapshots | None = None
     distribution: str = ""
+    concerns: Concerns = field(default_factory=Concerns)
 
 
 @dataclass
@@ -166,7 +169,7 @@ class Archive:
         result.attributes(
             {
                 "advdiff_version": advdiff.__version__,
-                "format": FORMAT,
+                "format_version": FORMAT,
                 "ranks": self.world.size,
                 "created_at": created,
                 "seed": options.seed,
@@ -394,6 +397,8 @@ class Archive:
                 file["sample_stats"].attrs["bfmi"] = diagnostics.bfmi(energy)
             for name in file["posterior"]:
                 _diagnose(file, name)
+            self.layout.concerns.add(after.of_chains(file))
+            self.layout.concerns.write(ResultFile(file, Alone()))
             for name in ("progress", "slot", "number", "white", "one"):
                 del file[name]
             file.attrs["complete"] = True

@@ -9,12 +9,14 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+import h5py
 import numpy as np
 import ufl
 from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
 
+from advdiff.concerns import after, before
 from advdiff.errors import ConvergenceError
 from advdiff.inverse.likelihood import Potential
 from advdiff.inverse.prior import Independent, Prior
@@ -24,6 +26,8 @@ from advdiff.sampling import fields
 from advdiff.sampling.archive import Data, Layout, Snapshots, Variable
 from advdiff.sampling.reduced import ReducedPotential, reduce
 from advdiff.sampling.tasks import Groups, sample
+from advdiff.store import Store
+from advdiff.tasks.writing import write_solver, write_states
 from advdiff.unknowns import Part
 from advdiff.velocity import curl
 
@@ -92,7 +96,7 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
         coordinates={},
         mark=experiment.model_dump_json(include=tables)
         + sha256(readings.values.tobytes()).hexdigest(),
-        extend=lambda file: fields.summarise(problem, file),
+        extend=partial(_extend, problem),
         snapshots=Snapshots(
             snapshot.axes,
             {"vertex": problem.samples.count, "dim": problem.domain.dim},
@@ -100,9 +104,35 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
             table.fields,
         ),
         distribution=_distribution(problem, mine),
+        concerns=problem.concerns,
     )
     sample(posterior(mine), table, groups, layout, path, say, resume=resume)
     return True
+
+
+def _extend(problem: Problem, file: h5py.File) -> None:
+    """What is made of all draws (collective)."""
+    fields.summarise(problem, file)
+    if problem.unknowns.is_small:
+        _at_mean(problem, file)
+
+
+def _at_mean(problem: Problem, file: h5py.File) -> None:
+    """``/theta`` and ``/solver`` at the posterior mean of the parameters, and what to warn of."""
+    store = Store(file, problem.samples)
+    names = [_kept(problem, part).name for part in problem.unknowns.parts]
+    mean = np.concatenate([file[f"posterior/{name}"][:].mean(axis=(0, 1)) for name in names])
+    problem.unknowns.assign(problem.unknowns.from_numpy(mean))
+    problem.operator.assemble()
+    times = problem.experiment.time.times
+    solution = problem.semigroup().solve(times)
+    problem.concerns.add(before.concerns(problem) + after.of_solver(solution.report))
+    problem.concerns.add(after.of_states(problem, solution.states))
+    store.scale("time", times, long_name="output time")
+    store.axis("vertex", problem.samples.count)
+    name = "tracer at the posterior mean of the parameters"
+    write_states(store, "theta", problem, solution.states, boundary=True, name=name)
+    write_solver(store, solution.report)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,11 @@ def lines(file: h5py.File) -> list[str]:
             f"{np.min(bulk):.0f} (bulk), {np.min(tail):.0f} (tail), median {np.median(bulk):.0f}, "
             f"{np.min(bulk) / np.sum(seconds):.3g} a second of one core"
         )
+        if "mcse_mean" in group:
+            draws = file[f"posterior/{name}"][:]
+            spread = np.maximum(draws.std(axis=(0, 1)), np.finfo(float).tiny)
+            share = np.max(group["mcse_mean"][()] / spread)
+            found.append(f"            Monte Carlo error of its mean up to {share:.2g} std")
         if name in file.get("truth", {}):
             found.append(_coverage(file, name))
     for name, share in file["estimate"].attrs.items() if "estimate" in file else ():

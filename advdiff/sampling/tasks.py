@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
 from mpi4py import MPI
 
-from advdiff import progress, result, stopping
+from advdiff import memory, progress, result, stopping
 from advdiff.errors import agreed, on_root
 from advdiff.inverse.chains.coordinates import Recentred, White
 from advdiff.inverse.chains.kernel import SurrogateTarget
@@ -136,6 +137,7 @@ def sample(
     cheap = None if cheap is None else _like(target, White(cheap, prior))
     kernel = make_kernel(chosen, moving, cheap)
     template = prior.mean.duplicate()
+    on_root(groups.world, lambda: _require_memory(layout, chosen))
     archive = Archive(path, groups, chosen, layout, template, resume=resume)
     began = time.perf_counter()
     with stopping.resumable(), agreed(groups.world):
@@ -150,6 +152,7 @@ def sample(
             near=near,
             labels=prior.labels,
         )
+    known = list(layout.concerns)
     with stopping.resumable():
         archive.finish()
     say(
@@ -158,6 +161,17 @@ def sample(
     )
     for line in on_root(groups.world, lambda: summary.of(path)):
         say(line)
+    for concern in on_root(groups.world, lambda: list(layout.concerns)):
+        if concern not in known:
+            say(concern.line)
+
+
+def _require_memory(layout: Layout, chosen: Options) -> None:
+    """Raise InputError where the diagnostics could not hold the draws (local)."""
+    numbers = sum(float(np.prod(list(v.dims.values()))) for v in layout.variables.values())
+    size = 24.0 * numbers * chosen.chains * chosen.draws
+    what = f"sampler.draws = {chosen.draws} of {chosen.chains} chains"
+    memory.require(MPI.COMM_SELF, size, what, "lower it, or raise sampler.thin instead")
 
 
 def _like(target: White | Recentred, other: White) -> White | Recentred:

@@ -32,7 +32,7 @@ class DomainTable(Table):
         Field(None, description="kind of cell of a built-in shape (what the elements need)")
     )
     periodic: list[Literal["x", "y", "z"]] = Field([], description="axes that close on themselves")
-    open: list[str] = Field([], description="boundary parts an unknown flow may pass")
+    open: list[str] = Field([], description="boundary parts that the flow may pass")
 
     @property
     def dim(self) -> int | None:

@@ -16,7 +16,8 @@ from mpi4py import MPI
 
 from advdiff import progress, result
 from advdiff.errors import InputError, agreed, on_root
-from advdiff.matexp.laws import LAWS
+from advdiff.matexp import derivative
+from advdiff.matexp.laws import LAWS, random_rate_matrix, unit_entry
 from advdiff.matexp.studies import RandomRates, SurrogateErrors, random_rates, surrogate_errors
 from advdiff.result import ResultFile
 from advdiff.study.schema import Study
@@ -131,7 +132,7 @@ def _errors(study: Study, one: Replicate) -> SurrogateErrors:
 
 
 def _write_errors(file: ResultFile, study: Study, found: list) -> None:
-    methods, times = study.matexp.methods, study.matexp.times
+    methods, times, laws = study.matexp.methods, study.matexp.times, study.matexp.laws
     file.scale("method", methods, long_name="surrogate")
     file.scale("time", times, long_name="t")
     sizes, errors = ("law", "d", "replicate", "time"), ("law", "d", "replicate", "method", "time")
@@ -148,6 +149,18 @@ def _write_errors(file: ResultFile, study: Study, found: list) -> None:
     ):
         values = _table(study, found, name, (len(times),))
         file.array(path, values, sizes, long_name=title)
+    values = [[_rounding(study, k, d) for d in study.matexp.dimensions] for k in range(len(laws))]
+    title = "relative difference of two exact methods at the last time"
+    file.array("exact/rounding", values, ("law", "d"), long_name=title)
+
+
+def _rounding(study: Study, law: int, d: int) -> float:
+    """How far apart two exact derivatives are, for one matrix."""
+    name, last = study.matexp.laws[law], study.matexp.times[-1:]
+    rng = np.random.default_rng([study.matexp.seed, LAWS.index(name), d])
+    Q, J = random_rate_matrix(rng, d, name), unit_entry(rng, d)
+    one, other = (derivative(Q, J, last[0], method) for method in ("frechet", "block"))
+    return float(np.linalg.norm(one - other) / np.linalg.norm(one))
 
 
 # -- random-rates ---------------------------------------------------------------------------------

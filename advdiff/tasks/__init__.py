@@ -6,7 +6,8 @@ import time
 
 from petsc4py import PETSc
 
-from advdiff import paraview, progress, result, surrogate
+from advdiff import memory, paraview, progress, result, surrogate
+from advdiff.concerns import before
 from advdiff.errors import InputError, on_root
 from advdiff.inverse.map import make_tao
 from advdiff.petsc_errors import finite_numbers, good_options
@@ -46,9 +47,12 @@ def _check(problem: Problem) -> list[str]:
         f"of degree {operator.degree}",
         f"times       {len(experiment.time.times)} up to {experiment.time.final:g}",
     ]
+    needed = sum(memory.estimate(experiment, domain.size, problem.comm.size).values())
+    free = memory.human(memory.machine(problem.comm))
+    lines.append(f"memory      about {memory.human(needed)}, {free} free")
     _ = problem.initial
     divergence = operator.velocity.relative_divergence()
-    if divergence > ROUNDING:
+    if ROUNDING < divergence <= before.DIVERGENCE:
         lines.append(f"divergence  {divergence:.2g} of |grad u| (given velocity, L2)")
     if experiment.task == "sensitivity":
         for name in experiment.sensitivity.directions:
@@ -67,7 +71,8 @@ def _check(problem: Problem) -> list[str]:
             + ", ".join(f"{p.name} {p.template.getSize()}" for p in problem.unknowns.parts),
         ]
     _ = problem.truth
-    return lines + [f"read        {key}: {source}" for key, source in problem.sources.items()]
+    lines += [f"read        {key}: {source}" for key, source in problem.sources.items()]
+    return lines + problem.concerns.add(before.concerns(problem))
 
 
 def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
@@ -99,9 +104,6 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
     with good_options(), finite_numbers():
         converged = task(problem, say, path, resume)
     if not problem.writes:
-        return converged
-    if problem.experiment.task == "sample":
-        say(f"written     {path} ({time.perf_counter() - began:.1f} s)")
         return converged
     view = on_root(problem.comm, lambda: str(paraview.write(path)))
     say(f"written     {path} ({time.perf_counter() - began:.1f} s); for ParaView: {view}")

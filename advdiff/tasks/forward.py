@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from advdiff import progress, store
+from advdiff.concerns import after
 from advdiff.problem import Problem
 from advdiff.sensitivity import Sensitivity
 from advdiff.store import Store
@@ -14,6 +15,7 @@ from advdiff.tasks.writing import (
     attributes,
     begin,
     say_solver,
+    warn,
     write_solver,
     write_state,
     write_states,
@@ -25,6 +27,7 @@ def solve(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
     with progress.stage("solve"):
         solution = problem.semigroup().solve(problem.experiment.time.times)
     say_solver(say, solution.report)
+    warn(problem, say, after.of_solver(solution.report) + after.of_states(problem, solution.states))
     with (
         progress.stage("write", unit="fields"),
         store.create(path, problem.samples, attributes(problem)) as file,
@@ -52,6 +55,7 @@ def sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
         )
     solution = results[names[0]].solution
     say_solver(say, solution.report)
+    warn(problem, say, after.of_solver(solution.report) + after.of_states(problem, solution.states))
     with (
         progress.stage("write", unit="fields"),
         store.create(path, problem.samples, attributes(problem)) as file,

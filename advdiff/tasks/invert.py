@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ from petsc4py import PETSc
 
 from advdiff import progress, stopping, store
 from advdiff.checkpoint import Checkpoint
+from advdiff.concerns import after, before
+from advdiff.errors import ConvergenceError
 from advdiff.inverse.laplace_task import laplace
 from advdiff.inverse.map import Estimate, Iteration
 from advdiff.problem import Problem, Truth
+from advdiff.semigroup import make_engine
 from advdiff.store import Store
 from advdiff.tasks.stages import TimeSplit
 from advdiff.tasks.writing import (
@@ -21,11 +25,15 @@ from advdiff.tasks.writing import (
     attributes,
     begin,
     say_solver,
+    warn,
     write_solver,
     write_state,
     write_states,
     write_velocity,
 )
+
+FINER, SMALLEST = 1e-2, 1e-12
+"""Tolerance of the solution that the misfit is compared with: of the run's own, and at least."""
 
 
 def invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
@@ -92,6 +100,12 @@ def write_estimate(
     truth = problem.truth
     errors = recovery(problem, truth)
     guess = first_guess(problem, truth)
+    report = estimate.evaluation.linearisation.report
+    misfit_error, final = numerical_error(problem, estimate), estimate.history[-1]
+    say(f"error       of the misfit {misfit_error:.1e}, by a solution {1 / FINER:g} times as exact")
+    warn(problem, say, before.concerns(problem) + after.of_solver(report))
+    warn(problem, say, after.of_states(problem, solution.states))
+    warn(problem, say, after.of_estimate(estimate, misfit_error))
     with store.create(path, problem.samples, attributes(problem)) as file:
         begin(file, problem)
         write_states(file, "theta", problem, solution.states, boundary=True, name="tracer")
@@ -102,7 +116,8 @@ def write_estimate(
         if unknowns.is_small:
             coefficients = unknowns.to_numpy(estimate.m)
             file.axis("coefficient", len(coefficients))
-            file.array("estimate/coefficients", coefficients, ("coefficient",))
+            title = "estimated unknowns, part by part"
+            file.array("estimate/coefficients", coefficients, ("coefficient",), long_name=title)
         if truth.velocity is not None:
             write_velocity(file, "truth/velocity", truth.velocity, "true velocity")
         if truth.initial is not None:
@@ -116,6 +131,11 @@ def write_estimate(
             {
                 "converged": estimate.converged,
                 "message": estimate.message,
+                "gradient_norm": final.gradient_norm,
+                "gradient_reduction": final.gradient_norm
+                / max(estimate.history[0].gradient_norm, np.finfo(float).tiny),
+                "misfit": estimate.evaluation.misfit,
+                "misfit_error_estimate": misfit_error,
                 **errors,
                 **guess,
             },
@@ -124,7 +144,7 @@ def write_estimate(
         write_solver(
             file,
             {
-                **estimate.evaluation.linearisation.report,
+                **report,
                 "evaluations": problem.model.evaluations,
                 **{f"seconds_{k}": v for k, v in split.items()},
             },
@@ -137,6 +157,23 @@ def write_estimate(
         say(f"error       {name.replace('_', ' ')} {100 * value:.2f} %")
     for value in guess.values():
         say(f"first guess velocity relative error {100 * value:.2f} %")
+
+
+def numerical_error(problem: Problem, estimate: Estimate) -> float:
+    """|Φ − Φ'| at an estimate, Φ' from a solution that is FINER as exact; infinite where the engine
+    cannot give one (collective).
+    """
+    model, operator = problem.model, problem.operator
+    options = problem.solver_options
+    options = replace(options, tolerance=max(FINER * options.tolerance, SMALLEST))
+    try:
+        engine = make_engine(operator.generator, options)
+        states = engine.forward(problem.initial, model.times, operator.load).states
+    except ConvergenceError:
+        return float("inf")
+    predicted = model.sample(problem.initial, states, boundary=True)
+    finer = problem.objective.potential.likelihood.value(predicted)
+    return abs(estimate.evaluation.misfit - finer)
 
 
 def recovery(problem: Problem, truth: Truth) -> dict[str, float]:
@@ -186,4 +223,5 @@ def _history(file: Store, history: list[Iteration]) -> None:
     file.scale("iteration", [entry.iteration for entry in history], long_name="iteration")
     for name in names:
         values = [getattr(entry, name) for entry in history]
-        file.array(f"history/{name}", values, ("iteration",))
+        units, title = "s" if name == "seconds" else "1", name.replace("_", " ")
+        file.array(f"history/{name}", values, ("iteration",), units=units, long_name=title)

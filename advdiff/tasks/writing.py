@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from petsc4py import PETSc
 
+from advdiff.concerns import Concern, after
 from advdiff.problem import Problem
 from advdiff.store import Store
 from advdiff.velocity import Velocity
@@ -28,6 +29,7 @@ def begin(file: Store, problem: Problem) -> None:
     file.axis("vertex", problem.samples.count)
     file.axis("dim", problem.domain.dim)
     file.mesh()
+    problem.concerns.write(file)
 
 
 def write_states(file: Store, path: str, problem: Problem, states, *, boundary: bool, name: str):
@@ -56,10 +58,17 @@ def write_velocity(file: Store, path: str, flow: Velocity, name: str) -> None:
 
 def write_solver(file: Store, report: dict) -> None:
     file.file.require_group("solver")
-    file.attributes(report, "solver")
+    file.attributes(report | {"error_estimate": after.error_estimate(report)}, "solver")
 
 
 def say_solver(say: Say, report: dict) -> None:
     """Which engine, and why where it was chosen."""
     reason = f": {report['reason']}" if "reason" in report else ""
     say(f"solver      {report['method']}{reason}")
+    say(f"error       {after.error_estimate(report):.1e} of the states by the solver, relative")
+
+
+def warn(problem: Problem, say: Say, found: list[Concern]) -> None:
+    """Say what is new, and keep all of it for the file."""
+    for line in problem.concerns.add(found):
+        say(line)

@@ -53,6 +53,11 @@ def ess_mean(draws: np.ndarray) -> np.ndarray:
     return _ess(split(np.asarray(draws, dtype=float)))
 
 
+def mcse_mean(draws: np.ndarray) -> np.ndarray:
+    """Monte Carlo standard error of the mean."""
+    return np.std(draws, axis=(0, 1), ddof=1) / np.sqrt(ess_mean(draws))
+
+
 def ess_tail(draws: np.ndarray) -> np.ndarray:
     """The smaller of the effective sample sizes for the 5 % and the 95 % quantile."""
     draws = np.asarray(draws, dtype=float)
@@ -113,5 +118,10 @@ def bfmi(energy: np.ndarray) -> np.ndarray:
 
 
 def summary(draws: np.ndarray) -> dict[str, np.ndarray]:
-    """R̂, bulk and tail effective sample size by name."""
-    return {"rhat": rhat(draws), "ess_bulk": ess_bulk(draws), "ess_tail": ess_tail(draws)}
+    """R̂, bulk and tail effective sample size, Monte Carlo error of the mean, by name."""
+    return {
+        "rhat": rhat(draws),
+        "ess_bulk": ess_bulk(draws),
+        "ess_tail": ess_tail(draws),
+        "mcse_mean": mcse_mean(draws),
+    }

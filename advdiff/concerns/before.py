@@ -1,0 +1,211 @@
+"""What a mesh, a flow and a boundary give to think of, before anything is solved.
+
+All of it is a few scalars or one number a cell, assembled; collective, and cheap beside one product
+with the matrix a time step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import NamedTuple
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from mpi4py import MPI
+
+from advdiff import compat
+from advdiff.concerns import Concern
+from advdiff.operator import Operator
+from advdiff.transport import Transport
+
+DIVERGENCE = 1e-3
+"""Of |∇u|; less is what interpolation leaves."""
+LEAK = 1e-3
+"""Of the largest speed; less across a wall is what interpolation, or a polygon's corners, leave."""
+TINY = 1e-300
+
+
+class Extreme(NamedTuple):
+    """The largest of a number a cell, and the share of the domain or boundary where it is > 1."""
+
+    largest: float
+    share: float
+
+
+def concerns(problem: Transport) -> list[Concern]:
+    """Of the present velocity and diffusivity of a problem (collective)."""
+    operator = problem.operator
+    if operator.velocity.given is None and operator.velocity.stream is None:
+        return []
+    speed = operator.velocity.largest_speed()
+    if not speed > 0.0:
+        return []
+    found = [
+        _mesh_peclet(operator),
+        _boundary_layer(problem),
+        *_crossings(problem, speed),
+        _divergence(operator),
+    ]
+    return [concern for concern in found if concern is not None]
+
+
+def mesh_peclet(operator: Operator) -> Extreme:
+    """|u|h/2κ in the middle of each cell, h its width along u over the degree (collective).
+
+    The width of a cell along u: 2|u|/Σ|u·∇φ| over the corners' functions φ of a simplex (Tezduyar
+    and Park 1986), |u|/max|û| for the components û of u in the reference cell of a box.
+    """
+    domain, u = operator.domain, operator.velocity.expression
+    inner = ufl.dot(ufl.JacobianInverse(domain.mesh), u)
+    parts = [inner[i] for i in range(domain.dim)]
+    if domain.is_simplicial:
+        turns = sum(abs(part) for part in parts) + abs(sum(parts))
+    else:
+        turns = 2.0 * reduce(ufl.max_value, map(abs, parts))
+    kappa = operator.diffusivity * max(1, operator.degree)
+    peclet = ufl.dot(u, u) / ufl.max_value(kappa * turns, TINY)
+    space = fem.functionspace(domain.mesh, ("DG", 0))
+    values = fem.Function(space)
+    values.interpolate(fem.Expression(peclet, compat.interpolation_points(space)))
+    volumes = fem.assemble_vector(fem.form(ufl.TestFunction(space) * domain.dx))
+    return _extreme(space, values.x.array, volumes.array)
+
+
+def layer_peclet(operator: Operator, names: Sequence[str]) -> Extreme:
+    """h/2δ at boundary parts, δ = κ/(u·n) where the flow leaves, 0 elsewhere; h the height of the
+    cell there over the degree (collective).
+    """
+    domain, kind = operator.domain, operator.discretization
+    ds = domain.ds(tuple(domain.tags[name] for name in names))
+    u_n = ufl.dot(operator.velocity.expression, ufl.FacetNormal(domain.mesh))
+    ratio = 0.5 * kind.height() * ufl.max_value(u_n, 0.0) / operator.diffusivity
+    space = fem.functionspace(domain.mesh, ("DG", 0))
+    phi = ufl.TestFunction(space)
+    total, areas = (
+        fem.assemble_vector(fem.form(form)).array
+        for form in (ratio / max(1, kind.degree) * phi * ds, phi * ds)
+    )
+    return _extreme(space, total / np.maximum(areas, TINY), areas)
+
+
+def crossing(operator: Operator, name: str | None) -> tuple[float, float, float]:
+    """∫max(u·n, 0), ∫max(−u·n, 0) and ∫1 over a boundary part; None: the whole boundary."""
+    domain = operator.domain
+    ds = domain.ds if name is None else domain.ds(domain.tags[name])
+    u_n = ufl.dot(operator.velocity.expression, ufl.FacetNormal(domain.mesh))
+    one = fem.Constant(domain.mesh, 1.0)
+    forms = (ufl.max_value(u_n, 0.0) * ds, ufl.max_value(-u_n, 0.0) * ds, one * ds)
+    local = [fem.assemble_scalar(fem.form(form)) for form in forms]
+    return tuple(domain.comm.allreduce(value, MPI.SUM) for value in local)
+
+
+def _extreme(space: fem.FunctionSpace, values: np.ndarray, weights: np.ndarray) -> Extreme:
+    owned, comm = space.dofmap.index_map.size_local, space.mesh.comm
+    values, weights = values[:owned], weights[:owned]
+    largest = comm.allreduce(float(values.max(initial=0.0)), MPI.MAX)
+    above, total = (
+        comm.allreduce(float(part.sum()), MPI.SUM) for part in (weights[values > 1.0], weights)
+    )
+    return Extreme(largest, above / total if total > 0.0 else 0.0)
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.2g} %"
+
+
+def _mesh_peclet(operator: Operator) -> Concern | None:
+    largest, share = mesh_peclet(operator)
+    if not largest > 1.0:
+        return None
+    damped = operator.discretization.has_facets
+    what = "would be smeared over a cell" if damped else "would oscillate"
+    remedy = f"take cells {largest:.2g} times smaller or a higher discretization.degree"
+    remedy += "" if damped else ", or method = 'cip'"
+    return Concern(
+        "mesh-peclet",
+        f"mesh Péclet number |u|h/2κ up to {largest:.3g}, above 1 in {_share(share)} of the "
+        f"domain: fronts as thin as κ/|u| {what}; {remedy}",
+        largest,
+    )
+
+
+def _boundary_layer(problem: Transport) -> Concern | None:
+    operator, conditions = problem.operator, problem.conditions
+    holding = (*conditions.dirichlet, *conditions.flux, *conditions.robin)
+    names = [name for name in dict.fromkeys(holding) if name not in conditions.inflow]
+    if not names:
+        return None
+    largest, share = layer_peclet(operator, names)
+    if not largest > 1.0:
+        return None
+    return Concern(
+        "boundary-layer",
+        f"boundary layer of thickness κ/(u·n) where the flow leaves through "
+        f"{', '.join(names)}: half a cell there is up to {largest:.3g} times as thick, in "
+        f"{_share(share)} of them; refine the mesh there, or leave an outlet without a condition",
+        largest,
+    )
+
+
+def _crossings(problem: Transport, speed: float) -> list[Concern]:
+    """Of a flow through boundary that is neither in domain.open nor given a value it carries in,
+    and of one that comes in at an outlet.
+    """
+    operator, conditions = problem.operator, problem.conditions
+    tags, outlets = list(operator.domain.tags), problem.experiment.domain.open
+    given = {*conditions.dirichlet, *conditions.inflow}
+    flows = {name: np.array(crossing(operator, name)) for name in tags}
+    whole = np.array(crossing(operator, None))
+    rest = whole - sum(flows.values())
+    walls = {f"'{name}'": flows[name] for name in tags if name not in (*given, *outlets)}
+    if rest[2] > 1e-9 * whole[2]:
+        walls["parts without a name"] = rest
+    leaks = {
+        name: (leaving, entering)
+        for name, (leaving, entering, area) in walls.items()
+        if leaving + entering > LEAK * speed * area
+    }
+    back = {
+        name: flows[name][1]
+        for name in outlets
+        if name not in given and flows[name][1] > LEAK * speed * flows[name][2]
+    }
+    found = []
+    if leaks:
+        shown = ", ".join(
+            f"{name} ({leaving:.3g} out, {entering:.3g} in)"
+            for name, (leaving, entering) in leaks.items()
+        )
+        found.append(
+            Concern(
+                "closed-wall",
+                f"the flow crosses closed walls, {shown} a unit of time, and carries tracer with "
+                "it; name outlets in domain.open, give inlets physics.inflow, or mend the velocity",
+                float(sum(map(sum, leaks.values()))),
+            )
+        )
+    if back:
+        shown = ", ".join(f"'{name}' ({entering:.3g})" for name, entering in back.items())
+        found.append(
+            Concern(
+                "backflow",
+                f"the flow comes in where no tracer is given, {shown} a unit of time; give "
+                "physics.inflow there",
+                float(sum(back.values())),
+            )
+        )
+    return found
+
+
+def _divergence(operator: Operator) -> Concern | None:
+    value = operator.velocity.relative_divergence()
+    if not value > DIVERGENCE:
+        return None
+    return Concern(
+        "divergence",
+        f"the velocity is not divergence free, |div u| = {value:.2g} |grad u| in L2: the tracer "
+        "gains ½θ div u; give a stream function, or correct the data",
+        value,
+    )

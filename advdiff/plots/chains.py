@@ -20,6 +20,8 @@ COLORS = (canvas.INK, canvas.ACCENT, "#2a788e", canvas.MARK, "#8a5fbf", canvas.M
 BANDS = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.30))
 """Quantiles and how opaque the band between them is."""
 LAGS = 60
+POOR = 1.2
+"""An R̂ above which an effective sample size is an order of magnitude at best."""
 
 
 def contents(file: h5py.File) -> dict[str, Callable[[], Figure]]:
@@ -167,7 +169,16 @@ def samplers(file: h5py.File) -> Figure:
         for axes, column in zip(grid[2 * r :], ("ess_min", "ess_median"), strict=False):
             for color, k in zip(COLORS, range(len(names)), strict=True):
                 values = file[f"samplers/{column}"][r, :, k]
-                axes.plot(sizes, values, "o-", color=color, markersize=4, label=names[k])
+                axes.plot(sizes, values, "o-", color=color, markersize=4.5, label=names[k])
+                poor = file["samplers/rhat"][r, :, k] > POOR
+                axes.plot(
+                    sizes[poor],
+                    values[poor],
+                    "o",
+                    markersize=4.5,
+                    markerfacecolor="white",
+                    markeredgecolor=color,
+                )
             axes.set(xscale="log", yscale="log", xlabel="number of states d")
             axes.set_xticks(sizes, [str(d) for d in sizes])
             axes.minorticks_off()
@@ -175,7 +186,14 @@ def samplers(file: h5py.File) -> Figure:
             axes.set_title(f"{regime} times, {column.removeprefix('ess_')}")
     grid[0].set_ylabel("effective draws a second")
     handles, labels = grid[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=len(labels),
+        title=f"hollow: R̂ > {POOR:g}",
+        title_fontsize=9,
+    )
     return figure
 
 

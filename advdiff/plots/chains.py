@@ -104,6 +104,7 @@ def posterior(file: h5py.File) -> Figure:
     values = draws[:].reshape(-1, draws.shape[2])
     figure = canvas.figure(4.2)
     axes = figure.subplots()
+    axes.use_sticky_edges = False
     truth = file[f"truth/{name}"][:] if name in file.get("truth", {}) else None
     quantiles = [np.quantile(values, q, axis=0) for low, high, _ in BANDS for q in (low, high)]
     if where is None:

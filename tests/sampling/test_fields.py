@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from advdiff import Problem, config, tasks
+from advdiff import Problem, config, plots, tasks
 from advdiff.errors import InputError
 from advdiff.inverse.laplace import approximate
 from advdiff.inverse.map import minimise
@@ -92,6 +92,15 @@ def test_the_same_alone(tmp_path):
     together = sampled(problem(tmp_path, "stream"))
     alone = sampled(problem(tmp_path, "stream", f"alone{MPI.COMM_WORLD.rank}", MPI.COMM_SELF))
     assert_close(together, alone, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize(("kind", "names"), [("stream", ("speed", "sections")), ("initial", ())])
+def test_pictures_of_a_field(tmp_path, kind, names):
+    """Also where the domain is wide."""
+    found = problem(tmp_path, kind, domain={"upper": [2.0, 1.0]} if kind == "stream" else {})
+    pictures = {path.stem for path in plots.draw(sampled(found))}
+    assert {"traces", "chains", "posterior", *(names or ("initial",))} <= pictures
 
 
 def test_averages_of_a_cosine(tmp_path):

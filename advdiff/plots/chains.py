@@ -7,7 +7,6 @@ from functools import partial
 
 import h5py
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from advdiff.inverse.chains.diagnostics import autocovariance
@@ -20,6 +19,8 @@ COLORS = (canvas.INK, canvas.ACCENT, "#2a788e", canvas.MARK, "#8a5fbf", canvas.M
 BANDS = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.30))
 """Quantiles and how opaque the band between them is."""
 LAGS = 60
+POOR = 1.2
+"""An R̂ above which an effective sample size is an order of magnitude at best."""
 
 
 def contents(file: h5py.File) -> dict[str, Callable[[], Figure]]:
@@ -45,6 +46,7 @@ def contents(file: h5py.File) -> dict[str, Callable[[], Figure]]:
 def _shown(file: h5py.File) -> str:
     """The variable to show: one whose truth is known, a function of a coordinate before others."""
     names = list(file["posterior"])
+    names = [n for n in names if np.prod(file[f"posterior/{n}"].shape[2:]) > 1] or names
     known = [name for name in names if name in file.get("truth", {})]
     curves = [name for name in known or names if _coordinates(file, name) is not None]
     return (curves or known or names)[0]
@@ -61,13 +63,17 @@ def _coordinates(file: h5py.File, name: str) -> np.ndarray | None:
 
 def traces(file: h5py.File) -> Figure:
     """Φ and the slowest coefficients against the draw, a colour a chain, and their densities."""
-    name = next(iter(file["posterior"]))
-    draws = file[f"posterior/{name}"]
-    bulk = np.atleast_1d(file[f"diagnostics/{name}/ess_bulk"][()])
-    slowest = np.argsort(bulk)[:MOST]
-    rows = [("Φ", file["sample_stats/potential"][:])]
-    for k in np.sort(slowest):
-        rows.append((f"{name}[{k}]", draws[:, :, k] if draws.ndim == 3 else draws[:]))
+    rows, truths = [("Φ", file["sample_stats/potential"][:])], {}
+    names = list(file["posterior"])
+    several = [name for name in names if np.prod(file[f"posterior/{name}"].shape[2:]) > 1]
+    for name in several[:1] + [name for name in names if name not in several]:
+        draws = file[f"posterior/{name}"]
+        bulk = np.atleast_1d(file[f"diagnostics/{name}/ess_bulk"][()])
+        for k in np.sort(np.argsort(bulk)[:MOST]):
+            title = f"{name}[{k}]"
+            rows.append((title, draws[:, :, k] if draws.ndim == 3 else draws[:]))
+            if name in file.get("truth", {}):
+                truths[title] = file[f"truth/{name}"][k]
     figure = canvas.figure(1.35 * len(rows) + 0.5)
     grid = figure.subplots(len(rows), 2, width_ratios=(4, 1), squeeze=False, sharey="row")
     for (left, right), (title, values) in zip(grid, rows, strict=True):
@@ -82,17 +88,11 @@ def traces(file: h5py.File) -> Figure:
         left.set_ylabel(title.replace("_", "\n"), fontsize=8.5)
         right.set_xticks([])
         left.margins(x=0.01)
-        if title.startswith(name):
-            _line_of_truth(right, file, name, int(title[len(name) + 1 : -1]))
+        if np.isfinite(truths.get(title, np.nan)):
+            style = {"color": "black", "linestyle": (0, (3, 1.5)), "linewidth": 1.2}
+            right.axhline(truths[title], **style)
     grid[-1, 0].set_xlabel("draw")
     return figure
-
-
-def _line_of_truth(axes: Axes, file: h5py.File, name: str, k: int) -> None:
-    if name in file.get("truth", {}) and np.isfinite(file[f"truth/{name}"][k]):
-        axes.axhline(
-            file[f"truth/{name}"][k], color="black", linestyle=(0, (3, 1.5)), linewidth=1.2
-        )
 
 
 def posterior(file: h5py.File) -> Figure:
@@ -102,6 +102,7 @@ def posterior(file: h5py.File) -> Figure:
     values = draws[:].reshape(-1, draws.shape[2])
     figure = canvas.figure(4.2)
     axes = figure.subplots()
+    axes.use_sticky_edges = False
     truth = file[f"truth/{name}"][:] if name in file.get("truth", {}) else None
     quantiles = [np.quantile(values, q, axis=0) for low, high, _ in BANDS for q in (low, high)]
     if where is None:
@@ -167,7 +168,16 @@ def samplers(file: h5py.File) -> Figure:
         for axes, column in zip(grid[2 * r :], ("ess_min", "ess_median"), strict=False):
             for color, k in zip(COLORS, range(len(names)), strict=True):
                 values = file[f"samplers/{column}"][r, :, k]
-                axes.plot(sizes, values, "o-", color=color, markersize=4, label=names[k])
+                axes.plot(sizes, values, "o-", color=color, markersize=4.5, label=names[k])
+                poor = file["samplers/rhat"][r, :, k] > POOR
+                axes.plot(
+                    sizes[poor],
+                    values[poor],
+                    "o",
+                    markersize=4.5,
+                    markerfacecolor="white",
+                    markeredgecolor=color,
+                )
             axes.set(xscale="log", yscale="log", xlabel="number of states d")
             axes.set_xticks(sizes, [str(d) for d in sizes])
             axes.minorticks_off()
@@ -175,7 +185,14 @@ def samplers(file: h5py.File) -> Figure:
             axes.set_title(f"{regime} times, {column.removeprefix('ess_')}")
     grid[0].set_ylabel("effective draws a second")
     handles, labels = grid[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=len(labels),
+        title=f"hollow: R̂ > {POOR:g}",
+        title_fontsize=9,
+    )
     return figure
 
 

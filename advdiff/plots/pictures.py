@@ -151,7 +151,7 @@ def _recovery_layout(source: Source, name: str) -> tuple[int, int]:
     """Rows and columns of maps: one, three in a row, or two by two where they are wide."""
     if f"truth/{name}" not in source.file:
         return 1, 1
-    return (1, 3) if source.shape.ratio < 1.5 else (2, 2)
+    return (1, 3) if source.shape.ratio < 1.5 or "theta" not in source.file else (2, 2)
 
 
 def _recovery_height(source: Source, name: str) -> float:

@@ -23,7 +23,7 @@ from advdiff.inverse.prior import Independent, Prior
 from advdiff.parts import Modes
 from advdiff.problem import Problem
 from advdiff.sampling import fields
-from advdiff.sampling.archive import Data, Layout, Snapshots, Variable
+from advdiff.sampling.layout import Data, Layout, Snapshots, Variable
 from advdiff.sampling.reduced import ReducedPotential, reduce
 from advdiff.sampling.tasks import Groups, sample
 from advdiff.store import Store

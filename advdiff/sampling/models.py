@@ -15,7 +15,7 @@ from advdiff.models import tables
 from advdiff.models.coefficients import independent_prior
 from advdiff.models.quantum import QUANTITIES, Line, Measurements, QuantumModel
 from advdiff.models.rate_matrix import RateMatrixModel, Transitions
-from advdiff.sampling.archive import Data, Variable
+from advdiff.sampling.layout import Data, Variable
 from advdiff.sampling.schema import ModelExperiment
 
 DATA, TRUTH = "observations.file", "truth.file"

@@ -141,7 +141,7 @@ class ModelExperiment(ExperimentFile):
         kind, sampler = self.model.kind, self.sampler
         if sampler.gradient == "reduced":
             raise ValueError("sampler.gradient|'reduced' is for flows; take another")
-        if "fields" in sampler.model_fields_set:
+        if sampler.fields != SamplerTable.model_fields["fields"].default:
             raise ValueError("sampler.fields|only flows have fields; remove it")
         if sampler.gradient != "exact" and kind != "rate-matrix":
             raise ValueError("sampler.gradient|only kind = 'rate-matrix' has surrogates; remove it")

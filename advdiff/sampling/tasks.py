@@ -21,7 +21,8 @@ from advdiff.inverse.chains.run import run as run_chains
 from advdiff.inverse.map import minimise
 from advdiff.inverse.objective import Objective
 from advdiff.sampling import models, summary
-from advdiff.sampling.archive import Archive, Layout
+from advdiff.sampling.archive import Archive
+from advdiff.sampling.layout import Layout
 from advdiff.sampling.schema import ModelExperiment, SamplerTable
 
 Say = Callable[[str], None]

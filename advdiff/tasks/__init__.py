@@ -93,7 +93,8 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
     for line in lines:
         say(line)
     path = problem.experiment.output_path
-    if resume and problem.experiment.reduced is not None:
+    experiment = problem.experiment
+    if resume and experiment.task == "invert" and experiment.reduced is not None:
         raise InputError("--resume: an inversion by [reduced] has no checkpoints; run without it")
     task = {
         "solve": solve,

@@ -114,12 +114,20 @@ class DeceivedMALA(MALA):
         return super()._log_density(true, noise)
 
 
+class EqualNUTS(NUTS):
+    """Takes every point of its trajectory for as likely as the others."""
+
+    def _build(self, rng, end, depth, forward, start):
+        tree = super()._build(rng, end, depth, forward, start)
+        return tree if depth or tree.stopped else tree._replace(weight=0.0)
+
+
 BROKEN = {
     "pcn without its accept step": lambda t, v: AlwaysYes(PCN(t, 0.5)),
     "hmc without its accept step": lambda t, v: AlwaysYes(HMC(t, 1.2, steps=3)),
     "mala with its densities exchanged": lambda t, v: MirroredMALA(t, 0.9),
     "a drifting random walk": lambda t, v: DriftingWalk(t, 0.4),
-    "nuts that always takes the newer half": lambda t, v: AlwaysYes(NUTS(t, 0.3, max_depth=4)),
+    "nuts with equal weights": lambda t, v: EqualNUTS(t, 0.78, max_depth=3),
     "surrogate hmc judged by the surrogate": lambda t, v: HMC(wrong(v), 0.3, steps=4),
     "surrogate mala with the exact densities": lambda t, v: DeceivedMALA(
         SurrogateTarget(t, wrong(v).gradient), 0.6, exact=t
@@ -133,10 +141,10 @@ BROKEN = {
 }
 
 
-def ranks(make, seed: int) -> np.ndarray:
+def ranks(make, seed: int, replicates: int) -> np.ndarray:
     """Of the truth among the states of a chain through it, (replicate, quantity)."""
     found = []
-    for replicate in range(REPLICATES):
+    for replicate in range(replicates):
         rng = np.random.default_rng([seed, replicate])
         xi = rng.standard_normal(problems.SIZE)
         m = problems.MEAN + problems.STD * xi
@@ -160,9 +168,9 @@ def ranks(make, seed: int) -> np.ndarray:
     return np.array(found)
 
 
-def p_value(make, seed: int = 1) -> float:
+def p_value(make, replicates: int = REPLICATES, seed: int = 1) -> float:
     """Of uniform ranks: the smallest over the quantities, times their number."""
-    found = ranks(make, seed)
+    found = ranks(make, seed, replicates)
     values = [
         chisquare(np.bincount(column * BINS // STATES, minlength=BINS)).pvalue for column in found.T
     ]
@@ -180,7 +188,7 @@ def gathered(mine: dict) -> dict:
 
 
 def test_every_kernel_keeps_the_posterior():
-    found = gathered({name: p_value(KERNELS[name]) for name in shared(KERNELS)})
+    found = gathered({name: p_value(KERNELS[name], REPLICATES // 2) for name in shared(KERNELS)})
     assert set(found) == set(KERNELS)
     assert all(p > 1e-3 for p in found.values()), found
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from advdiff import Problem, config, tasks
+from advdiff import Problem, config, plots, tasks
 from advdiff.errors import InputError
 from advdiff.inverse.laplace import approximate
 from advdiff.inverse.map import minimise
@@ -21,6 +21,7 @@ KINDS = {
     "nodal": {"velocity": {"family": "nodal", "degree": 1}},
     "diffusivity": {"diffusivity": "field", "velocity": {"family": "sine", "modes": [2, 2]}},
     "initial": {"initial": True},
+    "coefficients": {"diffusivity": True, "velocity": {"family": "sine", "modes": [2, 2]}},
 }
 SAMPLER = {"draws": 6, "warmup": 2, "chains": 2, "steps": 2, "step_size": 0.01, "fields": 3}
 
@@ -93,6 +94,15 @@ def test_the_same_alone(tmp_path):
     assert_close(together, alone, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.serial
+@pytest.mark.parametrize(("kind", "names"), [("stream", ("speed", "sections")), ("initial", ())])
+def test_pictures_of_a_field(tmp_path, kind, names):
+    """Also where the domain is wide."""
+    found = problem(tmp_path, kind, domain={"upper": [2.0, 1.0]} if kind == "stream" else {})
+    pictures = {path.stem for path in plots.draw(sampled(found))}
+    assert {"traces", "chains", "posterior", *(names or ("initial",))} <= pictures
+
+
 def test_averages_of_a_cosine(tmp_path):
     found = problem(tmp_path, "initial")
     averages = Averages(found, found.unknowns.parts[0])
@@ -152,13 +162,25 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("kind", ["stream", pytest.param("diffusivity", marks=pytest.mark.serial)])
-def test_a_flow_goes_on_bit_for_bit(tmp_path, monkeypatch, kind):
+DELAYED = {"sampler": {"kernel": "delayed-acceptance", "metric": "laplace"}, "reduced": {}}
+serial = pytest.mark.serial
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("stream", {}),
+        pytest.param("diffusivity", {"sampler": {"kernel": "pcn"}}, marks=serial),
+        pytest.param("coefficients", {"sampler": {"kernel": "mala"}}, marks=serial),
+        pytest.param("coefficients", DELAYED, marks=serial),
+    ],
+)
+def test_a_flow_goes_on_bit_for_bit(tmp_path, monkeypatch, kind, changes):
     """Killed in the warm-up and among the draws; the same bits on one rank.
 
     On several ranks MUMPS, which factorises the prior, adds in the order in which messages come.
     """
-    whole = sampled(problem(tmp_path, kind, "whole"))
+    whole = sampled(problem(tmp_path, kind, "whole", **changes))
     record = archive.Archive.record
     archives = []
     for life in (2, 7):
@@ -175,10 +197,10 @@ def test_a_flow_goes_on_bit_for_bit(tmp_path, monkeypatch, kind):
         monkeypatch.setattr(archive, "EVERY", 0.0)
         monkeypatch.setattr(archive.Archive, "record", fragile)
         with pytest.raises(Killed):
-            sampled(problem(tmp_path, kind, "broken"), resume=life > 2)
+            sampled(problem(tmp_path, kind, "broken", **changes), resume=life > 2)
         archives[-1].close()
     monkeypatch.setattr(archive.Archive, "record", record)
-    broken = sampled(problem(tmp_path, kind, "broken"), resume=True)
+    broken = sampled(problem(tmp_path, kind, "broken", **changes), resume=True)
     rounding = 0.0 if MPI.COMM_WORLD.size == 1 else 1e-9
     assert_close(whole, broken, rtol=rounding, atol=rounding)
 

@@ -131,9 +131,15 @@ class Reducer:
         return point
 
     def vectors(self, point: Point) -> list[PETSc.Vec]:
-        """What a point offers to the basis: forward and adjoint sets of equal weight."""
+        """What a point offers to the basis: forward and adjoint sets of equal weight.
+
+        Adjoint states only where no sensors' vectors take their place.
+        """
         began = time.perf_counter()
-        self.full.complete(point)
+        if self.options.sensors == 0:
+            self.full.complete(point)
+        elif self.options.krylov:
+            self.full.stand(point)
         self.seconds["solves"] += time.perf_counter() - began
         norm = self.model.operator.mass.norm
         found = scaled([v.copy() for v in point.forward], norm)
@@ -174,22 +180,22 @@ class Reducer:
             self._start_basis()
         if self.basis.size == 0 and self.options.sensors:
             offers = [self._sensors(), *offers]
+        before = self.basis.size
         added = sum(self.basis.extend(list(v), self.tolerance) for v in offers)
         self.seconds["basis"] += time.perf_counter() - began
         began = time.perf_counter()
-        self.reduced = self.projection.project()
+        if added or before == 0 or self.reduced is None:
+            self.reduced = self.projection.project()
         self.seconds["projection"] += time.perf_counter() - began
         return added
 
     def _sensors(self) -> list[PETSc.Vec]:
         """Every sensor's vector at the mean."""
         model, operator = self.model, self.model.operator
-        vector = model.unknowns.from_numpy(self.mean)
-        self.full.stand_at(None, vector)
+        self.full.stand_at(self.mean)
         pole = float(self.full.readings.times[-1]) / 20.0
         found = sensor_vectors(operator.generator, model.sensors, self.options.sensors, pole)
         self.sensor_solves += self.options.sensors * len(found)
-        vector.destroy()
         return found
 
     # -- what the reduced model is worth --------------------------------------------------------

@@ -13,6 +13,7 @@ from petsc4py import PETSc
 from advdiff.errors import on_root
 from advdiff.inverse.map import Estimate, Iteration
 from advdiff.problem import Problem
+from advdiff.reduced.checkpoint import ReducedCheckpoint
 from advdiff.reduced.greedy import Round, greedy
 from advdiff.reduced.groups import Groups
 from advdiff.reduced.reducer import ReducedOptions, Reducer
@@ -36,18 +37,20 @@ def reducer(problem: Problem) -> Reducer:
     return Reducer(problem.model, problem.prior, ReducedOptions(**table), groups)
 
 
-def invert(problem: Problem, say: Say, path: Path) -> bool:
+def invert(problem: Problem, say: Say, path: Path, resume: bool = False) -> bool:
     """Run it, and write the result with a group ``/reduced`` (collective).
 
     Returns:
         False where it stopped short of its tolerance.
     """
     experiment, unknowns = problem.experiment, problem.unknowns
+    checkpoint = ReducedCheckpoint(problem, path)
+    progress = checkpoint.load() if resume else None
     problem.calibrate()
     clock, began = TimeSplit(), time.perf_counter()
     offline = reducer(problem)
     rounds: list[Round] = []
-    if offline.options.box > 0.0:
+    if offline.options.box > 0.0 and progress is None:
         offline.enrich([offline.evaluate(offline.mean)])
         rounds = greedy(offline)
         for entry in rounds:
@@ -69,6 +72,8 @@ def invert(problem: Problem, say: Say, path: Path) -> bool:
         gradient_tolerance=experiment.optimizer.gradient_tolerance,
         max_iterations=experiment.optimizer.max_iterations,
         watch=watch,
+        resume=progress,
+        save=checkpoint.save,
     )
     seconds = time.perf_counter() - began
     m = unknowns.from_numpy(found.m)
@@ -105,6 +110,7 @@ def invert(problem: Problem, say: Say, path: Path) -> bool:
         target = experiment.resolve(experiment.reduced.model)
         on_root(problem.comm, lambda: offline.reduced.save(target))
         say(f"model       {target}: opens without a mesh or PETSc")
+    checkpoint.remove()
     return found.converged
 
 
@@ -113,7 +119,7 @@ def _summary(offline: Reducer, found: ReducedEstimate, seconds: float) -> dict[s
     return {
         "dimension": offline.basis.size,
         "method": offline.options.method,
-        "full_evaluations": offline.full.evaluations,
+        "full_evaluations": found.evaluations,
         "sensor_solves": offline.sensor_solves,
         **{f"{name}_passes": count for name, count in offline.full.passes.items()},
         "reduced_evaluations": found.reduced_evaluations,
@@ -137,7 +143,7 @@ def _compare(
     xi = problem.prior.whiten(difference)
     xi.axpy(-1.0, problem.prior.whiten(plain.m))
     distance, objective = xi.norm(), plain.history[-1].objective
-    full = offline.full.evaluations
+    full = found.evaluations
     say(
         f"compared    plain: {evaluations} full evaluations, {elapsed:.1f} s, objective "
         f"{objective:.8g}; reduced: {full}, {seconds:.1f} s, {found.history[-1].objective:.8g}; "

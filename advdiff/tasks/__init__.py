@@ -85,8 +85,6 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
     for line in check(problem):
         say(line)
     path = problem.experiment.output_path
-    if resume and problem.experiment.reduced is not None:
-        raise InputError("--resume: an inversion by [reduced] has no checkpoints; run without it")
     task = {
         "solve": solve,
         "sensitivity": sensitivity,

@@ -54,7 +54,7 @@ def second_order(found: np.ndarray) -> bool:
 
 
 @pytest.mark.parametrize("times", [(0.0, 0.1, 0.2, 0.4), (0.03, 0.1, 0.45)])
-@pytest.mark.parametrize("method", [*EXACT, "spectral", "auto"])
+@pytest.mark.parametrize("method", [*EXACT, "pade", "spectral", "auto"])
 def test_gradient(method, times):
     objective = misfit(model(times=times, method=method))
     rng = np.random.default_rng(1)
@@ -67,7 +67,7 @@ def test_gradient(method, times):
 
 
 @pytest.mark.parametrize(
-    "method", sorted({"spectral", "auto", *matexp.METHODS} - {"eigenpair", "asymptotic"})
+    "method", sorted({"pade", "spectral", "auto", *matexp.METHODS} - {"eigenpair", "asymptotic"})
 )
 def test_push_and_pull_are_adjoint(method):
     """Of surrogates too."""

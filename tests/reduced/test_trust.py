@@ -13,6 +13,9 @@ from advdiff.reduced.trust import invert
 from tests.reduced import cases
 
 
+REDUCED = {"tolerance": 0.3, "snapshots": 8, "residuals": "orthonormal"}
+
+
 def test_the_full_models_optimum(tmp_path):
     problem = cases.problem(tmp_path, optimizer={"gradient_tolerance": 1e-6})
     plain = problem.invert()
@@ -27,6 +30,66 @@ def test_the_full_models_optimum(tmp_path):
     assert [entry.objective for entry in found.history] == sorted(
         (entry.objective for entry in found.history), reverse=True
     )
+
+
+class Stop(Exception):
+    """Stands for a kill."""
+
+
+def test_a_stopped_estimate_resumes_to_the_same_answer(tmp_path):
+    """From the second correction on: the basis is made again from its points."""
+
+    def make(name):
+        output = {"file": str(tmp_path / f"{name}.h5")}
+        optimizer = {"gradient_tolerance": 1e-5}
+        return cases.problem(tmp_path, 8, reduced=REDUCED, output=output, optimizer=optimizer)
+
+    lines = []
+
+    def killed(line: str) -> None:
+        lines.append(line)
+        if line.startswith("iteration      2"):
+            raise Stop
+
+    def objectives(said: list[str]) -> list[str]:
+        return [line.split()[3] for line in said if line.startswith("iteration")]
+
+    assert tasks.run(make("whole"), lambda line: None)
+    with pytest.raises(Stop):
+        tasks.run(make("cut"), killed)
+    assert not (tmp_path / "cut.h5").exists() and (tmp_path / ".cut.h5.checkpoint").exists()
+    said = []
+    assert tasks.run(make("cut"), said.append, resume=True)
+    assert objectives(said)[0] == objectives(lines)[1]
+    m, evaluations = {}, {}
+    for name in ("whole", "cut"):
+        with h5py.File(tmp_path / f"{name}.h5", "r") as file:
+            m[name] = file["estimate/coefficients"][:]
+            evaluations[name] = file["reduced"].attrs["full_evaluations"]
+    assert m["cut"] == pytest.approx(m["whole"], abs=1e-4)
+    # the points of the basis are solved again, and counted
+    assert evaluations["cut"] > evaluations["whole"]
+    assert not list(tmp_path.glob(".*checkpoint*"))
+
+
+def test_no_checkpoint_or_that_of_another_problem(tmp_path):
+    def make(**changes):
+        output = {"file": str(tmp_path / "run.h5")}
+        return cases.problem(tmp_path, 6, reduced=REDUCED, output=output, **changes)
+
+    def resumed(problem):
+        with pytest.raises(InputError) as caught:
+            tasks.run(problem, lambda line: None, resume=True)
+        return str(caught.value)
+
+    def killed(line: str) -> None:
+        if line.startswith("iteration      1"):
+            raise Stop
+
+    assert "no checkpoint" in resumed(make())
+    with pytest.raises(Stop):
+        tasks.run(make(), killed)
+    assert "another experiment" in resumed(make(time={"final": 0.5, "outputs": 3}, degree=2))
 
 
 def test_a_basis_too_small_is_said(tmp_path):

@@ -207,9 +207,7 @@ def sensor_vectors(
         pole: γ, a time.
     """
     resolvent, load = Resolvent(adjoint_of(generator), pole), generator.vector()
-    loads = PETSc.Mat().createDense(
-        (load.getSizes(), (PETSc.DECIDE, len(sensors))), comm=load.comm
-    )
+    loads = PETSc.Mat().createDense((load.getSizes(), (PETSc.DECIDE, len(sensors))), comm=load.comm)
     loads.setUp()
     for i, unit in enumerate(np.eye(len(sensors))):
         with dense_column(loads, i, "w") as vector:

@@ -233,7 +233,8 @@ class ReducedLinearisation:
         changes = [self._derivative(direction, h, exact) for h in self._steps]
         tangents = np.zeros_like(self.states)
         for k, i in enumerate(self._which):
-            tangents[k + 1] = self._exponentials[i].value @ tangents[k] + changes[i] @ self.states[k]
+            tangents[k + 1] = self._exponentials[i].value @ tangents[k]
+            tangents[k + 1] += changes[i] @ self.states[k]
         return direction, changes, tangents
 
     def _adjoints(self, loads: np.ndarray) -> np.ndarray:

@@ -12,7 +12,6 @@ from advdiff.reduced.groups import Groups
 from advdiff.reduced.trust import invert
 from tests.reduced import cases
 
-
 REDUCED = {"tolerance": 0.3, "snapshots": 8, "residuals": "orthonormal"}
 
 

@@ -30,6 +30,8 @@ CONDITION = 1e4
 """Of an eigenbasis that "auto" takes: a bound, which is well above the condition number itself."""
 FEW = 4
 """Distinct steps up to which their exponentials are cheaper than one eigendecomposition."""
+ROUNDING = 1e-12
+"""Relative size of what keeps a matrix from being skew, when it is rounding."""
 _SAME_STEP = 8 * np.finfo(float).eps
 
 
@@ -93,7 +95,42 @@ class ReducedModel:
 
     def generator(self, m: np.ndarray) -> np.ndarray:
         """Q(m), shape (d, d)."""
-        return (self.affine.values(m) @ self.stack).reshape(self.dimension, self.dimension)
+        return self.combine(self.affine.values(m))
+
+    @cached_property
+    def _halves(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Skew terms are half as much to read: which they are, their lower triangles, where.
+
+        ``stack`` (of the others), those triangles, and the flat indices of lower and upper.
+        """
+        d = self.dimension
+        rows, columns = np.tril_indices(d, -1)
+        cubes = self.stack.reshape(-1, d, d)
+        largest = np.abs(self.stack).max(axis=1)
+        skew = np.array(
+            [
+                np.abs(cube + cube.T).max() <= ROUNDING * size
+                for cube, size in zip(cubes, largest, strict=True)
+            ]
+        )
+        packed = np.ascontiguousarray(cubes[skew][:, rows, columns])
+        return skew, packed, self.stack[~skew], np.array([rows * d + columns, columns * d + rows])
+
+    def combine(self, factors: np.ndarray) -> np.ndarray:
+        """Σ_j factors_j A_j over all terms, shape (d, d)."""
+        skew, packed, others, (lower, upper) = self._halves
+        flat, half = factors[~skew] @ others, factors[skew] @ packed
+        flat[lower] += half
+        flat[upper] -= half
+        return flat.reshape(self.dimension, self.dimension)
+
+    def contract(self, matrix: np.ndarray) -> np.ndarray:
+        """⟨A_j, matrix⟩ for every unknown, shape (parameter,)."""
+        skew, packed, others, (lower, upper) = self._halves
+        flat, found = matrix.ravel(), np.empty(len(skew))
+        found[skew] = packed @ (flat[lower] - flat[upper])
+        found[~skew] = others @ flat
+        return found[1:]
 
     def observe(self, m: np.ndarray) -> np.ndarray:
         """Predicted readings, shape (reading,)."""
@@ -223,8 +260,7 @@ class ReducedLinearisation:
         return matexp.derivative(self.matrix, direction, step, self._method, **options)
 
     def _direction(self, dm: np.ndarray) -> np.ndarray:
-        factors = self.model.affine.slopes(self.m) * dm
-        return (factors @ self.model.stack[1:]).reshape(self.matrix.shape)
+        return self.model.combine(np.append(0.0, self.model.affine.slopes(self.m) * dm))
 
     def _tangents(
         self, dm: np.ndarray, exact: bool = False
@@ -269,7 +305,7 @@ class ReducedLinearisation:
     def pull(self, weights: np.ndarray) -> np.ndarray:
         """Σ_r w_r ∇(prediction r), shape (parameter,)."""
         gradient = self.matrix_gradient(np.asarray(weights, dtype=float))
-        return self.model.affine.slopes(self.m) * (self.model.stack[1:] @ gradient.ravel())
+        return self.model.affine.slopes(self.m) * self.model.contract(gradient)
 
     def curve(self, weights: np.ndarray, dm: np.ndarray, d_weights: np.ndarray) -> np.ndarray:
         """The derivative of ``pull(weights)`` along dm, while the weights change by ``d_weights``.
@@ -298,6 +334,5 @@ class ReducedLinearisation:
             found = matexp.derivative(doubled, block, h, "frechet")
             first += found[:d, :d]
             second += found[:d, d:]
-        stack = self.model.stack[1:]
-        curved = affine.curvatures(self.m) * dm * (stack @ first.ravel())
-        return curved + affine.slopes(self.m) * (stack @ second.ravel())
+        curved = affine.curvatures(self.m) * dm * self.model.contract(first)
+        return curved + affine.slopes(self.m) * self.model.contract(second)

@@ -13,6 +13,8 @@ from scipy.linalg import expm
 from advdiff import matexp
 from advdiff.reduced import Affine, GaussianPrior, ReducedMisfit, ReducedModel, ResidualBound
 
+pytestmark = pytest.mark.serial  # no communication
+
 EXACT = [name for name, row in matexp.METHODS.items() if row.exact and name != "eigenpair"]
 STEPS = 10.0 ** -np.arange(0.0, 5.5, 0.5)
 

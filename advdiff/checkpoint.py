@@ -82,7 +82,7 @@ class Checkpoint:
 
     def _begin(self) -> None:
         """All but the records, under a temporary name."""
-        title = json.dumps({"format": FORMAT, "mark": self._mark(), "size": self.size})
+        title = json.dumps({"format": FORMAT, "mark": mark(self.problem), "size": self.size})
         with agreed(self.comm), room(self.path):
             if self.comm.rank == 0:
                 self._temporary.write_bytes(title.encode().ljust(TITLE - 1) + b"\n")
@@ -96,7 +96,7 @@ class Checkpoint:
         Raises:
             InputError: where there is none, or it is of another problem, or damaged.
         """
-        mark = self._mark()
+        ours = mark(self.problem)
         damaged = InputError(f"--resume: {self.path} is damaged; run without --resume")
 
         def look() -> int:
@@ -108,7 +108,7 @@ class Checkpoint:
                 here = title["format"], title["mark"], title["size"]
             except DAMAGE:
                 raise damaged from None
-            if here != (FORMAT, mark, self.size):
+            if here != (FORMAT, ours, self.size):
                 raise InputError(
                     f"--resume: {self.path} is of another experiment; run without --resume"
                 )
@@ -236,14 +236,15 @@ class Checkpoint:
         self._publish()
         os.close(moved)
 
-    def _mark(self) -> str:
-        """Text that differs where the values would."""
-        parts = {"domain", "discretization", "physics", "solver", "unknowns", "prior"}
-        digest = hashlib.sha256(self.problem.experiment.model_dump_json(include=parts).encode())
-        readings = self.problem.readings
-        for array in (readings.points, readings.times, readings.values, readings.std):
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+
+def mark(problem: Problem) -> str:
+    """Text that differs where the values of two runs would."""
+    parts = {"domain", "discretization", "physics", "solver", "unknowns", "prior"}
+    digest = hashlib.sha256(problem.experiment.model_dump_json(include=parts).encode())
+    readings = problem.readings
+    for array in (readings.points, readings.times, readings.values, readings.std):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _write(file: int, values: np.ndarray, place: int) -> None:

@@ -78,6 +78,12 @@ class Resolvent:
             self._ksp_transposed.solve(load, state)
             self._count(self._ksp_transposed)
 
+    def solve_block(self, loads: PETSc.Mat, states: PETSc.Mat) -> None:
+        """``solve`` for the columns of a dense matrix, all at once where the solver can."""
+        self.ksp.matSolve(loads, states)
+        self._count(self.ksp)
+        self.solves += loads.getSize()[1] - 1
+
     def apply(self, x: PETSc.Vec, y: PETSc.Vec) -> None:
         """y = L x = (I − γA)⁻¹ x = R M x."""
         self.generator.mass.mult(x, self._load)

@@ -7,7 +7,8 @@ a basis come from a march with the transposed generator.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -114,18 +115,23 @@ class FullModel:
         """Give a point its adjoint snapshots (collective)."""
         if point.adjoint:
             return
-        if self._stands_at is not point:
-            vector = self.model.unknowns.from_numpy(point.m)
-            self.stand_at(point, vector)
-            vector.destroy()
+        self.stand(point)
         weights = (point.predicted - self.readings.values) / self.readings.std**2
         point.adjoint = self.adjoint_states(weights)
 
-    def stand_at(self, point: Point | None, vector: PETSc.Vec) -> None:
-        """Assemble the operator at m, that of a point where it is one (collective)."""
+    def stand(self, point: Point) -> None:
+        """Assemble the operator at a point, unless it is (collective)."""
+        if self._stands_at is not point:
+            self.stand_at(point.m)
+            self._stands_at = point
+
+    def stand_at(self, m: np.ndarray) -> None:
+        """Assemble the operator at m (collective)."""
+        vector = self.model.unknowns.from_numpy(m)
         self.model.unknowns.assign(vector)
         self.model.operator.assemble()
-        self._stands_at = point
+        vector.destroy()
+        self._stands_at = None
 
     def adjoint_states(self, weights: np.ndarray) -> list[PETSc.Vec]:
         """λ(τ) = Σ_{t_k > τ} S*(t_k − τ) M⁻¹Cᵀw_k, at the inner times (collective).
@@ -138,10 +144,7 @@ class FullModel:
         np.add.at(table, (readings.time, readings.sensor), weights)
         table = table[readings.times > 0.0]
         generator = model.operator.generator
-        backward = Generator(
-            generator.stiffness.transpose(PETSc.Mat()), generator.mass, generator.flow_bound
-        )
-        engine = model.make_engine(backward)
+        engine = model.make_engine(adjoint_of(generator))
         corners = np.concatenate([[0.0], readings.times[readings.times > 0.0]])
         state, load, jump = generator.vector(), generator.vector(), generator.vector()
         found: list[PETSc.Vec] = []
@@ -159,6 +162,12 @@ class FullModel:
         return found
 
 
+def adjoint_of(generator: Generator) -> Generator:
+    """A* = M⁻¹Kᵀ."""
+    transposed = generator.stiffness.transpose(PETSc.Mat())
+    return Generator(transposed, generator.mass, generator.flow_bound)
+
+
 def krylov_vectors(
     generator: Generator, start: PETSc.Vec, dimension: int, pole: float, *, adjoint: bool = False
 ) -> list[PETSc.Vec]:
@@ -170,9 +179,7 @@ def krylov_vectors(
         adjoint: of A* instead.
     """
     if adjoint:
-        generator = Generator(
-            generator.stiffness.transpose(PETSc.Mat()), generator.mass, generator.flow_bound
-        )
+        generator = adjoint_of(generator)
     resolvent = Resolvent(generator, pole)
     process = Arnoldi(resolvent, start)
     while process.dimension < dimension - 1 and not process.broken:
@@ -199,17 +206,37 @@ def sensor_vectors(
         steps: resolvents a sensor, one linear system each; one factorisation serves all.
         pole: γ, a time.
     """
-    resolvent, load = Resolvent(generator, pole), generator.vector()
+    resolvent, load = Resolvent(adjoint_of(generator), pole), generator.vector()
+    loads = PETSc.Mat().createDense((load.getSizes(), (PETSc.DECIDE, len(sensors))), comm=load.comm)
+    loads.setUp()
+    for i, unit in enumerate(np.eye(len(sensors))):
+        with dense_column(loads, i, "w") as vector:
+            sensors.spread(unit, vector)
+    loads.assemble()
+    states = loads.duplicate(copy=True)
+    for step in range(steps):
+        if step:
+            for i in range(len(sensors)):
+                with dense_column(states, i, "r") as x, dense_column(loads, i, "w") as y:
+                    generator.mass.mult(x, y)
+        resolvent.solve_block(loads, states)
     vectors = []
-    for unit in np.eye(len(sensors)):
-        sensors.spread(unit, load)
-        state = generator.vector()
-        for _ in range(steps):
-            resolvent.solve_transpose(load, state)
-            generator.mass.mult(state, load)
-        vectors.append(state)
-    resolvent.destroy()
+    for i in range(len(sensors)):
+        with dense_column(states, i, "r") as vector:
+            vectors.append(vector.copy())
+    for part in (resolvent, loads, states):
+        part.destroy()
     return vectors
+
+
+@contextmanager
+def dense_column(matrix: PETSc.Mat, i: int, mode: str) -> Iterator[PETSc.Vec]:
+    """A column of a dense matrix, to read ("r") or write ("w")."""
+    vector = matrix.getDenseColumnVec(i, mode)
+    try:
+        yield vector
+    finally:
+        matrix.restoreDenseColumnVec(i, mode)
 
 
 def scaled(vectors: Sequence[PETSc.Vec], norm) -> list[PETSc.Vec]:

@@ -62,5 +62,5 @@ def greedy(reducer: Reducer, points: np.ndarray | None = None) -> list[Round]:
         for group in range(groups.count):
             for i in range(group, len(worst), groups.count):
                 offers[i] = [next(arrived) for _ in range(sizes[i])]
-        reducer.extend(offers)
+        reducer.extend(points[worst], offers)
     return history

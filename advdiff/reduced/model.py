@@ -6,8 +6,9 @@ sensor matrix, so that neither is a case of its own below.  (Without loads there
 
 All times come from one exponential X = e^{hQ} for every distinct step h between them, x_k = X
 x_{k−1}.  The adjoint marches backwards, λ_{k−1} = Xᵀλ_k + …, and the sum B = Σ λ_k x_{k−1}ᵀ meets
-one adjoint derivative of the exponential: O(r³ + K r²) for equidistant times, whatever the number
-of parameters, which cost r² each (one product with the stack of the A_j).
+one adjoint derivative of the exponential (``exponential``, which shares what it can with the
+exponential itself): O(r³ + K r²) for equidistant times, whatever the number of parameters, which
+cost r² each (one product with the stack of the A_j).
 """
 
 from __future__ import annotations
@@ -24,15 +25,20 @@ import advdiff
 from advdiff import matexp
 from advdiff.reduced.affine import Affine
 from advdiff.reduced.bound import ResidualBound
+from advdiff.reduced.exponential import Exponential
 
 CONDITION = 1e4
 """Of an eigenbasis that "auto" takes: a bound, which is well above the condition number itself."""
+FEW = 4
+"""Distinct steps up to which their exponentials are cheaper than one eigendecomposition."""
+ROUNDING = 1e-12
+"""Relative size of what keeps a matrix from being skew, when it is rounding."""
 _SAME_STEP = 8 * np.finfo(float).eps
 
 
 def check_method(name: str) -> None:
     """Raise ``ValueError`` for what is no method of a reduced model."""
-    known = ["auto", "spectral", *matexp.METHODS]
+    known = ["auto", "pade", "spectral", *matexp.METHODS]
     if name not in known:
         raise ValueError(f"must be one of {', '.join(known)}")
 
@@ -49,9 +55,10 @@ class ReducedModel:
         times: when they are read, increasing, the first may be 0.
         sensor, time: indices of each reading, shape (reading,).
         bound: of the error of the state; None where its matrices were not made.
-        method: of :data:`advdiff.matexp.METHODS`, for the derivative of each exponential;
-            "spectral" takes everything from one eigendecomposition (``spectral``), "auto" does so
-            where its eigenbasis is sound and takes "frechet" elsewhere.
+        method: of :data:`advdiff.matexp.METHODS`, for the derivative of each exponential; "pade"
+            takes it backwards through the steps that made the exponential (``exponential``),
+            "spectral" everything from one eigendecomposition (``spectral``); "auto" the latter
+            for more than a few distinct steps where the eigenbasis is sound, else "pade".
         options: of the method.
     """
 
@@ -89,9 +96,42 @@ class ReducedModel:
 
     def generator(self, m: np.ndarray) -> np.ndarray:
         """Q(m), shape (d, d)."""
-        # einsum reads the rows at the speed of memory, which a plain BLAS does not
-        flat = np.einsum("j,jk->k", self.affine.values(m), self.stack)
+        return self.combine(self.affine.values(m))
+
+    @cached_property
+    def _halves(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Skew terms are half as much to read: which they are, their lower triangles, where.
+
+        ``stack`` (of the others), those triangles, and the flat indices of lower and upper.
+        """
+        d = self.dimension
+        rows, columns = np.tril_indices(d, -1)
+        cubes = self.stack.reshape(-1, d, d)
+        largest = np.abs(self.stack).max(axis=1)
+        skew = np.array(
+            [
+                np.abs(cube + cube.T).max() <= ROUNDING * size
+                for cube, size in zip(cubes, largest, strict=True)
+            ]
+        )
+        packed = np.ascontiguousarray(cubes[skew][:, rows, columns])
+        return skew, packed, self.stack[~skew], np.array([rows * d + columns, columns * d + rows])
+
+    def combine(self, factors: np.ndarray) -> np.ndarray:
+        """Σ_j factors_j A_j over all terms, shape (d, d)."""
+        skew, packed, others, (lower, upper) = self._halves
+        flat, half = factors[~skew] @ others, factors[skew] @ packed
+        flat[lower] += half
+        flat[upper] -= half
         return flat.reshape(self.dimension, self.dimension)
+
+    def contract(self, matrix: np.ndarray) -> np.ndarray:
+        """⟨A_j, matrix⟩ for every unknown, shape (parameter,)."""
+        skew, packed, others, (lower, upper) = self._halves
+        flat, found = matrix.ravel(), np.empty(len(skew))
+        found[skew] = packed @ (flat[lower] - flat[upper])
+        found[~skew] = others @ flat
+        return found[1:]
 
     def observe(self, m: np.ndarray) -> np.ndarray:
         """Predicted readings, shape (reading,)."""
@@ -104,7 +144,8 @@ class ReducedModel:
         self.evaluations += 1
         m = np.array(m, dtype=float)
         matrix = self.generator(m)
-        if self.method in ("auto", "spectral"):
+        many = len(self.steps[0]) > FEW
+        if self.method == "spectral" or (self.method == "auto" and many):
             basis = eigenbasis(matrix)
             if self.method == "spectral" or basis.condition <= CONDITION:
                 return SpectralLinearisation(self, m, matrix, basis)
@@ -188,12 +229,12 @@ class ReducedLinearisation:
         states = np.empty((len(self._which) + 1, self.model.dimension))
         states[0] = self.model.start
         for k, i in enumerate(self._which):
-            states[k + 1] = self._exponentials[i] @ states[k]
+            states[k + 1] = self._exponentials[i].value @ states[k]
         return states
 
     @cached_property
-    def _exponentials(self) -> list[np.ndarray]:
-        return [expm(h * self.matrix) for h in self._steps]
+    def _exponentials(self) -> list[Exponential]:
+        return [Exponential(h * self.matrix) for h in self._steps]
 
     def _read(self, states: np.ndarray) -> np.ndarray:
         model = self.model
@@ -221,8 +262,7 @@ class ReducedLinearisation:
         return matexp.derivative(self.matrix, direction, step, self._method, **options)
 
     def _direction(self, dm: np.ndarray) -> np.ndarray:
-        factors = self.model.affine.slopes(self.m) * dm
-        return (factors @ self.model.stack[1:]).reshape(self.matrix.shape)
+        return self.model.combine(np.append(0.0, self.model.affine.slopes(self.m) * dm))
 
     def _tangents(
         self, dm: np.ndarray, exact: bool = False
@@ -231,14 +271,15 @@ class ReducedLinearisation:
         changes = [self._derivative(direction, h, exact) for h in self._steps]
         tangents = np.zeros_like(self.states)
         for k, i in enumerate(self._which):
-            tangents[k + 1] = self._exponentials[i] @ tangents[k] + changes[i] @ self.states[k]
+            tangents[k + 1] = self._exponentials[i].value @ tangents[k]
+            tangents[k + 1] += changes[i] @ self.states[k]
         return direction, changes, tangents
 
     def _adjoints(self, loads: np.ndarray) -> np.ndarray:
         """λ_1 … λ_K, what each state is worth; row 0 is λ_0, of the start."""
         adjoints = loads.copy()
         for k in range(len(self._which) - 1, -1, -1):
-            adjoints[k] += self._exponentials[self._which[k]].T @ adjoints[k + 1]
+            adjoints[k] += self._exponentials[self._which[k]].value.T @ adjoints[k + 1]
         return adjoints
 
     def _block(self, left: np.ndarray, right: np.ndarray, i: int) -> np.ndarray:
@@ -255,6 +296,9 @@ class ReducedLinearisation:
         loads = self._loads(weights)
         adjoints = self._adjoints(loads)
         blocks = [self._block(adjoints, self.states, i) for i in range(len(self._steps))]
+        if self.model.method in ("auto", "pade"):
+            parts = zip(self._steps, self._exponentials, blocks, strict=True)
+            return sum(h * exponential.pull(block) for h, exponential, block in parts)
         return sum(
             matexp.gradient(self.matrix, block, h, self._method, **(self.model.options or {}))
             for block, h in zip(blocks, self._steps, strict=True)
@@ -263,8 +307,7 @@ class ReducedLinearisation:
     def pull(self, weights: np.ndarray) -> np.ndarray:
         """Σ_r w_r ∇(prediction r), shape (parameter,)."""
         gradient = self.matrix_gradient(np.asarray(weights, dtype=float))
-        inner = np.einsum("jk,k->j", self.model.stack[1:], gradient.ravel())
-        return self.model.affine.slopes(self.m) * inner
+        return self.model.affine.slopes(self.m) * self.model.contract(gradient)
 
     def curve(self, weights: np.ndarray, dm: np.ndarray, d_weights: np.ndarray) -> np.ndarray:
         """The derivative of ``pull(weights)`` along dm, while the weights change by ``d_weights``.
@@ -279,7 +322,8 @@ class ReducedLinearisation:
         moved = self._loads(d_weights)
         for k in range(len(self._which) - 1, -1, -1):
             i = self._which[k]
-            moved[k] += self._exponentials[i].T @ moved[k + 1] + changes[i].T @ adjoints[k + 1]
+            moved[k] += self._exponentials[i].value.T @ moved[k + 1]
+            moved[k] += changes[i].T @ adjoints[k + 1]
         doubled = np.zeros((2 * d, 2 * d))
         doubled[:d, :d] = doubled[d:, d:] = self.matrix.T
         doubled[:d, d:] = direction.T
@@ -292,6 +336,5 @@ class ReducedLinearisation:
             found = matexp.derivative(doubled, block, h, "frechet")
             first += found[:d, :d]
             second += found[:d, d:]
-        stack = self.model.stack[1:]
-        curved = affine.curvatures(self.m) * dm * (stack @ first.ravel())
-        return curved + affine.slopes(self.m) * (stack @ second.ravel())
+        curved = affine.curvatures(self.m) * dm * self.model.contract(first)
+        return curved + affine.slopes(self.m) * self.model.contract(second)

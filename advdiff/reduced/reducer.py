@@ -30,6 +30,8 @@ class ReducedOptions:
         tolerance: of the compression of snapshots, relative.
         snapshots: states a trajectory, about.
         sensors: resolvents applied to every sensor, for the basis to start with; 0: none.
+        adjoint: whether a point gives adjoint states too, by one more march; the sensors' vectors
+            may do instead.
         krylov: vectors of a resolvent's Krylov space at each point, forward and adjoint; 0: none.
         residuals: "sketch", "orthonormal" or "none".
         sketch: test functions of a sketch.
@@ -47,6 +49,7 @@ class ReducedOptions:
     tolerance: float = 3e-3
     snapshots: int = 40
     sensors: int = 0
+    adjoint: bool = True
     krylov: int = 0
     residuals: str = "sketch"
     sketch: int = 64
@@ -76,6 +79,7 @@ class Reducer:
         seconds: spent offline, by what on.
         tolerance: of the compression; starts as the options', who enriches may tighten it.
         sensor_solves: linear systems solved for the sensors' vectors.
+        enriched: the points of the basis and the tolerances they were compressed with, in order.
     """
 
     def __init__(
@@ -88,7 +92,8 @@ class Reducer:
         self.options = ReducedOptions() if options is None else options
         self.model = model
         self.groups = Groups(model.operator.domain.comm) if groups is None else groups
-        self.seconds = {"solves": 0.0, "family": 0.0, "basis": 0.0, "projection": 0.0}
+        parts = ("solves", "sensors", "family", "basis", "projection")
+        self.seconds = dict.fromkeys(parts, 0.0)
         began = time.perf_counter()
         unknowns, operator = model.unknowns, model.operator
         self.mean = unknowns.to_numpy(prior.mean)
@@ -99,6 +104,7 @@ class Reducer:
         self.scale = operator.mass.norm(model.initial) or 1.0
         self.reduced: ReducedModel | None = None
         self.sensor_solves, self.tolerance = 0, self.options.tolerance
+        self.enriched: list[tuple[np.ndarray, float]] = []
         self._gram: PETSc.Mat | None = None
         self._start_basis()
 
@@ -118,7 +124,7 @@ class Reducer:
 
     def restart(self, tolerance: float) -> None:
         """Forget the basis; the next has another tolerance (collective)."""
-        self.tolerance = tolerance
+        self.tolerance, self.enriched = tolerance, []
         self._start_basis()
 
     # -- enrichment -----------------------------------------------------------------------------
@@ -133,7 +139,10 @@ class Reducer:
     def vectors(self, point: Point) -> list[PETSc.Vec]:
         """What a point offers to the basis: forward and adjoint sets of equal weight."""
         began = time.perf_counter()
-        self.full.complete(point)
+        if self.options.adjoint:
+            self.full.complete(point)
+        elif self.options.krylov:
+            self.full.stand(point)
         self.seconds["solves"] += time.perf_counter() - began
         norm = self.model.operator.mass.norm
         found = scaled([v.copy() for v in point.forward], norm)
@@ -165,31 +174,32 @@ class Reducer:
         Returns:
             How many vectors were added.
         """
-        return self.extend([self.vectors(point) for point in points])
+        return self.extend([p.m for p in points], [self.vectors(point) for point in points])
 
-    def extend(self, offers: Sequence[Sequence[PETSc.Vec]]) -> int:
+    def extend(self, points: Sequence[np.ndarray], offers: Sequence[Sequence[PETSc.Vec]]) -> int:
         """The same with the vectors themselves, one set a point."""
-        began = time.perf_counter()
+        self.enriched += [(np.array(m), self.tolerance) for m in points]
         if self.basis.size == self.basis.limit:
             self._start_basis()
         if self.basis.size == 0 and self.options.sensors:
             offers = [self._sensors(), *offers]
+        began, before = time.perf_counter(), self.basis.size
         added = sum(self.basis.extend(list(v), self.tolerance) for v in offers)
         self.seconds["basis"] += time.perf_counter() - began
         began = time.perf_counter()
-        self.reduced = self.projection.project()
+        if added or before == 0:
+            self.reduced = self.projection.project()
         self.seconds["projection"] += time.perf_counter() - began
         return added
 
     def _sensors(self) -> list[PETSc.Vec]:
         """Every sensor's vector at the mean."""
-        model, operator = self.model, self.model.operator
-        vector = model.unknowns.from_numpy(self.mean)
-        self.full.stand_at(None, vector)
+        model, operator, began = self.model, self.model.operator, time.perf_counter()
+        self.full.stand_at(self.mean)
         pole = float(self.full.readings.times[-1]) / 20.0
         found = sensor_vectors(operator.generator, model.sensors, self.options.sensors, pole)
         self.sensor_solves += self.options.sensors * len(found)
-        vector.destroy()
+        self.seconds["sensors"] += time.perf_counter() - began
         return found
 
     # -- what the reduced model is worth --------------------------------------------------------

@@ -55,7 +55,7 @@ class SpectralLinearisation(ReducedLinearisation):
         if not basis.condition <= WORST:
             raise DomainError(
                 f"the eigenbasis of the reduced generator has a condition number of up to "
-                f"{basis.condition:.0e}; take the method 'frechet' or 'auto'"
+                f"{basis.condition:.0e}; take the method 'pade' or 'auto'"
             )
         self.basis = basis
         self._times = model.times[model.times > 0.0]

@@ -16,6 +16,7 @@ from advdiff.concerns import after
 from advdiff.errors import on_root
 from advdiff.inverse.map import Estimate, Iteration
 from advdiff.problem import Problem
+from advdiff.reduced.checkpoint import ReducedCheckpoint
 from advdiff.reduced.greedy import Round, greedy
 from advdiff.reduced.groups import Groups
 from advdiff.reduced.reducer import ReducedOptions, Reducer
@@ -41,18 +42,20 @@ def reducer(problem: Problem) -> Reducer:
     return Reducer(problem.model, problem.prior, ReducedOptions(**table), groups)
 
 
-def invert(problem: Problem, say: Say, path: Path) -> bool:
+def invert(problem: Problem, say: Say, path: Path, resume: bool = False) -> bool:
     """Run it, and write the result with a group ``/reduced`` (collective).
 
     Returns:
         False where it stopped short of its tolerance.
     """
     experiment, unknowns = problem.experiment, problem.unknowns
+    checkpoint = ReducedCheckpoint(problem, path)
+    reached = checkpoint.load() if resume else None
     problem.calibrate()
     clock, began = TimeSplit(), time.perf_counter()
     offline = reducer(problem)
     rounds: list[Round] = []
-    if offline.options.box > 0.0:
+    if offline.options.box > 0.0 and reached is None:
         with progress.stage("basis"):
             offline.enrich([offline.evaluate(offline.mean)])
             rounds = greedy(offline)
@@ -82,6 +85,8 @@ def invert(problem: Problem, say: Say, path: Path) -> bool:
             gradient_tolerance=tolerance,
             max_iterations=experiment.optimizer.max_iterations,
             watch=watch,
+            resume=reached,
+            save=checkpoint.save,
         )
     seconds = time.perf_counter() - began
     m = unknowns.from_numpy(found.m)
@@ -121,6 +126,7 @@ def invert(problem: Problem, say: Say, path: Path) -> bool:
         target = experiment.resolve(experiment.reduced.model)
         on_root(problem.comm, lambda: offline.reduced.save(target))
         say(f"model       {target}: opens without a mesh or PETSc")
+    checkpoint.remove()
     return found.converged
 
 
@@ -130,7 +136,7 @@ def _summary(offline: Reducer, found: ReducedEstimate, seconds: float) -> dict[s
         "dimension": offline.basis.size,
         "method": offline.options.method,
         "eigenbasis_condition": eigenbasis(offline.reduced.generator(found.m)).condition,
-        "full_evaluations": offline.full.evaluations,
+        "full_evaluations": found.evaluations,
         "sensor_solves": offline.sensor_solves,
         **{f"{name}_passes": count for name, count in offline.full.passes.items()},
         "reduced_evaluations": found.reduced_evaluations,
@@ -154,7 +160,7 @@ def _compare(
     xi = problem.prior.whiten(difference)
     xi.axpy(-1.0, problem.prior.whiten(plain.m))
     distance, objective = xi.norm(), plain.history[-1].objective
-    full = offline.full.evaluations
+    full = found.evaluations
     say(
         f"compared    plain: {evaluations} full evaluations, {elapsed:.1f} s, objective "
         f"{objective:.8g}; reduced: {full}, {seconds:.1f} s, {found.history[-1].objective:.8g}; "

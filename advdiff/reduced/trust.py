@@ -41,6 +41,7 @@ class ReducedEstimate:
         converged, message: as in ``inverse.map.Estimate``.
         checks: ``Reducer.check`` of each trial point by the model that proposed it.
         sizes: of the basis, at each full evaluation.
+        evaluations: of the full model, with those before a stop and those that it made again.
         reduced_evaluations: of value and gradient.
         online_seconds: spent in the reduced problems.
         point: the full model at ``m``.
@@ -52,9 +53,35 @@ class ReducedEstimate:
     message: str = ""
     checks: list[dict[str, float]] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
+    evaluations: int = 0
     reduced_evaluations: int = 0
     online_seconds: float = 0.0
     point: Point | None = None
+
+
+@dataclass
+class Progress:
+    """Where an estimate stands after a correction: all that it takes to go on.
+
+    Attributes:
+        m: the centre.
+        reference: norm of the first gradient.
+        radius: of the trust region.
+        tolerance: of the next compression.
+        inverse: what BFGS has learned, shape (parameter, parameter).
+        corrections, evaluations: so far.
+        points, tolerances: ``Reducer.enriched``, shapes (point, parameter) and (point,).
+    """
+
+    m: np.ndarray
+    reference: float
+    radius: float
+    tolerance: float
+    inverse: np.ndarray | None
+    corrections: int
+    evaluations: int
+    points: np.ndarray
+    tolerances: np.ndarray
 
 
 class Corrected:
@@ -89,6 +116,8 @@ def invert(
     max_iterations: int = 300,
     watch: Callable[[Iteration, np.ndarray], None] | None = None,
     reference: float | None = None,
+    resume: Progress | None = None,
+    save: Callable[[Progress], None] | None = None,
 ) -> ReducedEstimate:
     """Minimise the full objective (collective; every rank does the same online work).
 
@@ -97,14 +126,21 @@ def invert(
         gradient_tolerance: of the full ‖∇_ξ‖, relative to ``reference`` (None: that at ``start``).
         max_iterations: of each reduced problem.
         watch: called with every accepted iteration and its m, on every rank.
+        resume: go on from here; the basis is made again from its points.
+        save: called at the start and after every correction, on every rank.
     """
     options, prior = reducer.options, reducer.prior
     began = time.perf_counter()
     estimate = ReducedEstimate(np.array(start, dtype=float))
-    inverse = None
-    centre = reducer.evaluate(start)
-    reducer.enrich([centre])
-    radius = options.radius
+    # the initial evaluation is not a correction
+    inverse, radius, corrections, earlier = None, options.radius, 0, 0
+    if resume is None:
+        centre = reducer.evaluate(start)
+        reducer.enrich([centre])
+    else:
+        centre = _again(reducer, resume)
+        inverse, radius, corrections = resume.inverse, resume.radius, resume.corrections
+        reference, earlier = resume.reference, resume.evaluations
 
     def norm(point: Point) -> float:
         return float(np.linalg.norm(prior.factor.T @ point.gradient))
@@ -116,19 +152,36 @@ def invert(
             point.misfit,
             point.regularization,
             norm(point),
-            reducer.full.evaluations,
+            earlier + reducer.full.evaluations,
             time.perf_counter() - began,
         )
         estimate.history.append(entry)
         if watch is not None:
             watch(entry, point.m)
 
+    def keep() -> None:
+        if save is None:
+            return
+        points, tolerances = zip(*reducer.enriched, strict=True)
+        save(
+            Progress(
+                centre.m,
+                reference,
+                radius,
+                reducer.tolerance,
+                inverse,
+                corrections,
+                earlier + reducer.full.evaluations,
+                np.array(points),
+                np.array(tolerances),
+            )
+        )
+
     reference = norm(centre) if reference is None else reference
     estimate.sizes.append(reducer.basis.size)
     note(centre)
+    keep()
     target = gradient_tolerance * reference
-    # the initial evaluation is not a correction
-    corrections = 0
     while norm(centre) > target and corrections < options.corrections:
         corrections += 1
         model = Corrected(reducer, centre)
@@ -157,15 +210,30 @@ def invert(
         estimate.sizes.append(reducer.basis.size)
         if centre is trial:
             note(centre)
+        keep()
     estimate.m, estimate.point = centre.m, centre
+    estimate.evaluations = earlier + reducer.full.evaluations
     estimate.converged = norm(centre) <= target
     verdict = "reached" if estimate.converged else "NOT reached"
     estimate.message = (
         f"gradient tolerance {gradient_tolerance:g} {verdict}: gradient "
         f"{norm(centre) / reference if reference else 0.0:.1e} of its first norm after "
-        f"{corrections} reduced problems and {reducer.full.evaluations} full evaluations"
+        f"{corrections} reduced problems and {estimate.evaluations} full evaluations"
     )
     return estimate
+
+
+def _again(reducer: Reducer, progress: Progress) -> Point:
+    """The basis from its points, and the full model at the centre (collective)."""
+    centre = None
+    for m, tolerance in zip(progress.points, progress.tolerances, strict=True):
+        reducer.tolerance = float(tolerance)
+        point = reducer.evaluate(m)
+        reducer.enrich([point])
+        if np.array_equal(m, progress.m):
+            centre = point
+    reducer.tolerance = progress.tolerance
+    return reducer.evaluate(progress.m) if centre is None else centre
 
 
 def _propose(

@@ -20,6 +20,7 @@ class ReducedTable(Table):
     sensors: Annotated[int, Field(ge=0, le=100)] = Field(
         0, description="resolvents of every sensor that the basis starts with; 0: none"
     )
+    adjoint: bool = Field(True, description="adjoint states at each point too, by one more march")
     krylov: Annotated[int, Field(ge=0, le=1000)] = Field(
         0, description="Krylov vectors a point, forward and adjoint; 0: none"
     )

@@ -93,9 +93,6 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
     for line in lines:
         say(line)
     path = problem.experiment.output_path
-    experiment = problem.experiment
-    if resume and experiment.task == "invert" and experiment.reduced is not None:
-        raise InputError("--resume: an inversion by [reduced] has no checkpoints; run without it")
     task = {
         "solve": solve,
         "sensitivity": sensitivity,

@@ -40,7 +40,7 @@ def invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
     if problem.experiment.reduced is not None:
         from advdiff.reduced import task
 
-        return task.invert(problem, say, path)
+        return task.invert(problem, say, path, resume)
     checkpoint = Checkpoint(problem, path)
     if resume:
         checkpoint.load()

@@ -13,6 +13,8 @@ from scipy.linalg import expm
 from advdiff import matexp
 from advdiff.reduced import Affine, GaussianPrior, ReducedMisfit, ReducedModel, ResidualBound
 
+pytestmark = pytest.mark.serial  # no communication
+
 EXACT = [name for name, row in matexp.METHODS.items() if row.exact and name != "eigenpair"]
 STEPS = 10.0 ** -np.arange(0.0, 5.5, 0.5)
 
@@ -54,7 +56,7 @@ def second_order(found: np.ndarray) -> bool:
 
 
 @pytest.mark.parametrize("times", [(0.0, 0.1, 0.2, 0.4), (0.03, 0.1, 0.45)])
-@pytest.mark.parametrize("method", [*EXACT, "spectral", "auto"])
+@pytest.mark.parametrize("method", [*EXACT, "pade", "spectral", "auto"])
 def test_gradient(method, times):
     objective = misfit(model(times=times, method=method))
     rng = np.random.default_rng(1)
@@ -67,7 +69,7 @@ def test_gradient(method, times):
 
 
 @pytest.mark.parametrize(
-    "method", sorted({"spectral", "auto", *matexp.METHODS} - {"eigenpair", "asymptotic"})
+    "method", sorted({"pade", "spectral", "auto", *matexp.METHODS} - {"eigenpair", "asymptotic"})
 )
 def test_push_and_pull_are_adjoint(method):
     """Of surrogates too."""

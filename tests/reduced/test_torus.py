@@ -71,6 +71,7 @@ def test_panels_change_nothing(made, monkeypatch, panel):
     assert np.abs(found.bound.residuals - expected.bound.residuals).max() < 1e-12 * scale
 
 
+@pytest.mark.serial  # thousands of solves of 200 unknowns; ranks that share a core take minutes
 def test_the_estimate_is_the_full_models(folder):
     """With the sensors' vectors in the basis, in fewer evaluations than without."""
     problem = cases.torus(folder, optimizer={"gradient_tolerance": 1e-6})

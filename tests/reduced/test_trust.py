@@ -12,6 +12,8 @@ from advdiff.reduced.groups import Groups
 from advdiff.reduced.trust import invert
 from tests.reduced import cases
 
+REDUCED = {"tolerance": 0.3, "snapshots": 8, "residuals": "orthonormal"}
+
 
 def test_the_full_models_optimum(tmp_path):
     problem = cases.problem(tmp_path, optimizer={"gradient_tolerance": 1e-6})
@@ -29,6 +31,68 @@ def test_the_full_models_optimum(tmp_path):
     )
 
 
+class Stop(Exception):
+    """Stands for a kill."""
+
+
+def test_a_stopped_estimate_resumes_to_the_same_answer(tmp_path):
+    """From the second correction on: the basis is made again from its points."""
+
+    def make(name):
+        output = {"file": str(tmp_path / f"{name}.h5")}
+        optimizer = {"gradient_tolerance": 1e-5}
+        return cases.problem(tmp_path, 8, reduced=REDUCED, output=output, optimizer=optimizer)
+
+    lines = []
+
+    def killed(line: str) -> None:
+        lines.append(line)
+        if line.startswith("iteration      2"):
+            raise Stop
+
+    def objectives(said: list[str]) -> list[str]:
+        return [line.split()[3] for line in said if line.startswith("iteration")]
+
+    assert tasks.run(make("whole"), lambda line: None)
+    with pytest.raises(Stop):
+        tasks.run(make("cut"), killed)
+    assert not (tmp_path / "cut.h5").exists() and (tmp_path / ".cut.h5.checkpoint").exists()
+    said = []
+    assert tasks.run(make("cut"), said.append, resume=True)
+    assert objectives(said)[0] == objectives(lines)[1]
+    m, evaluations = {}, {}
+    for name in ("whole", "cut"):
+        with h5py.File(tmp_path / f"{name}.h5", "r") as file:
+            m[name] = file["estimate/coefficients"][:]
+            evaluations[name] = file["reduced"].attrs["full_evaluations"]
+    assert m["cut"] == pytest.approx(m["whole"], abs=1e-4)
+    # the points of the basis are solved again, and counted
+    assert evaluations["cut"] > evaluations["whole"]
+    assert not list(tmp_path.glob(".*checkpoint*"))
+
+
+@pytest.mark.serial
+def test_no_checkpoint_or_that_of_another_problem(tmp_path):
+    def make(n=6):
+        output = {"file": str(tmp_path / "run.h5")}
+        return cases.problem(tmp_path, n, reduced=REDUCED, output=output)
+
+    def resumed(problem):
+        with pytest.raises(InputError) as caught:
+            tasks.run(problem, lambda line: None, resume=True)
+        return str(caught.value)
+
+    def killed(line: str) -> None:
+        if line.startswith("iteration      1"):
+            raise Stop
+
+    assert "no checkpoint" in resumed(make())
+    with pytest.raises(Stop):
+        tasks.run(make(), killed)
+    assert "another experiment" in resumed(make(7))
+
+
+@pytest.mark.serial
 def test_a_basis_too_small_is_said(tmp_path):
     made = cases.reducer(cases.problem(tmp_path), dimension=3, corrections=2)
     found = invert(made, made.mean, gradient_tolerance=1e-8)

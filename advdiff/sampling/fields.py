@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import product
 
-import h5py
 import numpy as np
 import ufl
 from dolfinx import fem
@@ -160,12 +159,9 @@ def potential(problem: Problem) -> Potential | Penalised:
     return Penalised(objective) if objective.penalties else objective.potential
 
 
-def summarise(problem: Problem, file: h5py.File) -> None:
+def summarise(problem: Problem, store: Store) -> None:
     """``/estimate``: mean, spread and quantiles of the kept fields; ``/truth`` (collective)."""
-    store = Store(file, problem.samples)
-    store.axis("vertex", problem.samples.count)
-    store.axis("dim", problem.domain.dim)
-    store.mesh()
+    file = store.file
     template = problem.samples.vector()
     mine = slice(*template.getOwnershipRange())
 

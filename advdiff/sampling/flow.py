@@ -112,24 +112,25 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
 
 def _extend(problem: Problem, file: h5py.File) -> None:
     """What is made of all draws (collective)."""
-    fields.summarise(problem, file)
-    if problem.unknowns.is_small:
-        _at_mean(problem, file)
-
-
-def _at_mean(problem: Problem, file: h5py.File) -> None:
-    """``/theta`` and ``/solver`` at the posterior mean of the parameters, and what to warn of."""
     store = Store(file, problem.samples)
+    store.axis("vertex", problem.samples.count)
+    store.axis("dim", problem.domain.dim)
+    store.mesh()
+    fields.summarise(problem, store)
+    store.scale("time", problem.experiment.time.times, long_name="output time")
+    if problem.unknowns.is_small:  # the mean of a field's unknowns is not kept
+        _at_mean(problem, store)
+
+
+def _at_mean(problem: Problem, store: Store) -> None:
+    """``/theta`` and ``/solver`` at the posterior mean of the parameters, and what to warn of."""
     names = [_kept(problem, part).name for part in problem.unknowns.parts]
-    mean = np.concatenate([file[f"posterior/{name}"][:].mean(axis=(0, 1)) for name in names])
+    mean = np.concatenate([store.file[f"posterior/{name}"][:].mean(axis=(0, 1)) for name in names])
     problem.unknowns.assign(problem.unknowns.from_numpy(mean))
     problem.operator.assemble()
-    times = problem.experiment.time.times
-    solution = problem.semigroup().solve(times)
+    solution = problem.semigroup().solve(problem.experiment.time.times)
     problem.concerns.add(before.concerns(problem) + after.of_solver(solution.report))
     problem.concerns.add(after.of_states(problem, solution.states))
-    store.scale("time", times, long_name="output time")
-    store.axis("vertex", problem.samples.count)
     name = "tracer at the posterior mean of the parameters"
     write_states(store, "theta", problem, solution.states, boundary=True, name=name)
     write_solver(store, solution.report)

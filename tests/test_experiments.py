@@ -29,6 +29,7 @@ REDUCED = {
     "own_data": ("domain.cells=[8, 4]", *FEW),
     "channel": ("domain.mesh_size=0.1", "discretization.degree=1", *FEW),
     "harbour": ("domain.mesh_size=0.1", *FEW),
+    "harbour_chains": ("domain.mesh_size=0.15", *DRAWS),
     "harbour_posterior": ("domain.mesh_size=0.15", "laplace.most=5", *FEW),
     "quantum": DRAWS,
     "random_rates": STUDY,

@@ -13,7 +13,7 @@ from advdiff.sampling import summary as chains
 
 SOLVER = (
     *("method", "reason", "tolerance", "products", "solves", "actions", "quadrature_nodes"),
-    *("bound", "error_bound", "error_estimate", "evaluations"),
+    *("bound", "error_bound", "error_estimate", "mesh_error_of_theta", "evaluations"),
 )
 """What of the solver's report is worth a line."""
 
@@ -106,6 +106,11 @@ def _estimate(file: h5py.File) -> list[str]:
         found.append(
             f"misfit      {estimate.attrs['misfit']:.6g}, its numerical error "
             f"{estimate.attrs['misfit_error_estimate']:.1e}"
+        )
+    if "mesh_error_of_readings" in estimate.attrs:
+        found.append(
+            "mesh error  cells twice as large change the readings by "
+            f"{estimate.attrs['mesh_error_of_readings']:.2g} standard deviations"
         )
     if "laplace" in file:
         values = file["laplace"].attrs

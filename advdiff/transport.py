@@ -23,6 +23,9 @@ from advdiff.operator import Operator
 from advdiff.samples import Samples, suited
 from advdiff.velocity import Velocity
 
+OPTIONS = ("method", "degree", "stabilization")
+"""Of [discretization], what makes one."""
+
 
 class Transport:
     """What [domain], [discretization] and [physics] describe, made when it is first needed.
@@ -58,7 +61,8 @@ class Transport:
     @cached_property
     def discretization(self) -> Discretization:
         """[discretization] on the mesh."""
-        options = self.experiment.discretization.model_dump(exclude_none=True)
+        table = self.experiment.discretization
+        options = table.model_dump(include=set(OPTIONS), exclude_none=True)
         return discretization.make(self.domain, **options)
 
     def _scalar(self, value, key: str) -> Callable:

@@ -133,7 +133,7 @@ def test_a_log_has_a_line_a_stage(experiment):
     done = log(*command(experiment))
     assert done.returncode == 0, done.stderr
     stages = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("stage")]
-    assert stages == ["check,", "solve,", "write,"]
+    assert stages == ["check,", "solve,", "mesh", "write,"]
     assert "\x1b" not in done.stdout and "\r" not in done.stdout
 
 

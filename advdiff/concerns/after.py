@@ -22,6 +22,8 @@ SLACK = 10.0
 """An error estimate may be this much above the tolerance: engines estimate within an order."""
 OVERSHOOT = 1e-2
 """Of the width of the data; less is what smooth solutions do on a good mesh."""
+MESH = 0.1
+"""Relative difference that doubled cells may make; the error itself is some four times less."""
 RHAT = 1.01
 EFFECTIVE = 100
 """Effective draws a chain below which quantiles and R̂ itself are noise (Vehtari et al. 2021)."""
@@ -110,6 +112,21 @@ def of_states(problem: Problem, states: Sequence[PETSc.Vec]) -> list[Concern]:
             f"its data by {100 * share:.2g} % of their width: the mesh does not resolve it; refine "
             "it, or take discretization.method = 'dg' or 'cip'",
             float(share),
+        )
+    ]
+
+
+def of_mesh(value: float, what: str) -> list[Concern]:
+    """Of the difference that cells twice as large make: to θ, or to readings in their noise."""
+    limit, unit = {"theta": (MESH, "of the tracer"), "readings": (1.0, "of the noise")}[what]
+    if value <= limit:
+        return []
+    return [
+        Concern(
+            "mesh-error",
+            f"cells twice as large change {what} by {value:.2g} {unit}: the mesh's error is not "
+            "small; refine domain.cells or raise discretization.degree",
+            value,
         )
     ]
 

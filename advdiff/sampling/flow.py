@@ -20,6 +20,7 @@ from advdiff.concerns import after, before
 from advdiff.errors import ConvergenceError
 from advdiff.inverse.likelihood import Potential
 from advdiff.inverse.prior import Independent, Prior
+from advdiff.mesh_error import of_readings
 from advdiff.parts import Modes
 from advdiff.problem import Problem
 from advdiff.sampling import fields
@@ -27,7 +28,7 @@ from advdiff.sampling.layout import Data, Layout, Snapshots, Variable
 from advdiff.sampling.reduced import ReducedPotential, reduce
 from advdiff.sampling.tasks import Groups, sample
 from advdiff.store import Store
-from advdiff.tasks.writing import write_solver, write_states
+from advdiff.tasks.writing import mesh_error, write_solver, write_states
 from advdiff.unknowns import Part
 from advdiff.velocity import curl
 
@@ -126,14 +127,16 @@ def _at_mean(problem: Problem, store: Store) -> None:
     """``/theta`` and ``/solver`` at the posterior mean of the parameters, and what to warn of."""
     names = [_kept(problem, part).name for part in problem.unknowns.parts]
     mean = np.concatenate([store.file[f"posterior/{name}"][:].mean(axis=(0, 1)) for name in names])
-    problem.unknowns.assign(problem.unknowns.from_numpy(mean))
-    problem.operator.assemble()
+    m = problem.unknowns.from_numpy(mean)
+    predicted = problem.model.observe(m)
     solution = problem.semigroup().solve(problem.experiment.time.times)
     problem.concerns.add(before.concerns(problem) + after.of_solver(solution.report))
     problem.concerns.add(after.of_states(problem, solution.states))
     name = "tracer at the posterior mean of the parameters"
     write_states(store, "theta", problem, solution.states, boundary=True, name=name)
-    write_solver(store, solution.report)
+    silent = lambda line: None  # noqa: E731  (what there is to warn of is said at the end)
+    mesh = mesh_error(problem, silent, "readings", lambda: of_readings(problem, m, predicted))
+    write_solver(store, solution.report | mesh)
 
 
 @dataclass(frozen=True)

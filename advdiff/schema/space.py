@@ -91,6 +91,7 @@ class DiscretizationTable(Table):
     method: Literal["cg", "spectral", "cip", "dg"] = Field("cg", description="family of elements")
     degree: Annotated[int, Field(ge=0, le=8)] = Field(1, description="of the polynomials")
     stabilization: Positive | None = Field(None, description="γ of cip (0.1)")
+    mesh_error: bool = Field(True, description="estimate it, by cells twice as large")
 
     @model_validator(mode="after")
     def _complete(self):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from advdiff import progress, store
 from advdiff.concerns import after
+from advdiff.mesh_error import of_states
 from advdiff.problem import Problem
 from advdiff.sensitivity import Sensitivity
 from advdiff.store import Store
@@ -14,6 +15,7 @@ from advdiff.tasks.writing import (
     Say,
     attributes,
     begin,
+    mesh_error,
     say_solver,
     warn,
     write_solver,
@@ -28,6 +30,9 @@ def solve(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
         solution = problem.semigroup().solve(problem.experiment.time.times)
     say_solver(say, solution.report)
     warn(problem, say, after.of_solver(solution.report) + after.of_states(problem, solution.states))
+    report = solution.report | mesh_error(
+        problem, say, "theta", lambda: of_states(problem, solution.states)
+    )
     with (
         progress.stage("write", unit="fields"),
         store.create(path, problem.samples, attributes(problem)) as file,
@@ -36,7 +41,7 @@ def solve(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
         write_states(file, "theta", problem, solution.states, boundary=True, name="tracer")
         write_velocity(file, "velocity", problem.operator.velocity, "velocity")
         write_state(file, "initial", problem, problem.initial, "initial tracer")
-        write_solver(file, solution.report)
+        write_solver(file, report)
     return True
 
 
@@ -56,6 +61,9 @@ def sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
     solution = results[names[0]].solution
     say_solver(say, solution.report)
     warn(problem, say, after.of_solver(solution.report) + after.of_states(problem, solution.states))
+    report = solution.report | mesh_error(
+        problem, say, "theta", lambda: of_states(problem, solution.states)
+    )
     with (
         progress.stage("write", unit="fields"),
         store.create(path, problem.samples, attributes(problem)) as file,
@@ -71,7 +79,7 @@ def sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
             file.attributes({"error_estimate": results[name].error_estimate}, f"rho/{name}")
             if results[name].bounds:
                 _certificate(file, problem, name, results[name])
-        write_solver(file, solution.report)
+        write_solver(file, report)
     return True
 
 

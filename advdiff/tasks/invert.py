@@ -16,6 +16,7 @@ from advdiff.concerns import after, before
 from advdiff.errors import ConvergenceError
 from advdiff.inverse.laplace_task import laplace
 from advdiff.inverse.map import Estimate, Iteration
+from advdiff.mesh_error import of_readings
 from advdiff.problem import Problem, Truth
 from advdiff.semigroup import make_engine
 from advdiff.store import Store
@@ -24,6 +25,7 @@ from advdiff.tasks.writing import (
     Say,
     attributes,
     begin,
+    mesh_error,
     say_solver,
     warn,
     write_solver,
@@ -106,6 +108,8 @@ def write_estimate(
     warn(problem, say, before.concerns(problem) + after.of_solver(report))
     warn(problem, say, after.of_states(problem, solution.states))
     warn(problem, say, after.of_estimate(estimate, misfit_error))
+    predicted = estimate.evaluation.predicted
+    mesh = mesh_error(problem, say, "readings", lambda: of_readings(problem, estimate.m, predicted))
     with store.create(path, problem.samples, attributes(problem)) as file:
         begin(file, problem)
         write_states(file, "theta", problem, solution.states, boundary=True, name="tracer")
@@ -136,6 +140,7 @@ def write_estimate(
                 / max(estimate.history[0].gradient_norm, np.finfo(float).tiny),
                 "misfit": estimate.evaluation.misfit,
                 "misfit_error_estimate": misfit_error,
+                **mesh,
                 **errors,
                 **guess,
             },

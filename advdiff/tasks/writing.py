@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from petsc4py import PETSc
 
 from advdiff.concerns import Concern, after
+from advdiff.errors import ConvergenceError, InputError
+from advdiff.mesh_error import Unknown
 from advdiff.problem import Problem
 from advdiff.store import Store
 from advdiff.velocity import Velocity
@@ -54,6 +56,21 @@ def write_velocity(file: Store, path: str, flow: Velocity, name: str) -> None:
     file.field(path, flow.sampled(file.samples), name)
     values = {"divergence": flow.divergence(), "relative_divergence": flow.relative_divergence()}
     file.attributes(values, path)
+
+
+def mesh_error(problem: Problem, say: Say, what: str, estimate: Callable[[], float]) -> dict:
+    """Say how much cells twice as large change ``what``, and what is to be written of it."""
+    if not problem.experiment.discretization.mesh_error:
+        return {}
+    try:
+        value = estimate()
+    except (Unknown, InputError, ConvergenceError) as reason:
+        say(f"mesh error  not estimated: {reason}")
+        return {}
+    unit = "standard deviations of their noise" if what == "readings" else "relative"
+    say(f"mesh error  cells twice as large change {what} by {value:.2g} ({unit})")
+    warn(problem, say, after.of_mesh(value, what))
+    return {f"mesh_error_of_{what}": value}
 
 
 def write_solver(file: Store, report: dict) -> None:

@@ -32,16 +32,16 @@ def experiment(tmp_path, **tables) -> Problem:
 
 
 def test_log_file_and_info_say_the_same(tmp_path):
-    """A front on a coarse mesh: three concerns, each once in each place."""
+    """A front on a coarse mesh: four concerns, each once in each place."""
     said = []
     tasks.run(experiment(tmp_path, physics=STEEP), said.append)
     said = [line for line in said if line.startswith("warning")]
-    assert len(said) == len(set(said)) == 3
+    assert len(said) == len(set(said)) == 4
     shown = [line for line in summary.lines(tmp_path / "e.h5") if line.startswith("warning")]
     assert shown == said
     with h5py.File(tmp_path / "e.h5") as file:
         found = concerns.read(file)
-        assert keys(found) == ["mesh-peclet", "closed-wall", "bounds"]
+        assert keys(found) == ["mesh-peclet", "closed-wall", "bounds", "mesh-error"]
         assert file["warnings/key"].dims[0].label == "warning"
     assert found[0].value == pytest.approx(1 / 8 / 2e-4)
     assert found[2].value > 0.01
@@ -49,7 +49,7 @@ def test_log_file_and_info_say_the_same(tmp_path):
 
 def test_nothing_to_warn_of(tmp_path):
     said = []
-    tasks.run(experiment(tmp_path, physics={"diffusivity": 0.2}), said.append)
+    tasks.run(experiment(tmp_path, physics={"diffusivity": 0.2, "initial": "cos(pi*x)"}), said.append)
     assert not [line for line in said if line.startswith("warning")]
     with h5py.File(tmp_path / "e.h5") as file:
         assert concerns.read(file) == []

@@ -213,6 +213,15 @@ def closing(file: h5py.File, comm):
     """
     try:
         yield file
+    except OSError as error:
+        if "MPI_File_write" in str(error):  # which keeps the reason to itself
+            path = Path(file.filename)
+            raise NoRoom(
+                f"output.file: {path} cannot grow (MPI: write failed); make room in {path.parent}"
+            ) from None
+        if comm.size == 1:
+            file.close()
+        raise
     except BaseException as error:
         if comm.size == 1 or isinstance(error, NoRoom):
             file.close()

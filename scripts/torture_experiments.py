@@ -78,7 +78,7 @@ EXPERIMENTS = {
     "study": STUDY,
 }
 RESUMABLE = ("invert", "sample-flow", "sample-model")
-PICTURED = ("solve", "sensitivity", "invert")
+PICTURED = ("solve", "sensitivity", "invert", "sample-flow")
 """Those with a file for ParaView."""
 
 

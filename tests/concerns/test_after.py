@@ -49,7 +49,8 @@ def test_log_file_and_info_say_the_same(tmp_path):
 
 def test_nothing_to_warn_of(tmp_path):
     said = []
-    tasks.run(experiment(tmp_path, physics={"diffusivity": 0.2, "initial": "cos(pi*x)"}), said.append)
+    smooth = {"diffusivity": 0.2, "initial": "cos(pi*x)"}
+    tasks.run(experiment(tmp_path, physics=smooth), said.append)
     assert not [line for line in said if line.startswith("warning")]
     with h5py.File(tmp_path / "e.h5") as file:
         assert concerns.read(file) == []

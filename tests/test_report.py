@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from advdiff import plots, report
+from advdiff.errors import InputError
 from tests import browser
 
 pytestmark = pytest.mark.serial
@@ -160,13 +161,25 @@ def test_every_task_has_a_page(task, results):
 def test_nothing_of_the_file_is_markup(results, tmp_path):
     path = Path(shutil.copy(results["solve"], tmp_path / "<i>x.h5"))
     with h5py.File(path, "a") as file:
+        if "warnings" in file:
+            del file["warnings"]
         group = file.create_group("warnings")
         for name in ("key", "message"):
             group.create_dataset(name, data=[HOSTILE, "second"], dtype=h5py.string_dtype())
+        group["value"] = [1.0, 2.0]
         file["solver"].attrs["notes"] = HOSTILE
     found = check(report.page(path), path)
     assert found.text.count(HOSTILE) == 3  # the experiment, the warning, the solver's notes
     assert "2 warnings" in found.text and "<i>x" in found.text
+
+
+def test_a_foreign_shape_is_named(results, tmp_path):
+    path = Path(shutil.copy(results["solve"], tmp_path / "r.h5"))
+    with h5py.File(path, "a") as file:
+        del file["theta"]
+        file["theta"] = 1.0
+    with pytest.raises(InputError, match="not as advdiff writes it"):
+        report.page(path)
 
 
 def test_no_warnings_no_box(results):

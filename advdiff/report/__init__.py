@@ -17,7 +17,7 @@ import h5py
 from advdiff import plots, summary
 from advdiff.errors import InputError
 from advdiff.report.numbers import Table, short, tables
-from advdiff.result import open_result
+from advdiff.result import open_result, reading
 
 LONG = 15
 """Rows from which a table is folded."""
@@ -71,7 +71,7 @@ def write(result: Path, output: Path | None = None) -> Path:
 
 def page(result: Path) -> str:
     """The page of a result, as HTML."""
-    with open_result(result) as file:
+    with open_result(result) as file, reading(result):
         task = str(file.attrs["task"])
         sections = {
             "summary": ("Summary", _summary(result)),

@@ -258,8 +258,15 @@ def _is_option(word: str) -> bool:
     return word.startswith("-") and not word[1:2].isdigit() and word[1:2] != "."
 
 
+def _unraisable(about) -> None:
+    """On a full disk, which has been said, HDF5 cannot let go of its objects: no word of that."""
+    if "file write failed" not in str(about.exc_value):
+        sys.__unraisablehook__(about)
+
+
 def main() -> None:
     """The console script."""
+    sys.unraisablehook = _unraisable
     from advdiff.errors import ConvergenceError, InputError, NoRoom, suggestion, world
 
     warnings.simplefilter("ignore", RuntimeWarning)  # numpy's: what overflows is said in our words

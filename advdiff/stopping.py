@@ -16,6 +16,8 @@ from pathlib import Path
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PRECEDENCE = 0.5
 """Seconds that rank 0, if the signal came to all, has to speak for all."""
+ATTENTION = 0.2
+"""Seconds that rank 0 listens whether another has spoken: mpirun may be faster than its message."""
 TAG = 7143
 """Of the message by which another rank tells rank 0 that it has spoken."""
 
@@ -64,8 +66,10 @@ def _stop(number: int, _frame) -> None:
     if world is not None and world.rank:
         time.sleep(PRECEDENCE)
         world.Isend(b"", 0, TAG)
-    elif world is not None:
-        silent = world.Iprobe(tag=TAG)
+    elif world is not None and world.size > 1:
+        until = time.monotonic() + ATTENTION
+        while not (silent := world.Iprobe(tag=TAG)) and time.monotonic() < until:
+            time.sleep(1e-3)
     for path in _scratch:
         path.unlink(missing_ok=True)
     if not silent:

@@ -69,7 +69,8 @@ def drawn(file: h5py.File) -> Iterator[Drawn]:
     for name, picture in contents(file).items():
         about = getattr(picture, "func", picture).__doc__ or ""
         sentence = " ".join(about.split("\n\n")[0].split()).replace("``", "")
-        with canvas.style():
+        with canvas.style(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
             png, (width, height) = canvas.png(picture())
         yield Drawn(name, f"{name.replace('_', ' ')}: {sentence}", png, width, height)
 

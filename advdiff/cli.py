@@ -51,6 +51,8 @@ Set = Annotated[list[str], typer.Option("--set", help="override: key.sub=value")
 
 OPTIONS = ("output", "set", "resume", "groups", "quiet", "verbose", "task")
 """Our own, which take two dashes."""
+LONGEST = 280
+"""Characters of a message; of a longer one the middle is left out."""
 PATIENCE = 5.0
 """Seconds to wait for ranks that do not come to an error all others have met."""
 
@@ -73,6 +75,8 @@ def _fail(error: str, code: int) -> int:
         world(),
         "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(error.split())),
     )
+    if len(line) > LONGEST:  # such as a name of a thousand letters
+        line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
     line = f"advdiff: {line}"
     _say(line, sys.stderr)
     if comm.size > 1:

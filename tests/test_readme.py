@@ -114,7 +114,7 @@ def test_every_command_runs(copy):
         if command not in EXEMPT:
             run(copy, *shlex.split(f"{command} {MORE.get(command, '')}"))
     made = {path.name for path in copy.iterdir()} - {"experiments", "scripts"}
-    assert made == {"mine.toml", "mine.csv", "pond.h5", "pond.html"}
+    assert made == {"mine.toml", "mine.csv", "pond.h5", "pond.vtkhdf", "pond.html"}
     pictures = {path.stem for path in (copy / "experiments/velocity_inversion_pictures").iterdir()}
     assert {"overview", "tracer", "history"} <= pictures
 

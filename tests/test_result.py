@@ -1,13 +1,14 @@
-"""Results of other versions are read, or refused in one clear line."""
+"""Result files: whole when closed; those of other versions read, or refused in one clear line."""
 
 from __future__ import annotations
 
 import h5py
+import numpy as np
 import pytest
 
 from advdiff import Problem, config, plots, summary, tasks
-from advdiff.errors import InputError
-from advdiff.result import FORMAT
+from advdiff.errors import Alone, InputError
+from advdiff.result import FORMAT, SPARE, closing, open_parallel
 from tests import flows
 
 pytestmark = pytest.mark.serial
@@ -43,3 +44,17 @@ def test_other_versions_are_refused(result, version, remedy):
         summary.lines(result)
     text = str(caught.value)
     assert f"format version {version} of advdiff" in text and remedy in text and "\n" not in text
+
+
+@pytest.mark.parametrize("count", range(1, 60, 7))
+def test_a_closed_file_ends_where_it_says(tmp_path, count):
+    """What HDF5 writes as it closes belongs to it."""
+    path = tmp_path / "a.h5"
+    with closing(open_parallel(path, Alone()), Alone()) as file:
+        group = file.create_group("g", track_order=True)
+        for k in range(count):
+            group.create_dataset(f"{k}", data=np.arange(k)).attrs["about"] = "x" * k
+            group[str(k)].dims[0].label = "axis"
+    assert path.stat().st_size < SPARE
+    with h5py.File(path) as file:
+        assert [len(file[f"g/{k}"]) for k in range(count)] == list(range(count))

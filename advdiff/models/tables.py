@@ -30,6 +30,8 @@ def columns(
     Raises:
         InputError: naming the file and the row.
     """
+    if path.exists() and not path.is_file():  # /dev/zero has no end
+        raise InputError(f"{key}: {path} is no file; give a .csv file")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -99,7 +99,7 @@ def test_taylor_remainder_elsewhere(tmp_path, name):
     check_taylor(problem)
 
 
-@pytest.mark.parametrize("degree", [1, 2])
+@pytest.mark.parametrize("degree", [1, pytest.param(2, marks=pytest.mark.serial)])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_taylor_remainder_is_of_second_order(tmp_path, family, degree):
     problem = inverse_problem(

@@ -187,12 +187,14 @@ def gathered(mine: dict) -> dict:
     return {k: v for part in MPI.COMM_WORLD.allgather(mine) for k, v in part.items()}
 
 
+@pytest.mark.serial
 def test_every_kernel_keeps_the_posterior():
     found = gathered({name: p_value(KERNELS[name], REPLICATES // 2) for name in shared(KERNELS)})
     assert set(found) == set(KERNELS)
     assert all(p > 1e-3 for p in found.values()), found
 
 
+@pytest.mark.serial
 def test_broken_kernels_fail():
     found = gathered({name: p_value(BROKEN[name]) for name in shared(BROKEN)})
     assert set(found) == set(BROKEN)

@@ -214,7 +214,8 @@ def test_the_same_numbers_on_any_number_of_ranks(degree):
         result = [y.norm() for y in (*value.states, *solution.states)]
         return [*result, along.value, initial_bar.norm(), load_bar.norm(), back.norm()]
 
-    # along.value is a sum of terms of size 1 that cancel
+    # along.value is a sum of terms of size 1 that cancel, each of them from solves with a matrix
+    # that is factorised in another order: 1.2e-12 was seen
     np.testing.assert_allclose(
-        numbers(MPI.COMM_WORLD), numbers(MPI.COMM_SELF), rtol=1e-10, atol=1e-12
+        numbers(MPI.COMM_WORLD), numbers(MPI.COMM_SELF), rtol=1e-10, atol=1e-11
     )

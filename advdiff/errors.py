@@ -129,8 +129,10 @@ def room(path: Path):
     except (OSError, RuntimeError) as error:  # h5py raises either
         text = str(error)
         code = next((c for c in FULL if f"rrno {c}]" in text or f"errno = {c}," in text), None)
-        if code is None:
+        if code is None and "MPI_File_write" not in text:
             raise
+        # MPI keeps its reason to itself
+        reason = os.strerror(code) if code else "a write of MPI-IO failed: disk full, or a quota"
         raise NoRoom(
-            f"output.file: {path} cannot grow ({os.strerror(code)}); make room in {path.parent}"
+            f"output.file: {path} cannot grow ({reason}); make room in {path.parent}"
         ) from None

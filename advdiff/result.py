@@ -214,22 +214,14 @@ def closing(file: h5py.File, comm):
 
     After an error of a single rank it stays open: closing a parallel file is collective.
     """
-    try:
-        yield file
-    except OSError as error:
-        if "MPI_File_write" in str(error):  # which keeps the reason to itself
-            path = Path(file.filename)
-            raise NoRoom(
-                f"output.file: {path} cannot grow (MPI: write failed); make room in {path.parent}"
-            ) from None
-        if comm.size == 1:
-            file.close()
-        raise
-    except BaseException as error:
-        if comm.size == 1 or isinstance(error, NoRoom):
-            file.close()
-        raise
     name = Path(file.filename)
+    with room(name):
+        try:
+            yield file
+        except BaseException as error:
+            if comm.size == 1 or isinstance(error, NoRoom):  # which all ranks have met
+                file.close()
+            raise
     file.close()
     if comm.size == 1:  # without MPI, HDF5 does not give back the room that it did not take
         os.truncate(name, _end(name))

@@ -231,19 +231,20 @@ class Archive:
         self, chain: int, link: Link, m: PETSc.Vec | None, stats: dict[str, float] | None
     ) -> None:
         """Collective on the group."""
-        if m is not None:
-            if not self._block.stats:
-                self._block.first = link.draw
-            self._block.rows.append(self.layout.values(m))
-            self._block.stats.append(stats)
-            if self._every is not None and link.draw % self._every == 0:
-                self._keep(chain, link.draw // self._every, m)
-            m.destroy()
-        options = self.options
-        last = link.progress.step == options.warmup + options.draws * options.thin
-        due = self.groups.comm.bcast(time.monotonic() - self._written > EVERY)
-        if last or due:
-            self._write(chain, link.progress)
+        with room(self.partial):
+            if m is not None:
+                if not self._block.stats:
+                    self._block.first = link.draw
+                self._block.rows.append(self.layout.values(m))
+                self._block.stats.append(stats)
+                if self._every is not None and link.draw % self._every == 0:
+                    self._keep(chain, link.draw // self._every, m)
+                m.destroy()
+            options = self.options
+            last = link.progress.step == options.warmup + options.draws * options.thin
+            due = self.groups.comm.bcast(time.monotonic() - self._written > EVERY)
+            if last or due:
+                self._write(chain, link.progress)
 
     def _keep(self, chain: int, index: int, m: PETSc.Vec) -> None:
         """The fields of a draw, each rank its share; a kill makes them again."""

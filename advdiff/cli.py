@@ -262,15 +262,26 @@ def _is_option(word: str) -> bool:
     return word.startswith("-") and not word[1:2].isdigit() and word[1:2] != "."
 
 
-def _unraisable(about) -> None:
+def _mute_hdf5() -> None:
     """On a full disk, which has been said, HDF5 cannot let go of its objects: no word of that."""
-    if "file write failed" not in str(about.exc_value):
-        sys.__unraisablehook__(about)
+
+    def spoken(value: object) -> bool:
+        return "decrement id ref count" not in str(value)
+
+    def raised(kind, value, trace) -> None:  # what Cython cannot raise comes by both hooks
+        if spoken(value):
+            sys.__excepthook__(kind, value, trace)
+
+    def unraisable(about) -> None:
+        if spoken(about.exc_value):
+            sys.__unraisablehook__(about)
+
+    sys.excepthook, sys.unraisablehook = raised, unraisable
 
 
 def main() -> None:
     """The console script."""
-    sys.unraisablehook = _unraisable
+    _mute_hdf5()
     from advdiff.errors import ConvergenceError, InputError, NoRoom, suggestion, world
 
     warnings.simplefilter("ignore", RuntimeWarning)  # numpy's: what overflows is said in our words

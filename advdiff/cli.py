@@ -165,6 +165,7 @@ def run(
     verbose: Annotated[bool, typer.Option("--verbose", help="a line an iteration too")] = False,
 ) -> None:
     """Run the experiment and write its result."""
+    _mute_hdf5()  # here, for typer has hooks of its own
     if quiet and verbose:
         raise UsageError("--quiet and --verbose; take one of them")
     tasks, task = _task(experiment, settings, output, groups)
@@ -281,7 +282,6 @@ def _mute_hdf5() -> None:
 
 def main() -> None:
     """The console script."""
-    _mute_hdf5()
     from advdiff.errors import ConvergenceError, InputError, NoRoom, suggestion, world
 
     warnings.simplefilter("ignore", RuntimeWarning)  # numpy's: what overflows is said in our words

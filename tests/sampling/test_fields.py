@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import h5py
 import numpy as np
 import pytest
@@ -201,7 +203,8 @@ def test_a_flow_goes_on_bit_for_bit(tmp_path, monkeypatch, kind, changes):
         archives[-1].close()
     monkeypatch.setattr(archive.Archive, "record", record)
     broken = sampled(problem(tmp_path, kind, "broken", **changes), resume=True)
-    rounding = 0.0 if MPI.COMM_WORLD.size == 1 else 1e-9
+    exact = MPI.COMM_WORLD.size == 1 and os.environ.get("ADVDIFF_INSIDE") != "sid"
+    rounding = 0.0 if exact else 1e-9  # in Debian's sid even one process rounds differently
     assert_close(whole, broken, rtol=rounding, atol=rounding)
 
 

@@ -60,8 +60,8 @@ def same(a, b) -> bool:
     """Bit for bit where two runs that nothing befell are.
 
     They are not where MUMPS factorises the prior of a field (on several ranks): it sums in the
-    order in which messages come; nor always on three ranks; nor in Debian's sid, where even one process rounds differently
-    from run to run.
+    order in which messages come; nor always on three ranks; nor in Debian's sid, where even one
+    process rounds differently from run to run.
     """
     exact = os.environ.get("ADVDIFF_INSIDE") != "sid"
     if exact and (WORLD.size == 1 or (WORLD.size == 2 and a.m.getSize() < 9)):

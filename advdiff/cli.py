@@ -71,10 +71,8 @@ def _fail(error: str, code: int) -> int:
     """
     from advdiff.errors import world
 
-    comm, line = (
-        world(),
-        "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(error.split())),
-    )
+    comm = world()
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(error.split()))
     if len(line) > LONGEST:  # such as a name of a thousand letters
         line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
     line = f"advdiff: {line}"

@@ -47,6 +47,11 @@ class Size(NamedTuple):
     cells: float
     nodes: float
 
+    @property
+    def dim(self) -> int:
+        """Of the cells."""
+        return {"interval": 1, "triangle": 2, "quadrilateral": 2}.get(self.cell, 3)
+
 
 def box(cells: list[int], cell: str) -> Size:
     """The size of a box with so many cells along each axis."""
@@ -57,7 +62,7 @@ def box(cells: list[int], cell: str) -> Size:
 
 def unknowns(size: Size, method: str, degree: int) -> tuple[float, float]:
     """Unknowns of θ, and entries of K."""
-    dim = {"interval": 1, "triangle": 2, "quadrilateral": 2}.get(size.cell, 3)
+    dim = size.dim
     simplex = size.cell in ("triangle", "tetrahedron")
     if method == "dg":
         each = math.comb(degree + dim, dim) if simplex else (degree + 1) ** dim
@@ -77,7 +82,7 @@ def estimate(experiment, size: Size, ranks: int) -> dict[str, float]:
         experiment: a :class:`~advdiff.schema.Experiment`.
     """
     table, solver = experiment.discretization, experiment.solver
-    dim = {"interval": 1, "triangle": 2, "quadrilateral": 2}.get(size.cell, 3)
+    dim = size.dim
     n, entries = unknowns(size, table.method, table.degree)
     times, task = float(len(experiment.time.times)), experiment.task
     consistent = table.method in ("cg", "cip") and table.degree > 1

@@ -10,7 +10,6 @@ All of it reads the HDF5 file alone, and uses matplotlib's objects without pyplo
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -40,8 +39,7 @@ def draw(result: Path, output: Path | None = None) -> list[Path]:
     """
     folder = result.with_name(f"{result.stem}_pictures") if output is None else output
     paths = []
-    with open_result(result) as file, canvas.style(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # an empty logarithmic axis says it itself
+    with open_result(result) as file, canvas.style():
         with _writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         with reading(result):
@@ -69,8 +67,7 @@ def drawn(file: h5py.File) -> Iterator[Drawn]:
     for name, picture in contents(file).items():
         about = getattr(picture, "func", picture).__doc__ or ""
         sentence = " ".join(about.split("\n\n")[0].split()).replace("``", "")
-        with canvas.style(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
+        with canvas.style():
             png, (width, height) = canvas.png(picture())
         yield Drawn(name, f"{name.replace('_', ' ')}: {sentence}", png, width, height)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -55,9 +57,12 @@ def _speed() -> LinearSegmentedColormap:
 SPEED = _speed()
 
 
+@contextmanager
 def style():
-    """A context in which figures look like ours."""
-    return matplotlib.rc_context(STYLE)
+    """Within the block figures look like ours."""
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # an empty logarithmic axis says it itself
+        yield
 
 
 def figure(height: float, width: float = WIDTH, *, maps: bool = False) -> Figure:

@@ -128,14 +128,16 @@ def _at_mean(problem: Problem, store: Store) -> None:
     names = [_kept(problem, part).name for part in problem.unknowns.parts]
     mean = np.concatenate([store.file[f"posterior/{name}"][:].mean(axis=(0, 1)) for name in names])
     m = problem.unknowns.from_numpy(mean)
-    predicted = problem.model.observe(m)
+    problem.unknowns.assign(m)
+    problem.operator.assemble()
     solution = problem.semigroup().solve(problem.experiment.time.times)
     problem.concerns.add(before.concerns(problem) + after.of_solver(solution.report))
     problem.concerns.add(after.of_states(problem, solution.states))
     name = "tracer at the posterior mean of the parameters"
     write_states(store, "theta", problem, solution.states, boundary=True, name=name)
     silent = lambda line: None  # noqa: E731  (what there is to warn of is said at the end)
-    mesh = mesh_error(problem, silent, "readings", lambda: of_readings(problem, m, predicted))
+    observe = problem.model.observe
+    mesh = mesh_error(problem, silent, "readings", lambda: of_readings(problem, m, observe(m)))
     write_solver(store, solution.report | mesh)
 
 

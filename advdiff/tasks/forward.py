@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from advdiff import progress, store
 from advdiff.concerns import after
+from advdiff.expm.engine import Solution
 from advdiff.mesh_error import of_states
 from advdiff.problem import Problem
 from advdiff.sensitivity import Sensitivity
@@ -28,20 +31,8 @@ from advdiff.tasks.writing import (
 def solve(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
     with progress.stage("solve"):
         solution = problem.semigroup().solve(problem.experiment.time.times)
-    say_solver(say, solution.report)
-    warn(problem, say, after.of_solver(solution.report) + after.of_states(problem, solution.states))
-    report = solution.report | mesh_error(
-        problem, say, "theta", lambda: of_states(problem, solution.states)
-    )
-    with (
-        progress.stage("write", unit="fields"),
-        store.create(path, problem.samples, attributes(problem)) as file,
-    ):
-        begin(file, problem)
-        write_states(file, "theta", problem, solution.states, boundary=True, name="tracer")
-        write_velocity(file, "velocity", problem.operator.velocity, "velocity")
-        write_state(file, "initial", problem, problem.initial, "initial tracer")
-        write_solver(file, report)
+    with _judged(problem, say, path, solution):
+        pass  # all that there is
     return True
 
 
@@ -59,6 +50,20 @@ def sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
             f"{results[name].error_estimate:.1e} ({time.perf_counter() - began:.1f} s)"
         )
     solution = results[names[0]].solution
+    with _judged(problem, say, path, solution) as file:
+        for name in names:
+            title = f"derivative of the tracer along {name}"
+            tangents = results[name].tangents
+            write_states(file, f"rho/{name}", problem, tangents, boundary=False, name=title)
+            file.attributes({"error_estimate": results[name].error_estimate}, f"rho/{name}")
+            if results[name].bounds:
+                _certificate(file, problem, name, results[name])
+    return True
+
+
+@contextmanager
+def _judged(problem: Problem, say: Say, path: Path, solution: Solution) -> Iterator[Store]:
+    """Say what a solution is worth; the result file with it, for more (collective)."""
     say_solver(say, solution.report)
     warn(problem, say, after.of_solver(solution.report) + after.of_states(problem, solution.states))
     report = solution.report | mesh_error(
@@ -72,15 +77,8 @@ def sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
         write_states(file, "theta", problem, solution.states, boundary=True, name="tracer")
         write_velocity(file, "velocity", problem.operator.velocity, "velocity")
         write_state(file, "initial", problem, problem.initial, "initial tracer")
-        for name in names:
-            title = f"derivative of the tracer along {name}"
-            tangents = results[name].tangents
-            write_states(file, f"rho/{name}", problem, tangents, boundary=False, name=title)
-            file.attributes({"error_estimate": results[name].error_estimate}, f"rho/{name}")
-            if results[name].bounds:
-                _certificate(file, problem, name, results[name])
+        yield file
         write_solver(file, report)
-    return True
 
 
 def _certificate(file: Store, problem: Problem, name: str, found: Sensitivity) -> None:

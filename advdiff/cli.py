@@ -23,6 +23,8 @@ import typer.core
 from click import ClickException, NoSuchOption, UsageError, get_current_context
 from click.exceptions import Exit
 
+from advdiff import stopping
+
 
 class Commands(typer.core.TyperGroup):
     """The commands; a wrong name is answered by the nearest."""
@@ -83,6 +85,7 @@ def _fail(error: str, code: int) -> int:
             if time.monotonic() - start > PATIENCE:
                 if comm.rank:
                     print(line, flush=True, file=sys.stderr)
+                stopping.sweep()
                 comm.Abort(code)
             time.sleep(1e-3)
     return code
@@ -309,6 +312,7 @@ def main() -> None:
             raise
         traceback.print_exc()
         sys.stderr.flush()
+        stopping.sweep()
         comm.Abort(3)
     sys.stdout.flush()
     sys.exit(code)

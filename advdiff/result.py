@@ -190,7 +190,7 @@ def create(path: Path, comm, attributes: Mapping[str, Any]):
         temporary.unlink(missing_ok=True)
 
     on_root(comm, prepare)
-    with stopping.scratch(temporary):
+    with stopping.scratch(temporary, comm):
         with closing(open_parallel(temporary, comm), comm) as file:
             result = ResultFile(file, comm)
             result.attributes(

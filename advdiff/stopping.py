@@ -33,16 +33,27 @@ def install() -> None:
 
 
 @contextmanager
-def scratch(path: Path):
-    """A file that is worth nothing before the block has ended (local)."""
+def scratch(path: Path, comm):
+    """A file that is worth nothing before the block has ended; ``comm``: the ranks that write it.
+
+    Rank 0 removes it after an error.  The others do not, for rank 0 may still be at work in it:
+    where they alone have failed, :func:`sweep` does, at the end of the process.
+    """
     _scratch.add(path)
     try:
         yield
     except BaseException:
-        path.unlink(missing_ok=True)
+        if comm.rank == 0:
+            path.unlink(missing_ok=True)
+            _scratch.discard(path)
         raise
-    finally:
-        _scratch.discard(path)
+    _scratch.discard(path)
+
+
+def sweep() -> None:
+    """Remove what the failed blocks of :func:`scratch` have left, before the job is aborted."""
+    for path in _scratch:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -70,8 +81,7 @@ def _stop(number: int, _frame) -> None:
         until = time.monotonic() + ATTENTION
         while not (silent := world.Iprobe(tag=TAG)) and time.monotonic() < until:
             time.sleep(1e-3)
-    for path in _scratch:
-        path.unlink(missing_ok=True)
+    sweep()
     if not silent:
         name = signal.Signals(number).name
         os.write(2, f"advdiff: stopped by {name}{_remedy}\n".encode())

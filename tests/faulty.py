@@ -1,12 +1,14 @@
 """The command line with a fault: ``python -m tests.faulty FUNCTION RANK FAULT ARGUMENT …``.
 
 FUNCTION is ``module:name`` or ``module:class.name``.  On RANK (or on ``all``) it raises FAULT, an
-exception; or, where that is a number, files may have no more bytes from its first call on.
+exception, and the other ranks come to it only once that has been unwound; or, where that is a
+number, files may have no more bytes from its first call on.
 """
 
 import importlib
 import resource
 import sys
+import time
 
 from mpi4py import MPI
 
@@ -25,12 +27,18 @@ def main() -> None:
     def fails(*_arguments, **_keywords):
         raise getattr(errors, fault, RuntimeError)(f"a fault in {where}")
 
+    def follows(*arguments, **keywords):
+        time.sleep(0.5)
+        return whole(*arguments, **keywords)
+
     def limits(*arguments, **keywords):
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(fault), int(fault)))
         return whole(*arguments, **keywords)
 
     if rank == "all" or int(rank) == MPI.COMM_WORLD.rank:
         setattr(owner, name, limits if fault.isdigit() else fails)
+    else:
+        setattr(owner, name, follows)
     cli.PATIENCE = 1.0
     sys.argv = ["advdiff", *arguments]
     stopping.install()

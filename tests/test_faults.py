@@ -98,6 +98,7 @@ def test_an_error_of_one_rank_ends_all(folder, stage, rank):
         assert f"a fault in {where}" in lines[0]
         assert "Traceback" not in text
     assert stage == "paraview" or not list(folder.glob("*.h5"))
+    assert not list(folder.glob(".*.partial"))
 
 
 def until(process, condition) -> None:

@@ -97,7 +97,7 @@ class Archive:
         """Under a temporary name, until there is something to go on from."""
         new = self.path.with_name(f".{self.path.name}.partial")
         on_root(self.world, lambda: self._make_way(new))
-        with stopping.scratch(new):
+        with stopping.scratch(new, self.world):
             with closing(open_parallel(new, self.world), self.world) as self.file:
                 self._lay_out()
             on_root(self.world, lambda: os.replace(new, self.partial))
@@ -317,7 +317,7 @@ class Archive:
             with room(self.path):
                 shutil.copyfile(self.partial, whole)
 
-        with stopping.scratch(whole):
+        with stopping.scratch(whole, self.world):
             on_root(self.world, copy)
             if self.layout.extend is not None:
                 with closing(open_parallel(whole, self.world, "r+"), self.world) as file:

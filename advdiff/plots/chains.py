@@ -137,18 +137,18 @@ def mixing(file: h5py.File) -> Figure:
     left, right = figure.subplots(1, 2)
     for color, name in zip(COLORS, file["posterior"], strict=False):
         group = file[f"diagnostics/{name}"]
-        size = np.sort(np.atleast_1d(group["ess_bulk"][()]).ravel())
-        share = (np.arange(len(size)) + 1) / len(size)
-        left.step(size, share, color=color, where="post", label=f"{name}, bulk")
-        tail = np.sort(np.atleast_1d(group["ess_tail"][()]).ravel())
-        left.step(tail, share, color=color, where="post", linestyle=(0, (3, 1.5)))
-    left.set(xlabel="effective draws (dashed: tail)", ylabel="share of coefficients")
+        for kind, line, label in (("bulk", "-", name), ("tail", (0, (3, 1.5)), None)):
+            size = np.sort(np.atleast_1d(group[f"ess_{kind}"][()]).ravel())
+            share = np.arange(len(size) + 1) / len(size)
+            size = np.insert(size, 0, size[0])
+            left.step(size, share, color=color, where="post", linestyle=line, label=label)
+    left.set(xlabel="effective draws (bulk; dashed: tail)", ylabel="share of coefficients")
     least, most = left.dataLim.intervalx
     if most > 20.0 * least > 0.0:
         left.set_xscale("log")
     else:
         left.set_xlim(0.0, None)
-    left.legend()
+    left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     potential = file["sample_stats/potential"][:]
     covariance = autocovariance(potential)[:, :LAGS]
     for color, line in zip(COLORS, covariance, strict=False):

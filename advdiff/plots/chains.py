@@ -112,6 +112,7 @@ def posterior(file: h5py.File) -> Figure:
             axes.bar(where, high - low, 0.6, low, color=canvas.INK, alpha=alpha, linewidth=0)
         size = min(9.0, 400.0 / len(where))
         axes.plot(where, values.mean(axis=0), "_", color=canvas.INK, markersize=size, label="mean")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel(f"index of {draws.dims[2].label.removesuffix('_index')}")
         style = {"marker": "o", "linestyle": "none", "markersize": min(4.0, size)}
     else:
@@ -297,6 +298,7 @@ def spectrum(file: h5py.File) -> Figure:
         seen = true > 1e-6 * true.max()
         left.plot(shells[seen], true[seen], "D", color=canvas.ACCENT, markersize=5, label="truth")
     left.set(yscale="log", xlabel="wave number |k|", ylabel="energy of the modes")
+    left.xaxis.get_major_locator().set_params(integer=True)
     left.set_title("energy by wave number: 50 % and 90 % of the draws")
     left.legend()
     right.plot(size, values.std(axis=0) / prior, "o", color=canvas.INK, markersize=4, alpha=0.7)

@@ -43,7 +43,47 @@ MASK = (1 << 64) - 1
 DAMAGE = (OSError, KeyError, TypeError, ValueError)
 
 
-class Checkpoint:
+class Beside:
+    """A hidden file beside a result, from which ``--resume`` goes on.
+
+    Args:
+        comm: the ranks that keep it.
+        path: of the result.
+
+    Attributes:
+        path: of the file.
+        temporary: its name while it is made.
+    """
+
+    def __init__(self, comm: MPI.Comm, path: Path):
+        self.comm = comm
+        self.path = path.with_name(f".{path.name}.checkpoint")
+        self.temporary = self.path.with_name(f"{self.path.name}.partial")
+
+    def require(self) -> None:
+        """Raise :class:`InputError` where there is none (local)."""
+        if not self.path.is_file():
+            raise InputError(f"--resume: no checkpoint {self.path}; run without --resume")
+
+    def damaged(self) -> InputError:
+        """What to raise where it cannot be read."""
+        return InputError(f"--resume: {self.path} is damaged; run without --resume")
+
+    def foreign(self) -> InputError:
+        """What to raise where it is of another problem."""
+        return InputError(f"--resume: {self.path} is of another experiment; run without --resume")
+
+    def remove(self) -> None:
+        """Forget it (collective)."""
+
+        def unlink() -> None:
+            for path in (self.path, self.temporary):
+                path.unlink(missing_ok=True)
+
+        on_root(self.comm, unlink)
+
+
+class Checkpoint(Beside):
     """The :class:`advdiff.inverse.map.Tape` of a problem; every method is collective.
 
     Args:
@@ -55,8 +95,8 @@ class Checkpoint:
     """
 
     def __init__(self, problem: Problem, path: Path):
-        self.problem, self.comm = problem, problem.comm
-        self.path = path.with_name(f".{path.name}.checkpoint")
+        super().__init__(problem.comm, path)
+        self.problem = problem
         self.labels = problem.prior.labels
         self.probe = problem.prior.white(0, 0)
         self.size = self.probe.getSize()
@@ -73,21 +113,17 @@ class Checkpoint:
         self._begin()
         self._publish()
 
-    @property
-    def _temporary(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.partial")
-
     def _publish(self) -> None:
-        on_root(self.comm, lambda: self._temporary.replace(self.path))
+        on_root(self.comm, lambda: self.temporary.replace(self.path))
 
     def _begin(self) -> None:
         """All but the records, under a temporary name."""
         title = json.dumps({"format": FORMAT, "mark": mark(self.problem), "size": self.size})
         with agreed(self.comm), room(self.path):
             if self.comm.rank == 0:
-                self._temporary.write_bytes(title.encode().ljust(TITLE - 1) + b"\n")
+                self.temporary.write_bytes(title.encode().ljust(TITLE - 1) + b"\n")
         with agreed(self.comm), room(self.path):
-            self._file = os.open(self._temporary, os.O_RDWR)
+            self._file = os.open(self.temporary, os.O_RDWR)
             _write(self._file, self.labels, TITLE + 8 * self.start)
 
     def load(self) -> None:
@@ -97,31 +133,27 @@ class Checkpoint:
             InputError: where there is none, or it is of another problem, or damaged.
         """
         ours = mark(self.problem)
-        damaged = InputError(f"--resume: {self.path} is damaged; run without --resume")
 
         def look() -> int:
-            if not self.path.is_file():
-                raise InputError(f"--resume: no checkpoint {self.path}; run without --resume")
+            self.require()
             try:
                 with self.path.open("rb") as file:
                     title = json.loads(file.read(TITLE))
                 here = title["format"], title["mark"], title["size"]
             except DAMAGE:
-                raise damaged from None
+                raise self.damaged() from None
             if here != (FORMAT, ours, self.size):
-                raise InputError(
-                    f"--resume: {self.path} is of another experiment; run without --resume"
-                )
+                raise self.foreign()
             return (self.path.stat().st_size - self._place(0)) // self._length
 
         self._whole = on_root(self.comm, look)
         if self._whole < 0:
-            raise damaged
+            raise self.damaged()
         with agreed(self.comm):
             self._file = os.open(self.path, os.O_RDWR)
-        self._match(damaged)
+        self._match()
 
-    def _match(self, damaged: InputError) -> None:
+    def _match(self) -> None:
         """Find where the entries of this rank are in the file."""
         stored = np.memmap(self.path, "u8", "r", TITLE, (self.size,))
         if self.comm.allreduce(np.array_equal(stored[self._places], self.labels), MPI.LAND):
@@ -134,23 +166,15 @@ class Checkpoint:
             found = np.flatnonzero(mine[at] == block) if len(mine) else np.empty(0, int)
             places[order[at[found]]] = first + found
         if not self.comm.allreduce(bool((places >= 0).all()), MPI.LAND):
-            raise damaged
+            raise self.damaged()
         self._places = places
 
     def remove(self) -> None:
         """Forget it."""
-        self._close()
-
-        def unlink() -> None:
-            for path in (self.path, self._temporary):
-                path.unlink(missing_ok=True)
-
-        on_root(self.comm, unlink)
-
-    def _close(self) -> None:
         if self._file is not None:
             os.close(self._file)
         self._file = None
+        super().remove()
 
     # -- the tape -------------------------------------------------------------------------------
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import basix.ufl
 import numba
 import numpy as np
 import ufl
@@ -32,6 +31,7 @@ from petsc4py import PETSc
 
 from advdiff.discretization.base import derivative, one_sided, sides
 from advdiff.expm.pattern import PatternCotangent
+from advdiff.fields import broken_space
 
 if TYPE_CHECKING:
     from advdiff.operator import Operator
@@ -153,15 +153,7 @@ class Blocks:
         space, msh = operator.space, operator.domain.mesh
         self.nodes = space.dofmap.dof_layout.num_dofs
         self.width = min(self.nodes, AT_ONCE)
-        element = space.element.basix_element
-        single = basix.ufl.element(
-            element.family,
-            element.cell_type,
-            element.degree,
-            element.lagrange_variant,
-            discontinuous=True,
-        )
-        broken = fem.functionspace(msh, basix.ufl.blocked_element(single, shape=(self.width,)))
+        broken = broken_space(space, (self.width,))
         self.rows, self.basis = fem.Function(broken), fem.Function(broken)
         self._places = broken.dofmap.list
         has_facets = operator.discretization.has_facets

@@ -39,11 +39,6 @@ class Domain:
         self.dx = ufl.Measure("dx", domain=msh)
 
     @property
-    def is_periodic(self) -> bool:
-        """Whether it closes upon itself along some axis."""
-        return isinstance(self.mesh, closed.PeriodicMesh)
-
-    @property
     def is_simplicial(self) -> bool:
         """Intervals, triangles or tetrahedra; not quadrilaterals or hexahedra."""
         return self.mesh.topology.cell_type in SIMPLICES.values()

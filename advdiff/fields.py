@@ -73,6 +73,20 @@ def interpolate(
     return function
 
 
+def broken_space(space: fem.FunctionSpace, shape: tuple[int, ...] = ()) -> fem.FunctionSpace:
+    """The same functions cell by cell, free to jump between cells, with values of ``shape``."""
+    element = space.element.basix_element
+    broken = basix.ufl.element(
+        element.family,
+        element.cell_type,
+        element.degree,
+        element.lagrange_variant,
+        discontinuous=True,
+        shape=shape or None,
+    )
+    return fem.functionspace(space.mesh, broken)
+
+
 def _clean(x: np.ndarray) -> np.ndarray:
     """Coordinates, with 0 where they are its rounding: 1/x has a pole there, and no other value."""
     return np.where(np.abs(x) < ROUNDING * np.abs(x).max(initial=0.0), 0.0, x)
@@ -81,16 +95,7 @@ def _clean(x: np.ndarray) -> np.ndarray:
 def _require_periodic(function: fem.Function, key: str, field: Callable) -> None:
     """Raise on all ranks where the two sides of a seam have different values."""
     space = function.function_space
-    element = space.element.basix_element
-    broken = basix.ufl.element(
-        element.family,
-        element.cell_type,
-        element.degree,
-        element.lagrange_variant,
-        discontinuous=True,
-        shape=function.ufl_shape or None,
-    )
-    apart = fem.functionspace(space.mesh, broken)
+    apart = broken_space(space, function.ufl_shape)
     here, there = fem.Function(apart), fem.Function(apart)
     here.interpolate(field)
     there.interpolate(function)

@@ -56,20 +56,6 @@ class Readings:
         rows = first if rows is None else np.asarray(rows)[first]
         return cls(sensors, distinct, sensor.ravel(), time.ravel(), values, std, rows)
 
-    @classmethod
-    def on_grid(cls, points, times, values, std) -> Readings:
-        """From every sensor at every time: values (time, sensor)."""
-        k, p = np.meshgrid(np.arange(len(times)), np.arange(len(points)), indexing="ij")
-        values = np.asarray(values, dtype=float)
-        return cls(
-            np.asarray(points, dtype=float),
-            np.asarray(times, dtype=float),
-            p.ravel(),
-            k.ravel(),
-            values.ravel(),
-            np.broadcast_to(std, values.shape).ravel().astype(float),
-        )
-
 
 def read(
     path: Path, dim: int, final: float, std: float | None, comm: MPI.Comm = MPI.COMM_WORLD

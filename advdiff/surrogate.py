@@ -319,16 +319,13 @@ def _has_energy(operator: Operator) -> bool:
 
 def _crossing(operator: Operator, flow: Velocity) -> float:
     """∮|u·n| relative to the largest speed and the boundary's size (collective)."""
-    domain = operator.domain
-    speed = flow.largest_speed()
-    if speed == 0.0:
-        return 0.0
+    domain, speed = operator.domain, flow.largest_speed()
     normal, one = ufl.FacetNormal(domain.mesh), fem.Constant(domain.mesh, 1.0)
     forms = (abs(ufl.dot(flow.expression, normal)) * domain.ds, one * domain.ds)
     crossing, size = (
         domain.comm.allreduce(fem.assemble_scalar(fem.form(form)), MPI.SUM) for form in forms
     )
-    return crossing / (speed * size) if size > 0.0 else 0.0
+    return crossing / (speed * size) if speed * size > 0.0 else 0.0
 
 
 def _flow(operator: Operator, direction: Velocity) -> float:
@@ -336,15 +333,14 @@ def _flow(operator: Operator, direction: Velocity) -> float:
     domain, discretization = operator.domain, operator.discretization
     if _crossing(operator, direction) > CROSSING:
         return math.inf
-    cell = domain.mesh.basix_cell()
     if discretization.method == "spectral":
         # the forms see v and κ at the points of their quadrature alone, which are these nodes
-        element = basix.ufl.element("Lagrange", cell, operator.degree, discontinuous=True)
+        degree = operator.degree
     elif direction.given is None:
-        # v and κ are linear on a simplex, |v|²/κ convex
-        element = basix.ufl.element("Lagrange", cell, 1, discontinuous=True)
+        degree = 1  # v and κ are linear on a simplex, |v|²/κ convex
     else:
         return math.inf
+    element = basix.ufl.element("Lagrange", domain.mesh.basix_cell(), degree, discontinuous=True)
     space = fem.functionspace(domain.mesh, element)
     v = direction.expression
     ratio = fem.Expression(ufl.dot(v, v) / operator.diffusivity, compat.interpolation_points(space))

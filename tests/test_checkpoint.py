@@ -7,11 +7,13 @@ import pytest
 from mpi4py import MPI
 from petsc4py import PETSc
 
+from advdiff import Problem, config, tasks
 from advdiff import checkpoint as module
 from advdiff.checkpoint import Checkpoint
 from advdiff.errors import InputError, on_root
 from advdiff.inverse.map import VALUE
-from tests.test_inversion import SINE, inverse_problem
+from tests import flows
+from tests.test_inversion import SINE, inverse_problem, observations
 
 WORLD = MPI.COMM_WORLD
 STREAM = {"velocity": {"family": "stream"}, "diffusivity": True}
@@ -198,3 +200,30 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     tape.load()
     assert tape.replay(VALUE, x, x) == (1.0, 0.0)
     assert tape.replay(VALUE, x, x) is None
+
+
+def test_an_estimate_that_stopped_short_goes_on(tmp_path):
+    """``--resume`` with more iterations, as its warning says; then nothing is left."""
+    file = observations(tmp_path, flows.problem(2))
+
+    def run(iterations: int, resume: bool) -> bool:
+        tables = flows.data(
+            6,
+            task="invert",
+            observations={"file": file},
+            unknowns=SINE,
+            prior={"velocity": {"std": 0.2}},
+            optimizer={"max_iterations": iterations},
+            output={"file": "short.h5"},
+        )
+        made = Problem(config.parse(tables, tmp_path / "short.toml"))
+        return tasks.run(made, said.append, resume=resume)
+
+    said: list[str] = []
+    assert not run(2, False)
+    assert any("NOT reached (optimizer.max_iterations)" in line for line in said)
+    said.clear()
+    assert run(100, True)
+    assert any(line.startswith("resumed ") for line in said)
+    WORLD.barrier()
+    assert not list(tmp_path.glob(".*"))

@@ -68,15 +68,15 @@ def test_noise_of_the_experiment_serves_where_the_file_has_none(tmp_path):
     assert readings.points.shape == (1, 1)
 
 
-def test_grid_and_rows_agree():
+def test_rows_of_every_sensor_at_every_time():
     points, times = np.array([[0.1, 0.2], [0.3, 0.4]]), np.array([0.5, 1.0, 1.5])
-    values = np.arange(6.0).reshape(3, 2)
-    grid = Readings.on_grid(points, times, values, 0.1)
-    rows = Readings.from_rows(
-        np.tile(points, (3, 1)), np.repeat(times, 2), values.ravel(), np.full(6, 0.1)
+    found = Readings.from_rows(
+        np.tile(points, (3, 1)), np.repeat(times, 2), np.arange(6.0), np.full(6, 0.1)
     )
-    for name in ("points", "times", "sensor", "time", "values", "std"):
-        np.testing.assert_array_equal(getattr(grid, name), getattr(rows, name))
+    np.testing.assert_array_equal(found.points, points)
+    np.testing.assert_array_equal(found.times, times)
+    np.testing.assert_array_equal(found.sensor, [0, 1, 0, 1, 0, 1])
+    np.testing.assert_array_equal(found.time, [0, 0, 1, 1, 2, 2])
 
 
 SHAPES = {1: "interval", 2: "rectangle", 3: "box"}

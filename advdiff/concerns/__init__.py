@@ -19,6 +19,11 @@ from advdiff.result import ResultFile
 GROUP = "warnings"
 
 
+def percent(share: float) -> str:
+    """A share in two digits."""
+    return f"{100 * share:.{2 if share < 0.995 else 3}g} %"
+
+
 class Concern(NamedTuple):
     """One thing to warn of.
 

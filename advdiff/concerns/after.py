@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from advdiff.concerns import Concern
+from advdiff.concerns import Concern, percent
 from advdiff.concerns.before import DIVERGENCE
 from advdiff.reduced.model import CONDITION
 
@@ -109,7 +109,7 @@ def of_states(problem: Problem, states: Sequence[PETSc.Vec]) -> list[Concern]:
         Concern(
             "bounds",
             f"the tracer, {least:.3g} … {largest:.3g}, leaves the bounds {low:.3g} … {high:.3g} of "
-            f"its data by {100 * share:.2g} % of their width: the mesh does not resolve it; refine "
+            f"its data by {percent(share)} of their width: the mesh does not resolve it; refine "
             "it, or take discretization.method = 'dg' or 'cip'",
             float(share),
         )

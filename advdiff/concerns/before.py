@@ -16,7 +16,7 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from advdiff import compat
-from advdiff.concerns import Concern
+from advdiff.concerns import Concern, percent
 from advdiff.operator import Operator
 from advdiff.transport import Transport
 
@@ -111,10 +111,6 @@ def _extreme(space: fem.FunctionSpace, values: np.ndarray, weights: np.ndarray) 
     return Extreme(largest, above / total if total > 0.0 else 0.0)
 
 
-def _share(value: float) -> str:
-    return f"{100 * value:.2g} %"
-
-
 def _mesh_peclet(operator: Operator) -> Concern | None:
     largest, share = mesh_peclet(operator)
     if not largest > 1.0:
@@ -125,7 +121,7 @@ def _mesh_peclet(operator: Operator) -> Concern | None:
     remedy += "" if damped else ", or method = 'cip'"
     return Concern(
         "mesh-peclet",
-        f"mesh Péclet number |u|h/2κ up to {largest:.3g}, above 1 in {_share(share)} of the "
+        f"mesh Péclet number |u|h/2κ up to {largest:.3g}, above 1 in {percent(share)} of the "
         f"domain: fronts as thin as κ/|u| {what}; {remedy}",
         largest,
     )
@@ -134,7 +130,11 @@ def _mesh_peclet(operator: Operator) -> Concern | None:
 def _boundary_layer(problem: Transport) -> Concern | None:
     operator, conditions = problem.operator, problem.conditions
     holding = (*conditions.dirichlet, *conditions.flux, *conditions.robin)
-    names = [name for name in dict.fromkeys(holding) if name not in conditions.inflow]
+    names = [
+        name
+        for name in dict.fromkeys(holding)
+        if name not in conditions.inflow and crossing(operator, name)[0] > 0.0
+    ]
     if not names:
         return None
     largest, share = layer_peclet(operator, names)
@@ -144,7 +144,7 @@ def _boundary_layer(problem: Transport) -> Concern | None:
         "boundary-layer",
         f"boundary layer of thickness κ/(u·n) where the flow leaves through "
         f"{', '.join(names)}: half a cell there is up to {largest:.3g} times as thick, in "
-        f"{_share(share)} of them; refine the mesh there, or leave an outlet without a condition",
+        f"{percent(share)} of them; refine the mesh there, or leave an outlet without a condition",
         largest,
     )
 

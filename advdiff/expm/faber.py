@@ -17,7 +17,6 @@ again if it was wrong, and reports.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,15 +27,9 @@ from petsc4py import PETSc
 from advdiff.errors import ConvergenceError, NotFinite
 from advdiff.expm.checkpoints import CHUNK, Recurrence, checkpoint_stride
 from advdiff.expm.ellipse import Ellipse, Expansion, expand
-from advdiff.expm.engine import Cotangent, Pullback, Solution, checked_times
+from advdiff.expm.engine import Cotangent, Pullback, Solution, checked_times, finite
 from advdiff.expm.faber_options import EllipseChoice, FaberOptions, unchanged
-from advdiff.expm.faber_recurrence import (
-    FaberRecurrence,
-    Growth,
-    Tangent,
-    accumulate,
-    destroy,
-)
+from advdiff.expm.faber_recurrence import FaberRecurrence, Growth, Tangent, accumulate, destroy
 from advdiff.expm.generator import Generator
 
 
@@ -313,11 +306,9 @@ class FaberEngine:
         if load is not None:
             states.append(self._template.duplicate())
             mass.solve(load, states[1])
-        starts = [(state, mass.norm(state)) for state in states]
-        for (_, norm), what in zip(starts, ("initial state", "load"), strict=False):
-            if not math.isfinite(norm):
-                raise NotFinite(f"the {what} has entries that are not finite")
-        return starts
+        finite(states[:1], "the initial state")
+        finite(states[1:], "the load")
+        return [(state, mass.norm(state)) for state in states]
 
     def _riesz(self, residuals: Sequence[PETSc.Vec], times: tuple[float, ...]) -> list[PETSc.Vec]:
         """M⁻¹ r_k."""
@@ -327,8 +318,7 @@ class FaberEngine:
         for k, residual in enumerate(residuals):
             riesz.append(self._template.duplicate())
             self.generator.mass.solve(residual, riesz[-1])
-            if not math.isfinite(riesz[-1].norm()):
-                raise NotFinite(f"residual {k} has entries that are not finite")
+            finite(riesz[-1:], f"residual {k}")
         return riesz
 
     def _report(self, expansion: Expansion, growth: float) -> dict[str, Any]:

@@ -27,6 +27,15 @@ from advdiff.petsc_errors import good_options
 
 NEWTON = get_args(NewtonType)
 KNOWN = get_args(TaoType)
+REASON = PETSc.TAO.ConvergedReason
+STOPPED = {
+    REASON.DIVERGED_MAXITS: "optimizer.max_iterations",
+    REASON.DIVERGED_MAXFCN: "20 evaluations an iteration",
+    REASON.DIVERGED_NAN: "a value is not finite",
+    REASON.DIVERGED_LS_FAILURE: "no step descends",
+    REASON.DIVERGED_TR_REDUCTION: "no step descends",
+}
+"""Why TAO has stopped short."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +209,8 @@ def minimise(
     estimate.converged = reason > 0
     final = estimate.history[-1]
     reached = f"{final.gradient_norm / scale:.1e}"
-    verdict = "reached" if estimate.converged else f"NOT reached (TAO reason {reason})"
+    why = STOPPED.get(reason, f"TAO reason {reason}")
+    verdict = "reached" if estimate.converged else f"NOT reached ({why})"
     products = f", {white.products} Hessian products" if white.products else ""
     estimate.message = (
         f"gradient tolerance {gradient_tolerance:g} {verdict}: gradient {reached} of its first "

@@ -8,7 +8,6 @@ unitary to rounding, derivatives are Daleckiĭ and Kreĭn's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from mpi4py import MPI
@@ -20,7 +19,6 @@ from advdiff.matexp import bilinear_gradient
 from advdiff.matexp.spectral import Eigenbasis, divided_difference
 from advdiff.models.coefficients import unknowns
 
-Quantity = Literal["real", "imaginary", "density"]
 QUANTITIES = {"real": 0, "imaginary": 1, "density": 2}
 
 

@@ -112,6 +112,7 @@ def posterior(file: h5py.File) -> Figure:
             axes.bar(where, high - low, 0.6, low, color=canvas.INK, alpha=alpha, linewidth=0)
         size = min(9.0, 400.0 / len(where))
         axes.plot(where, values.mean(axis=0), "_", color=canvas.INK, markersize=size, label="mean")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel(f"index of {draws.dims[2].label.removesuffix('_index')}")
         style = {"marker": "o", "linestyle": "none", "markersize": min(4.0, size)}
     else:
@@ -137,18 +138,18 @@ def mixing(file: h5py.File) -> Figure:
     left, right = figure.subplots(1, 2)
     for color, name in zip(COLORS, file["posterior"], strict=False):
         group = file[f"diagnostics/{name}"]
-        size = np.sort(np.atleast_1d(group["ess_bulk"][()]).ravel())
-        share = (np.arange(len(size)) + 1) / len(size)
-        left.step(size, share, color=color, where="post", label=f"{name}, bulk")
-        tail = np.sort(np.atleast_1d(group["ess_tail"][()]).ravel())
-        left.step(tail, share, color=color, where="post", linestyle=(0, (3, 1.5)))
-    left.set(xlabel="effective draws (dashed: tail)", ylabel="share of coefficients")
+        for kind, line, label in (("bulk", "-", name), ("tail", (0, (3, 1.5)), None)):
+            size = np.sort(np.atleast_1d(group[f"ess_{kind}"][()]).ravel())
+            share = np.arange(len(size) + 1) / len(size)
+            size = np.insert(size, 0, size[0])
+            left.step(size, share, color=color, where="post", linestyle=line, label=label)
+    left.set(xlabel="effective draws (bulk; dashed: tail)", ylabel="share of coefficients")
     least, most = left.dataLim.intervalx
     if most > 20.0 * least > 0.0:
         left.set_xscale("log")
     else:
         left.set_xlim(0.0, None)
-    left.legend()
+    left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     potential = file["sample_stats/potential"][:]
     covariance = autocovariance(potential)[:, :LAGS]
     for color, line in zip(COLORS, covariance, strict=False):
@@ -297,6 +298,7 @@ def spectrum(file: h5py.File) -> Figure:
         seen = true > 1e-6 * true.max()
         left.plot(shells[seen], true[seen], "D", color=canvas.ACCENT, markersize=5, label="truth")
     left.set(yscale="log", xlabel="wave number |k|", ylabel="energy of the modes")
+    left.xaxis.get_major_locator().set_params(integer=True)
     left.set_title("energy by wave number: 50 % and 90 % of the draws")
     left.legend()
     right.plot(size, values.std(axis=0) / prior, "o", color=canvas.INK, markersize=4, alpha=0.7)

@@ -126,7 +126,8 @@ def invert(problem: Problem, say: Say, path: Path, resume: bool = False) -> bool
         target = experiment.resolve(experiment.reduced.model)
         on_root(problem.comm, lambda: offline.reduced.save(target))
         say(f"model       {target}: opens without a mesh or PETSc")
-    checkpoint.remove()
+    if found.converged:
+        checkpoint.remove()
     return found.converged
 
 

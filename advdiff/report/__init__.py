@@ -21,6 +21,8 @@ from advdiff.result import open_result, reading
 
 LONG = 15
 """Rows from which a table is folded."""
+COLUMN = 12
+"""Characters that a name takes in a line of ``advdiff info``, unless it is longer."""
 TITLES = {
     "solve": "Tracer",
     "sensitivity": "Sensitivities",
@@ -120,8 +122,16 @@ def page(result: Path) -> str:
 
 def _summary(result: Path) -> str:
     """The lines of ``advdiff info`` but for the first and the warnings, which have their place."""
-    words = [line.partition(" ") for line in summary.lines(result)[1:]]
-    return _pairs((word, rest.strip()) for word, _, rest in words if word != "warning")
+    pairs = map(_named, summary.lines(result)[1:])
+    return _pairs((name, text) for name, text in pairs if name != "warning")
+
+
+def _named(line: str) -> tuple[str, str]:
+    """The name of a line, in a column of its own or its first word, and the rest."""
+    if line[COLUMN - 1 : COLUMN] == " ":
+        return line[:COLUMN].strip(), line[COLUMN:]
+    name, _, text = line.partition(" ")
+    return name, text.strip()
 
 
 def _warnings(file: h5py.File) -> str:

@@ -84,7 +84,8 @@ def _invert(problem: Problem, say: Say, path: Path, checkpoint: Checkpoint, resu
     more = laplace(problem, say, estimate) if problem.experiment.laplace else lambda file: None
     with progress.stage("write", unit="fields"):
         write_estimate(problem, say, path, estimate, split, more)
-    checkpoint.remove()
+    if estimate.converged:  # else --resume with more iterations goes on
+        checkpoint.remove()
     return estimate.converged
 
 

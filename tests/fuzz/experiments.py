@@ -109,9 +109,6 @@ BASES: list[tuple[type[Table], dict, tuple[str, ...]]] = [
 PLACES = {kind: list(values.places(kind)) for kind in (Experiment, ModelExperiment, Study)}
 
 
-EDITS = ["set", "set", "set", "option", "any", "drop", "typo", "add"]
-
-
 @st.composite
 def experiments(draw) -> Case:
     """A good experiment with a few keys changed, dropped, misspelt or added."""

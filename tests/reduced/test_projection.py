@@ -14,11 +14,6 @@ from tests.reduced import cases
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return MPI.COMM_WORLD.bcast(tmp_path_factory.mktemp("reduced"))
-
-
-@pytest.fixture(scope="module")
 def closed(folder):
     made = cases.reducer(cases.problem(folder), tolerance=1e-3)
     made.enrich([made.evaluate(made.mean)])

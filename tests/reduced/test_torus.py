@@ -12,11 +12,6 @@ from tests.reduced import cases
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return MPI.COMM_WORLD.bcast(tmp_path_factory.mktemp("torus"))
-
-
-@pytest.fixture(scope="module")
 def made(folder):
     found = cases.reducer(cases.torus(folder), tolerance=1e-2)
     found.enrich([found.evaluate(cases.nearby(found, 0.1))])

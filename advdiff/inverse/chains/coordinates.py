@@ -125,13 +125,13 @@ class Recentred:
     def both(self, eta):
         xi, extra, along = self._position(eta)
         value, gradient = self.target.both(xi)
-        return value + extra, self._pull(gradient, eta, along)
+        return value + extra, self._pull(gradient, along)
 
     def gradient(self, eta):
         xi, _, along = self._position(eta)
-        return self._pull(self.target.gradient(xi), eta, along)
+        return self._pull(self.target.gradient(xi), along)
 
-    def _pull(self, gradient, eta, along):
+    def _pull(self, gradient, along):
         """S(∇Φ + ξ₀) − UΛ(1 + Λ)⁻¹Uᵀη."""
         if gradient is None:
             return None

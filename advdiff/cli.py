@@ -13,21 +13,22 @@ import sys
 import time
 import traceback
 import warnings
+from collections.abc import Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
 
-import typer
-import typer.core
-from click import ClickException, NoSuchOption, UsageError, get_current_context
+import click
 from click.exceptions import Exit
 
 from advdiff import stopping
 
 
-class Commands(typer.core.TyperGroup):
-    """The commands; a wrong name is answered by the nearest."""
+class Commands(click.Group):
+    """The commands, in the order below; a wrong name is answered by the nearest."""
+
+    def list_commands(self, context):
+        return list(self.commands)
 
     def resolve_command(self, context, arguments):
         from advdiff.errors import InputError, shortened, suggestion
@@ -38,18 +39,20 @@ class Commands(typer.core.TyperGroup):
         return super().resolve_command(context, arguments)
 
 
-app = typer.Typer(
-    cls=Commands,
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Sensitivities and inversion for advection-diffusion. Options with one dash go to PETSc.",
+@click.group(cls=Commands, invoke_without_command=True)
+@click.pass_context
+def app(context: click.Context) -> None:
+    """Sensitivities and inversion for advection-diffusion. Options with one dash go to PETSc."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+FILE = click.Path(path_type=Path)
+experiment_file = click.argument("experiment", type=FILE, metavar="EXPERIMENT.toml")
+result_file = click.argument("result", type=FILE, metavar="FILE.h5")
+overrides = click.option(
+    "--set", "settings", multiple=True, metavar="KEY.SUB=VALUE", help="replace a value of the file"
 )
-
-ExperimentFile = Annotated[Path, typer.Argument(help="experiment file (TOML)")]
-ResultFile = Annotated[Path, typer.Argument(help="result file (HDF5)")]
-Set = Annotated[list[str], typer.Option("--set", help="override: key.sub=value")]
-
 
 OPTIONS = ("output", "set", "resume", "groups", "quiet", "verbose", "task")
 """Our own, which take two dashes."""
@@ -91,23 +94,23 @@ def _fail(error: str, code: int) -> int:
     return code
 
 
-def _task(experiment: Path, settings: list[str], output: Path | None = None, groups: int = 1):
+def _task(experiment: Path, settings: Sequence[str], output: Path | None = None, groups: int = 1):
     """The room that knows the experiment's task, and what that room runs."""
     from advdiff import config
     from advdiff.errors import InputError
     from advdiff.sampling.schema import ModelExperiment
-    from advdiff.study.schema import Study
+    from advdiff.study import TASKS
 
     settings = list(settings)
     if output is not None:
         settings.append(f"output.file={json.dumps(str(output.absolute()), ensure_ascii=False)}")
     loaded = config.load(experiment, tuple(settings))
-    if groups != 1 and (isinstance(loaded, Study) or loaded.reduced is None):
+    if groups != 1 and getattr(loaded, "reduced", None) is None:
         raise InputError(
             f"--groups {groups}: only an inversion with a table [reduced] divides its ranks; "
             "run without --groups"
         )
-    if isinstance(loaded, Study):
+    if loaded.task in TASKS:
         from advdiff.study import tasks
 
         return tasks, loaded
@@ -130,7 +133,7 @@ def _task(experiment: Path, settings: list[str], output: Path | None = None, gro
 
 def _start_petsc() -> None:
     """With the options that the command line has for it."""
-    options = [sys.argv[0], *get_current_context().obj]
+    options = [sys.argv[0], *click.get_current_context().obj]
     import petsc4py
 
     petsc4py.init(options)
@@ -140,11 +143,13 @@ def _start_petsc() -> None:
 
 
 @app.command()
-def init(
-    experiment: ExperimentFile = Path("experiment.toml"),
-    task: Annotated[str, typer.Option(help="solve, sensitivity, invert or sample")] = "solve",
-) -> None:
-    """Write a commented experiment file to start from, with readings where it needs some."""
+@click.argument("experiment", type=FILE, metavar="[FILE.toml]", default="experiment.toml")
+@click.option("--task", default="solve", help="solve, sensitivity, invert or sample")
+def init(experiment: Path, task: str) -> None:
+    """Write a commented experiment file to start from.
+
+    With readings beside it where it needs some.
+    """
     from advdiff import init as example
     from advdiff.errors import InputError, on_root, suggestion, world
 
@@ -156,19 +161,26 @@ def init(
 
 
 @app.command()
+@experiment_file
+@click.option("--output", type=FILE, metavar="FILE.h5", help="the result, not output.file")
+@overrides
+@click.option("--resume", is_flag=True, help="go on from a checkpoint")
+@click.option("--groups", default=1, help="groups of ranks ([reduced])")
+@click.option("--quiet", "-q", is_flag=True, help="say only what is wrong")
+@click.option("--verbose", is_flag=True, help="a line an iteration too")
 def run(
-    experiment: ExperimentFile,
-    output: Annotated[Path | None, typer.Option(help="result file (HDF5)")] = None,
-    settings: Set = [],  # noqa: B006
-    resume: Annotated[bool, typer.Option("--resume", help="go on from a checkpoint")] = False,
-    groups: Annotated[int, typer.Option("--groups", help="groups of ranks ([reduced])")] = 1,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="say only what is wrong")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="a line an iteration too")] = False,
+    experiment: Path,
+    output: Path | None,
+    settings: tuple[str, ...],
+    resume: bool,
+    groups: int,
+    quiet: bool,
+    verbose: bool,
 ) -> None:
     """Run the experiment and write its result."""
-    _mute_hdf5()  # here, for typer has hooks of its own
+    _mute_hdf5()
     if quiet and verbose:
-        raise UsageError("--quiet and --verbose; take one of them")
+        raise click.UsageError("--quiet and --verbose; take one of them")
     tasks, task = _task(experiment, settings, output, groups)
     with _showing(quiet, verbose) as say:
         converged = tasks.run(task, say, resume=resume)
@@ -197,7 +209,9 @@ def _showing(quiet: bool, verbose: bool):
 
 
 @app.command()
-def check(experiment: ExperimentFile, settings: Set = []) -> None:  # noqa: B006
+@experiment_file
+@overrides
+def check(experiment: Path, settings: tuple[str, ...]) -> None:
     """Validate everything that is cheap, run nothing."""
     tasks, task = _task(experiment, settings)
     for line in tasks.check(task):
@@ -206,7 +220,8 @@ def check(experiment: ExperimentFile, settings: Set = []) -> None:  # noqa: B006
 
 
 @app.command()
-def info(result: ResultFile) -> None:
+@result_file
+def info(result: Path) -> None:
     """Say what is in a result file."""
     from advdiff import summary
 
@@ -215,10 +230,9 @@ def info(result: ResultFile) -> None:
 
 
 @app.command()
-def plot(
-    result: ResultFile,
-    output: Annotated[Path | None, typer.Option(help="folder for the pictures")] = None,
-) -> None:
+@result_file
+@click.option("--output", type=FILE, metavar="FOLDER", help="where the pictures go")
+def plot(result: Path, output: Path | None) -> None:
     """Draw every picture that the result allows, as PNG (on rank 0)."""
     from advdiff.errors import on_root, world
     from advdiff.result import open_result
@@ -231,11 +245,10 @@ def plot(
 
 
 @app.command()
-def report(
-    result: ResultFile,
-    output: Annotated[Path | None, typer.Option(help="the page (HTML)")] = None,
-) -> None:
-    """Write one HTML page with pictures, numbers, settings and warnings (on rank 0)."""
+@result_file
+@click.option("--output", type=FILE, metavar="FILE.html", help="the page")
+def report(result: Path, output: Path | None) -> None:
+    """Write one HTML page: pictures, numbers, settings, warnings (on rank 0)."""
     from advdiff import report as pages
     from advdiff.errors import on_root, world
 
@@ -295,11 +308,11 @@ def main() -> None:
         code = app(args=ours, prog_name="advdiff", standalone_mode=False, obj=petsc) or 0
     except Exit as stop:
         code = stop.exit_code
-    except NoSuchOption as error:
+    except click.NoSuchOption as error:
         known = ["--help", *(name for option in error.ctx.command.params for name in option.opts)]
         remedy = suggestion(error.option_name, [name for name in known if name.startswith("--")])
         code = _fail(f"{error.option_name}: no such option; {remedy}", 2)
-    except ClickException as error:
+    except click.ClickException as error:
         code = _fail(error.format_message(), 2)
     except InputError as error:
         code = _fail(str(error), 2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from mpi4py import MPI
 from pydantic import ValidationError
@@ -17,7 +17,10 @@ from advdiff.errors import InputError, nearest, on_root, shortened, suggestion
 from advdiff.keytypes import StreamVelocity, Table, VelocityField, VorticityVelocity
 from advdiff.sampling.schema import ModelExperiment
 from advdiff.schema import Experiment
-from advdiff.study.schema import TASKS, Study
+from advdiff.study import TASKS
+
+if TYPE_CHECKING:
+    from advdiff.study.schema import Study
 
 __all__ = ["Experiment", "StreamVelocity", "VelocityField", "VorticityVelocity", "load", "parse"]
 
@@ -79,13 +82,22 @@ def parse(
     for name in ("path", "text"):
         if name in data:
             raise InputError(f"{name}: unknown key; remove it")
-    kind = Study if data.get("task") in TASKS else Experiment
-    if "model" in data:
-        kind = ModelExperiment
+    kind = _kind(data)
     try:
         return kind(**data, path=Path(path), text=text)
     except ValidationError as error:
         raise InputError(_explain(error, kind)) from None
+
+
+def _kind(data: dict[str, Any]) -> type[Experiment | ModelExperiment | Study]:
+    """What sort of experiment these tables are of; the room of studies is loaded for a study."""
+    if "model" in data:
+        return ModelExperiment
+    if data.get("task") in TASKS:
+        from advdiff.study.schema import Study
+
+        return Study
+    return Experiment
 
 
 def _override(data: dict[str, Any], setting: str) -> None:

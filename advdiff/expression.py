@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-import scipy.special
 
 from advdiff.errors import InputError, shortened, suggestion
 
@@ -25,12 +24,23 @@ ELEMENTARY = (
     *("sin", "cos", "tan", "exp", "log", "sqrt", "sinh", "cosh", "tanh", "arctan"),
     *("sign", "floor"),
 )
+
+
+def _special(name: str) -> Callable:
+    """A function of scipy.special, whose import takes longer than most expressions."""
+
+    def function(x):
+        import scipy.special
+
+        return getattr(scipy.special, name)(x)
+
+    return function
+
+
 FUNCTIONS: dict[str, tuple[Callable, int]] = {
     **{name: (getattr(np, name), 1) for name in ELEMENTARY},
     "abs": (np.abs, 1),
-    "erf": (scipy.special.erf, 1),
-    "erfc": (scipy.special.erfc, 1),
-    "erfcx": (scipy.special.erfcx, 1),
+    **{name: (_special(name), 1) for name in ("erf", "erfc", "erfcx")},
     "atan2": (np.arctan2, 2),
     "min": (np.minimum, 2),
     "max": (np.maximum, 2),

@@ -14,6 +14,7 @@ unknowns alone, and the constrained values g enter through F = l + k(g, ·).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import ufl
@@ -73,18 +74,14 @@ class Operator:
         self.boundary_forms = BoundaryForms(discretization, conditions)
         self._constrain({} if discretization.is_discontinuous else conditions.dirichlet)
         trial, test = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
-        whole = self.form(trial, test) + self.facet_form(
+        self._whole = self.form(trial, test) + self.facet_form(
             sides(trial), sides(test), discretization.dS
         )
-        load = self.load_form(test)
-        self._directions = {n: fem.Function(c.function_space) for n, c in self.controls.items()}
-        self._stiffness_form = fem.form(whole)
-        self._load_form = None if load.empty() else fem.form(load)
-        self._direction_forms = self._along(whole)
-        self._load_direction_forms = self._along(load)
+        self._whole_load = self.load_form(test)
+        self._stiffness_form = fem.form(self._whole)
+        self._load_form = None if self._whole_load.empty() else fem.form(self._whole_load)
         self._full = fem_petsc.assemble_matrix(self._stiffness_form)
         self._full.assemble()
-        self._full_direction = self._full.duplicate()
         self._total = fem.Function(self.space)
         self.mass = self._restricted_mass()
         self._peclet_bound = velocity.peclet_bound(diffusivity)
@@ -110,6 +107,24 @@ class Operator:
         if self.source is not None:
             form += self.source * phi * self.discretization.dx
         return form
+
+    # what only a push needs, made for the first one
+
+    @cached_property
+    def _directions(self) -> dict[str, fem.Function]:
+        return {n: fem.Function(c.function_space) for n, c in self.controls.items()}
+
+    @cached_property
+    def _direction_forms(self) -> dict[str, fem.Form]:
+        return self._along(self._whole)
+
+    @cached_property
+    def _load_direction_forms(self) -> dict[str, fem.Form]:
+        return self._along(self._whole_load)
+
+    @cached_property
+    def _full_direction(self) -> PETSc.Mat:
+        return self._full.duplicate()
 
     def _along(self, form: ufl.Form) -> dict[str, fem.Form]:
         """Control → the form's derivative along its direction, where it has one."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from dolfinx import fem
@@ -21,19 +22,6 @@ from advdiff.expm import quadrature
 from advdiff.expm.engine import Engine
 from advdiff.expm.generator import Generator
 from advdiff.fields import interpolate
-from advdiff.inverse import map as map_estimate
-from advdiff.inverse.likelihood import Gaussian, Potential
-from advdiff.inverse.objective import Objective
-from advdiff.inverse.penalty import DivergencePenalty
-from advdiff.inverse.prior import (
-    Independent,
-    Matern,
-    PartPrior,
-    Prior,
-    decaying,
-    kraichnan,
-    like,
-)
 from advdiff.model import TransportModel
 from advdiff.observe import Readings, read
 from advdiff.parts import InitialState, LogDiffusivity, LogDiffusivityField, Modes, Nodal
@@ -43,6 +31,11 @@ from advdiff.sensitivity import Direction, Sensitivity, sensitivity
 from advdiff.transport import Transport
 from advdiff.unknowns import Part, Unknowns
 from advdiff.velocity import Velocity
+
+if TYPE_CHECKING:
+    from advdiff.inverse.map import Estimate, Tape
+    from advdiff.inverse.objective import Objective
+    from advdiff.inverse.prior import PartPrior, Prior
 
 CALIBRATION = 1e-6
 """Relative difference of two gradients at which the quadrature is fine enough for the optimiser."""
@@ -210,6 +203,8 @@ class Problem(Transport):
     @cached_property
     def prior(self) -> Prior:
         """[prior] on the unknowns."""
+        from advdiff.inverse.prior import Prior
+
         unknowns, factors = self.unknowns, []
         mean = unknowns.vector()
         for i, part in enumerate(unknowns.parts):
@@ -221,6 +216,8 @@ class Problem(Transport):
 
     def _part_prior(self, part: Part) -> tuple[PartPrior, PETSc.Vec | None]:
         """The prior of one part, and its mean where that is not 0."""
+        from advdiff.inverse.prior import Independent, Matern, decaying, kraichnan, like
+
         table = self.experiment.prior
         if isinstance(part, Modes):
             flow = table.velocity
@@ -261,6 +258,10 @@ class Problem(Transport):
     @cached_property
     def objective(self) -> Objective:
         """Misfit and prior together, for PETSc vectors."""
+        from advdiff.inverse.likelihood import Gaussian, Potential
+        from advdiff.inverse.objective import Objective
+        from advdiff.inverse.penalty import DivergencePenalty
+
         readings, weight = self.readings, self.experiment.prior.velocity.divergence_penalty
         penalties = [
             DivergencePenalty(self.unknowns, i, weight)
@@ -312,8 +313,8 @@ class Problem(Transport):
         self,
         watch: Callable | None = None,
         start: np.ndarray | PETSc.Vec | None = None,
-        tape: map_estimate.Tape | None = None,
-    ) -> map_estimate.Estimate:
+        tape: Tape | None = None,
+    ) -> Estimate:
         """The maximum a posteriori estimate and its history (collective).
 
         Args:
@@ -321,13 +322,15 @@ class Problem(Transport):
             start: first guess; the prior's mean where none is given.
             tape: keeps what is computed, and has it from a run that was stopped.
         """
+        from advdiff.inverse.map import minimise
+
         table = self.experiment.optimizer
         if self.nodes is None:
             self.calibrate()
         start = self.initial_guess() if start is None else start
         if not isinstance(start, PETSc.Vec):
             start = self.unknowns.from_numpy(start)
-        estimate = map_estimate.minimise(
+        estimate = minimise(
             self.objective,
             start,
             type=table.type,

@@ -9,7 +9,6 @@ import numpy as np
 
 from advdiff import concerns
 from advdiff.result import open_result, reading
-from advdiff.sampling import summary as chains
 
 SOLVER = (
     *("method", "reason", "tolerance", "products", "solves", "actions", "quadrature_nodes"),
@@ -31,13 +30,17 @@ def lines(path: Path) -> list[str]:
         )
         if "law" in file:
             found = _study(file)
-        elif "samplers" in file:
-            found = chains.compared(file)
-        elif "posterior" in file:
-            found = chains.lines(file)
+        elif "samplers" in file or "posterior" in file:
+            found = _chains(file)
         else:
             found = _flow(file)
         return [title, *found, *(concern.line for concern in concerns.read(file))]
+
+
+def _chains(file: h5py.File) -> list[str]:
+    from advdiff.sampling import summary as chains
+
+    return chains.compared(file) if "samplers" in file else chains.lines(file)
 
 
 def _flow(file: h5py.File) -> list[str]:

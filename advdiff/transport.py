@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import discretization, gridded, memory, velocity
+from advdiff import discretization, memory, velocity
 from advdiff import domain as domains
 from advdiff.concerns import Concerns
 from advdiff.conditions import Conditions, require_inflow_data
@@ -22,6 +23,9 @@ from advdiff.keytypes import Gridded
 from advdiff.operator import Operator
 from advdiff.samples import Samples, suited
 from advdiff.velocity import Velocity
+
+if TYPE_CHECKING:
+    from advdiff.gridded import Grid
 
 OPTIONS = ("method", "degree", "stabilization")
 """Of [discretization], what makes one."""
@@ -70,7 +74,9 @@ class Transport:
             return self._gridded(value, key)
         return scalar_field(value, key, self.domain.dim)
 
-    def _gridded(self, table: Gridded, key: str) -> gridded.Grid:
+    def _gridded(self, table: Gridded, key: str) -> Grid:
+        from advdiff import gridded
+
         path, domain = self.experiment.resolve(table.file), self.domain
         options = {name: getattr(table, name) for name in gridded.OPTIONS}
         grid = gridded.read(path, table.names, domain.bounds, domain.dim, key, self.comm, **options)

@@ -67,19 +67,22 @@ class Velocity:
         Sampled at the nodes of the degree of u on each cell: exact where u is linear there (a
         stream function), an estimate otherwise.
         """
+        u = self.expression
+        return self._largest(ufl.dot(u, u) / diffusivity)
+
+    def _largest(self, quantity: ufl.core.expr.Expr) -> Callable[[], float]:
         degree = 1
         if self.given is not None:
             degree = self.given.function_space.element.basix_element.degree
         space = fem.functionspace(self.domain.mesh, ("DG", degree))
-        u = self.expression
-        ratio = fem.Expression(ufl.dot(u, u) / diffusivity, compat.interpolation_points(space))
+        values = fem.Expression(quantity, compat.interpolation_points(space))
         sample = fem.Function(space)
 
-        def bound() -> float:
-            sample.interpolate(ratio)
+        def largest() -> float:
+            sample.interpolate(values)
             return self.domain.comm.allreduce(float(sample.x.array.max(initial=0.0)), MPI.MAX)
 
-        return bound
+        return largest
 
     def sampled(self, samples: Samples) -> list[PETSc.Vec]:
         """The components of u at sample points (collective)."""
@@ -102,9 +105,8 @@ class Velocity:
 
     def largest_speed(self) -> float:
         """max |u|, sampled like :meth:`peclet_bound` (collective)."""
-        one = fem.Function(fem.functionspace(self.domain.mesh, ("DG", 0)))
-        one.x.array[:] = 1.0
-        return float(np.sqrt(self.peclet_bound(one)()))
+        u = self.expression
+        return float(np.sqrt(self._largest(ufl.dot(u, u))()))
 
     def norm(self) -> float:
         """‖u‖ in L² (collective)."""

@@ -10,7 +10,6 @@ import numpy as np
 
 from advdiff.concerns import Concern, percent
 from advdiff.concerns.before import DIVERGENCE
-from advdiff.reduced.model import CONDITION
 
 if TYPE_CHECKING:
     from petsc4py import PETSc
@@ -157,6 +156,8 @@ def of_estimate(estimate: Estimate, misfit_error: float) -> list[Concern]:
 
 def of_eigenbasis(condition: float, method: str) -> list[Concern]:
     """Of the condition number of the reduced generator's eigenvectors, and the method asked for."""
+    from advdiff.reduced.model import CONDITION
+
     if condition <= CONDITION or method not in ("auto", "spectral"):
         return []
     what = "its gradients lose as many digits" if method == "spectral" else "it was not used"

@@ -10,7 +10,7 @@ from basix.ufl import _ElementBase
 from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
-from ufl.algorithms import expand_derivatives
+from ufl.algorithms import extract_coefficients
 
 from advdiff.domain import Domain
 
@@ -148,7 +148,9 @@ def upwind(u_n, kappa, height):
 
 
 def derivative(form: ufl.Form, control: fem.Function, direction=None) -> ufl.Form:
-    """The derivative of a form along a direction (or a test function), empty where it is zero."""
-    if form.empty():
-        return form
-    return expand_derivatives(ufl.derivative(form, control, direction))
+    """The derivative of a form along a direction (or a test function), empty where it is zero.
+
+    UFL carries it out when the form is compiled, which is done once.
+    """
+    moved = [part for part in form.integrals() if control in extract_coefficients(part)]
+    return ufl.derivative(ufl.Form(moved), control, direction) if moved else ufl.Form([])

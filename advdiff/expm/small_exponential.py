@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.linalg import expm
 
 _SAME_STEP = 8 * np.finfo(float).eps
 
@@ -26,6 +25,8 @@ def small_increments(matrix: np.ndarray, source: np.ndarray, times: Sequence[flo
     Returns:
         w(t_k) column by column, m × K.
     """
+    from scipy.linalg import expm  # long to load, and the other engines have no use for it
+
     m = len(source)
     generator = np.zeros((m + 1, m + 1))
     generator[:m, :m] = matrix

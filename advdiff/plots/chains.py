@@ -9,7 +9,6 @@ import h5py
 import numpy as np
 from matplotlib.figure import Figure
 
-from advdiff.inverse.chains.diagnostics import autocovariance
 from advdiff.plots import canvas, shapes
 
 MOST = 4
@@ -151,6 +150,8 @@ def mixing(file: h5py.File) -> Figure:
         left.set_xlim(0.0, None)
     left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     potential = file["sample_stats/potential"][:]
+    from advdiff.inverse.chains.diagnostics import autocovariance
+
     covariance = autocovariance(potential)[:, :LAGS]
     for color, line in zip(COLORS, covariance, strict=False):
         right.plot(line / (line[0] or 1.0), color=color, linewidth=1.2)

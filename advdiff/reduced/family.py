@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import ufl
 from petsc4py import PETSc
+from ufl.algorithms import expand_derivatives
 
 from advdiff.discretization.base import derivative, sides
 from advdiff.errors import InputError
@@ -121,7 +122,7 @@ def _require_affine(operator: Operator, names: Sequence[str]) -> None:
     unknown = {operator.controls[name] for name in names}
     for form in forms:
         for control in unknown:
-            if unknown & set(derivative(form, control).coefficients()):
+            if unknown & set(expand_derivatives(derivative(form, control)).coefficients()):
                 method = operator.discretization.method
                 raise InputError(
                     f"reduced: with method = '{method}' and these boundary conditions the operator "

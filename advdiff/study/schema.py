@@ -10,8 +10,8 @@ from advdiff.errors import shortened
 from advdiff.keytypes import ExperimentFile, Table
 from advdiff.matexp.laws import LAWS
 from advdiff.matexp.studies import SURROGATES
+from advdiff.study import TASKS
 
-TASKS = ("surrogate-error", "random-rates")
 LARGEST = 10_000
 """States of a dense matrix."""
 MOST_MATRICES = 1_000_000

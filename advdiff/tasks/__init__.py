@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 from petsc4py import PETSc
 
 from advdiff import memory, paraview, progress, result, surrogate
 from advdiff.concerns import before
 from advdiff.errors import InputError, on_root
-from advdiff.inverse.map import make_tao
 from advdiff.petsc_errors import finite_numbers, good_options
 from advdiff.problem import Problem
-from advdiff.sampling import flow
-from advdiff.tasks.forward import sensitivity, solve
-from advdiff.tasks.invert import invert
 from advdiff.tasks.writing import Say
 from advdiff.velocity import ROUNDING
 
@@ -61,6 +59,8 @@ def _check(problem: Problem) -> list[str]:
         if experiment.sensitivity.method in surrogate.METHODS:
             surrogate.kernel(operator).destroy()
     if experiment.task in ("invert", "sample"):
+        from advdiff.inverse.map import make_tao
+
         readings = problem.readings
         _ = problem.model, problem.prior
         make_tao(problem.comm, experiment.optimizer.type).destroy()
@@ -93,12 +93,7 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
     for line in lines:
         say(line)
     path = problem.experiment.output_path
-    task = {
-        "solve": solve,
-        "sensitivity": sensitivity,
-        "invert": invert,
-        "sample": flow.sample_flow,
-    }[problem.experiment.task]
+    task = _room(problem.experiment.task)
     with good_options(), finite_numbers():
         converged = task(problem, say, path, resume)
     if not problem.writes:
@@ -106,3 +101,18 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
     view = on_root(problem.comm, lambda: str(paraview.write(path)))
     say(f"written     {path} ({time.perf_counter() - began:.1f} s); for ParaView: {view}")
     return converged
+
+
+def _room(task: str) -> Callable[[Problem, Say, Path, bool], bool]:
+    """What runs a task; of the rooms only its own is loaded."""
+    if task == "invert":
+        from advdiff.tasks.invert import invert
+
+        return invert
+    if task == "sample":
+        from advdiff.sampling.flow import sample_flow
+
+        return sample_flow
+    from advdiff.tasks import forward
+
+    return {"solve": forward.solve, "sensitivity": forward.sensitivity}[task]

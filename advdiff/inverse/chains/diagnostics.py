@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 from scipy.fft import next_fast_len
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 TAILS = 0.05, 0.95
 
@@ -23,9 +22,19 @@ def split(draws: np.ndarray) -> np.ndarray:
 
 def rank_normalised(draws: np.ndarray) -> np.ndarray:
     """Normal scores of the pooled ranks (Blom's 3/8)."""
-    flat = draws.reshape(-1, *draws.shape[2:])
-    ranks = rankdata(flat, axis=0)
-    return ndtri((ranks - 0.375) / (len(flat) + 0.25)).reshape(draws.shape)
+    columns = draws.reshape(draws.shape[0] * draws.shape[1], -1)
+    scores = np.empty(columns.shape)
+    for k, column in enumerate(columns.T):
+        scores[:, k] = ndtri((_ranks(column) - 0.375) / (len(column) + 0.25))
+    return scores.reshape(draws.shape)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """1 … n; equal ones share their mean rank; NaN where a value is."""
+    if np.isnan(values).any():
+        return np.full(len(values), np.nan)
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - 0.5 * (count - 1))[place]
 
 
 def rhat(draws: np.ndarray) -> np.ndarray:

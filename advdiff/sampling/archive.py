@@ -22,7 +22,7 @@ import numpy as np
 from petsc4py import PETSc
 
 import advdiff
-from advdiff import stopping
+from advdiff import hdf5, stopping
 from advdiff.concerns import after
 from advdiff.errors import Alone, InputError, on_root, room
 from advdiff.inverse.chains import diagnostics
@@ -174,7 +174,7 @@ class Archive:
             if not self.partial.is_file():
                 raise InputError(f"--resume: no chains {self.partial}; run without --resume")
             try:
-                with h5py.File(self.partial, "r") as file:
+                with hdf5.read(self.partial) as file:
                     mark, distribution = file.attrs["mark"], file.attrs["distribution"]
                     _ = file["progress/check"], file["posterior"], file["sample_stats"]
             except (OSError, KeyError):

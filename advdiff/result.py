@@ -224,10 +224,10 @@ def closing(file: h5py.File, comm):
             raise
     file.close()
     if comm.size == 1:  # without MPI, HDF5 does not give back the room that it did not take
-        os.truncate(name, _end(name))
+        os.truncate(name, end(name))
 
 
-def _end(path: Path) -> int:
+def end(path: Path) -> int:
     """Where an HDF5 file ends by its own account: the superblock's end of file address."""
     with path.open("rb") as file:
         head = file.read(52)

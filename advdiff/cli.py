@@ -66,7 +66,12 @@ def _say(line: str, file=None) -> None:
     from advdiff.errors import world
 
     if world().rank == 0:
-        print(line, flush=True, file=file)
+        print(_printable(line), flush=True, file=file)
+
+
+def _printable(text: str) -> str:
+    """Without what a terminal would obey or cannot show, as the bytes of a damaged file may be."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _fail(error: str, code: int) -> int:
@@ -77,7 +82,7 @@ def _fail(error: str, code: int) -> int:
     from advdiff.errors import world
 
     comm = world()
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(error.split()))
+    line = _printable(" ".join(error.split()))
     if len(line) > LONGEST:  # such as a name of a thousand letters
         line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
     line = f"advdiff: {line}"

@@ -14,6 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from advdiff import hdf5
 from advdiff.errors import InputError, shortened, suggestion
 
 PACKING = ("scale_factor", "add_offset")
@@ -55,7 +56,7 @@ class GridFile:
             else:
                 self._engine = {"engine": "h5netcdf", "phony_dims": "sort"}
                 self._known = []
-                with h5py.File(self.path, "r") as file:
+                with hdf5.read(self.path) as file:
                     file.visititems(
                         lambda name, entry: (
                             self._known.append(name) if isinstance(entry, h5py.Dataset) else None

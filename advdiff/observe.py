@@ -18,7 +18,7 @@ from dolfinx import geometry
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import compat
+from advdiff import compat, hdf5
 from advdiff.errors import InputError, on_root, shortened, suggestion
 from advdiff.operator import Operator
 
@@ -174,7 +174,7 @@ def _csv(path: Path, known: Sequence[str]) -> tuple[dict[str, np.ndarray], Seque
 def _hdf5(path: Path, known: Sequence[str]) -> tuple[dict[str, np.ndarray], Sequence[int]]:
     """Columns by name, and the index of each row."""
     try:
-        with h5py.File(path, "r") as file:
+        with hdf5.read(path) as file:
             group = file.get("observations", file)
             if not isinstance(group, h5py.Group):
                 raise ValueError("'observations' is a dataset, not a group of them")

@@ -21,7 +21,7 @@ import h5py
 import numpy as np
 
 import advdiff
-from advdiff import stopping
+from advdiff import hdf5, stopping
 from advdiff.errors import InputError, NoRoom, on_root, room
 
 FORMAT = 2
@@ -224,10 +224,10 @@ def closing(file: h5py.File, comm):
             raise
     file.close()
     if comm.size == 1:  # without MPI, HDF5 does not give back the room that it did not take
-        os.truncate(name, _end(name))
+        os.truncate(name, end(name))
 
 
-def _end(path: Path) -> int:
+def end(path: Path) -> int:
     """Where an HDF5 file ends by its own account: the superblock's end of file address."""
     with path.open("rb") as file:
         head = file.read(52)
@@ -270,7 +270,7 @@ def check_writable(path: Path, key: str = "output.file") -> None:
 
 def _is_ours(path: Path) -> bool:
     try:
-        with h5py.File(path, "r") as file:
+        with hdf5.read(path) as file:
             return "advdiff_version" in file.attrs
     except OSError:
         return False
@@ -286,7 +286,7 @@ def open_result(path: Path) -> h5py.File:
         what = "a folder" if path.is_dir() else "no such file"
         raise InputError(f"{path}: {what}; give a file written by 'advdiff run'")
     try:
-        file = h5py.File(path, "r")
+        file = hdf5.read(path)
     except OSError as error:
         reason = " ".join(str(error).split())
         raise InputError(

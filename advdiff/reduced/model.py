@@ -22,7 +22,7 @@ import numpy as np
 from scipy.linalg import expm
 
 import advdiff
-from advdiff import matexp
+from advdiff import hdf5, matexp
 from advdiff.reduced.affine import Affine
 from advdiff.reduced.bound import ResidualBound
 from advdiff.reduced.exponential import Exponential
@@ -204,7 +204,7 @@ class ReducedModel:
     def load(cls, source: Path | h5py.Group) -> ReducedModel:
         """Read what :meth:`save` wrote."""
         if not isinstance(source, h5py.Group):
-            with h5py.File(source, "r") as file:
+            with hdf5.read(source) as file:
                 return cls.load(file)
         data = {name: source[name][...] for name in source}
         return cls(

@@ -22,7 +22,7 @@ import numpy as np
 from petsc4py import PETSc
 
 import advdiff
-from advdiff import stopping
+from advdiff import hdf5, stopping
 from advdiff.concerns import after
 from advdiff.errors import Alone, InputError, on_root, room
 from advdiff.inverse.chains import diagnostics
@@ -32,9 +32,11 @@ from advdiff.inverse.chains.warmup import Adaptation
 from advdiff.result import (
     FORMAT,
     SPARE,
+    UNEXPECTED,
     ResultFile,
     check_writable,
     closing,
+    end,
     open_parallel,
     publish,
     take,
@@ -45,6 +47,8 @@ EVERY = 2.0
 """Seconds between blocks: what a kill may cost (the draws are made again, the same)."""
 NUMBERS = ("step", "seconds", "potential", "has_gradient", *Adaptation._fields)
 SLOTS = 2
+OPEN = (20, 4)
+"""Where, and how long, HDF5's superblock says that the file is open; a kill leaves it so."""
 COLUMNS = 256
 """Variables looked at together by the diagnostics."""
 
@@ -100,6 +104,7 @@ class Archive:
         with stopping.scratch(new, self.world):
             with closing(open_parallel(new, self.world), self.world) as self.file:
                 self._lay_out()
+            on_root(self.world, lambda: _seal(new))
             on_root(self.world, lambda: os.replace(new, self.partial))
         self.file = open_parallel(self.partial, self.world, "r+")
 
@@ -149,6 +154,7 @@ class Archive:
         sizes = {"slot": SLOTS, "number": len(NUMBERS), "white": self.template.getSize()}
         for name, size in (sizes | {"one": 1}).items():
             result.axis(name, size)
+        result.reserve("progress/layout", ("one",))
         for name, last in (
             ("numbers", "number"),
             ("xi", "white"),
@@ -174,10 +180,11 @@ class Archive:
             if not self.partial.is_file():
                 raise InputError(f"--resume: no chains {self.partial}; run without --resume")
             try:
-                with h5py.File(self.partial, "r") as file:
+                with hdf5.read(self.partial) as file:
                     mark, distribution = file.attrs["mark"], file.attrs["distribution"]
-                    _ = file["progress/check"], file["posterior"], file["sample_stats"]
-            except (OSError, KeyError):
+                    if file["progress/layout"][0] != layout_sum(file):
+                        raise ValueError("not as it was begun")
+            except UNEXPECTED:
                 raise InputError(
                     f"--resume: {self.partial} is damaged; run without --resume"
                 ) from None
@@ -345,6 +352,35 @@ class Archive:
             file.attrs["complete"] = True
         publish(whole, self.path)
         self.partial.unlink()
+
+
+def layout_sum(file: h5py.File) -> float:
+    """A check sum of all that is no data, which draws do not change (local).
+
+    HDF5 has none of its own: one wrong byte, and draws would go to a wrong place.
+    """
+    data = [OPEN]
+
+    def add(_, item: h5py.HLObject) -> None:
+        if isinstance(item, h5py.Dataset) and item.id.get_offset() is not None:
+            data.append((item.id.get_offset(), item.id.get_storage_size()))
+
+    file.visititems(add)
+    path = Path(file.filename)
+    last, found = end(path), 0
+    with path.open("rb") as content:
+        for offset, size in sorted([*data, (last, 0)]):
+            found = zlib.crc32(content.read(offset - content.tell()), found)
+            content.seek(offset + size)
+    return float(found)
+
+
+def _seal(path: Path) -> None:
+    """Write the check sum of an archive that is laid out (local)."""
+    with h5py.File(path, "r") as file:
+        found = layout_sum(file)
+    with room(path), h5py.File(path, "r+") as file:
+        file["progress/layout"][0] = found
 
 
 def _diagnose(file: h5py.File, name: str) -> None:

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from tests.fuzz import runner
 
 PIECE = 250
-PATIENCE = 90.0
+PATIENCE = 180.0
 """Seconds without a case finished after which a piece is given up."""
 
 

@@ -305,7 +305,7 @@ def main() -> None:
             table[list(REGIMES).index(regime), SIZES.index(d), k] = list(values.values())
             cells = "".join(f"{v:13.4g}" for v in values.values())
             say(f"{'*' if values['rhat'] > TRUSTED else ' '} {name:14s}{cells}")
-        on_root(WORLD, lambda: save(table, options))
+            on_root(WORLD, lambda: save(table, options))
     say(f"\nwritten {options.output}; picture: advdiff plot {options.output}")
 
 

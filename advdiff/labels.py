@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from dolfinx import fem
+from mpi4py import MPI
 from petsc4py import PETSc
 
 
@@ -28,3 +29,22 @@ def node_labels(space: fem.FunctionSpace) -> np.ndarray:
     for thing in (scatter, rows, source, target):
         thing.destroy()
     return labels
+
+
+def places(labels: np.ndarray, comm: PETSc.Comm) -> np.ndarray:
+    """How many of all labels are smaller, for each of this rank's: shape (local,) (collective)."""
+    last = comm.tompi4py().allreduce(int(labels.max(initial=0)), MPI.MAX)
+    line = PETSc.Vec().createMPI((PETSc.DECIDE, last + 1), comm=comm)
+    line.setValues(labels.astype(PETSc.IntType), np.ones(len(labels)))
+    line.assemble()
+    counts = np.cumsum(line.array_r)
+    mine = counts[-1] if len(counts) else 0.0
+    line.setArray(counts + comm.tompi4py().scan(mine) - mine - 1.0)
+    rows = PETSc.IS().createGeneral(labels.astype(PETSc.IntType), comm=comm)
+    target = PETSc.Vec().createMPI((len(labels), PETSc.DECIDE), comm=comm)
+    scatter = PETSc.Scatter().create(line, rows, target, None)
+    scatter.scatter(line, target)
+    found = target.array_r.astype(PETSc.IntType)
+    for thing in (scatter, rows, target, line):
+        thing.destroy()
+    return found

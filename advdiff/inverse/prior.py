@@ -30,7 +30,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 
 from advdiff.inverse.chains.philox import Random
-from advdiff.labels import node_labels
+from advdiff.labels import node_labels, places
 from advdiff.linear import cholesky
 from advdiff.unknowns import Unknowns
 
@@ -215,6 +215,16 @@ class Prior:
     def labels(self) -> np.ndarray:
         """Numbers of the local entries of m that do not depend on the ranks, (local,), uint64."""
         return np.concatenate([p.labels | (np.uint64(i) << PART) for i, p in enumerate(self.parts)])
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """Places of the local entries of m in an order that does not depend on the ranks, part by
+        part and by their labels, shape (local,) (collective)."""
+        found, first = [], 0
+        for part, unknown in zip(self.parts, self.unknowns.parts, strict=True):
+            found.append(first + places(part.labels, self.unknowns.comm))
+            first += unknown.template.getSize()
+        return np.concatenate(found)
 
     def white(self, seed: int, draw: int) -> PETSc.Vec:
         """White noise ξ, the same on any number of ranks (collective)."""

@@ -2,7 +2,8 @@
 
 The partial file beside the result has its full size from the start; blocks of draws are written
 into it, and behind them the chains' progress, by turns into one of two slots with a check sum.  A
-kill spoils one slot at most.  Groups and names are ArviZ': posterior, sample_stats, observed_data,
+kill spoils one slot at most.  White coordinates are in an order that does not depend on the ranks,
+so that other ranks can go on.  Groups and names are ArviZ': posterior, sample_stats, observed_data,
 constant_data, all (chain, draw, …).
 """
 
@@ -11,7 +12,6 @@ from __future__ import annotations
 import os
 import shutil
 import time
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,19 +36,20 @@ from advdiff.result import (
     ResultFile,
     check_writable,
     closing,
-    end,
     open_parallel,
     publish,
     take,
 )
+from advdiff.sampling import seal
 from advdiff.sampling.layout import Layout, Snapshots
+from advdiff.sampling.order import Order
 
 EVERY = 2.0
 """Seconds between blocks: what a kill may cost (the draws are made again, the same)."""
 NUMBERS = ("step", "seconds", "potential", "has_gradient", *Adaptation._fields)
+ROWS = "xi", "gradient", "sum"
+"""A slot's vectors: the state of the chain, and the sum of the m of its draws."""
 SLOTS = 2
-OPEN = (20, 4)
-"""Where, and how long, HDF5's superblock says that the file is open; a kill leaves it so."""
 COLUMNS = 256
 """Variables looked at together by the diagnostics."""
 
@@ -70,7 +71,7 @@ class Archive:
         groups: who runs which chain.
         options: of the chains.
         layout: what to write.
-        template: a vector with the layout of the white coordinates, on the group's ranks.
+        order: of the white coordinates on the group's ranks.
         resume: go on with the partial file.
     """
 
@@ -80,13 +81,14 @@ class Archive:
         groups: Groups,
         options: Options,
         layout: Layout,
-        template: PETSc.Vec,
+        order: Order,
         *,
         resume: bool = False,
     ):
         self.path, self.groups, self.options, self.layout = path, groups, options, layout
         self.partial = path.with_name(f".{path.name}.chains")
-        self.template, self.world = template, groups.world
+        self.order, self.world = order, groups.world
+        self._sums: dict[int, PETSc.Vec] = {}
         self._block, self._written, self._slots = _Block(), time.monotonic(), {}
         kept = layout.snapshots
         self._every = None if kept is None else -(-options.draws // kept.most)
@@ -104,7 +106,7 @@ class Archive:
         with stopping.scratch(new, self.world):
             with closing(open_parallel(new, self.world), self.world) as self.file:
                 self._lay_out()
-            on_root(self.world, lambda: _seal(new))
+            on_root(self.world, lambda: seal.write(new))
             on_root(self.world, lambda: os.replace(new, self.partial))
         self.file = open_parallel(self.partial, self.world, "r+")
 
@@ -120,7 +122,6 @@ class Archive:
                 "seed": options.seed,
                 "kernel": options.kernel,
                 "mark": layout.mark,
-                "distribution": layout.distribution,
                 **layout.attributes,
                 "complete": False,
             }
@@ -151,16 +152,15 @@ class Archive:
         ):
             for name, data in found.items():
                 result.array(f"{group}/{name}", data.values, data.dims, long_name=data.long_name)
-        sizes = {"slot": SLOTS, "number": len(NUMBERS), "white": self.template.getSize()}
+        sizes = {"slot": SLOTS, "number": len(NUMBERS), "white": self.order.size}
         for name, size in (sizes | {"one": 1}).items():
             result.axis(name, size)
         result.reserve("progress/layout", ("one",))
-        for name, last in (
-            ("numbers", "number"),
-            ("xi", "white"),
-            ("gradient", "white"),
-            ("check", "one"),
-        ):
+        for name, last in {
+            "numbers": "number",
+            "check": "one",
+            **dict.fromkeys(ROWS, "white"),
+        }.items():
             result.reserve(f"progress/{name}", ("slot", "chain", last))
 
     def _reserve_fields(self, result: ResultFile, kept: Snapshots) -> None:
@@ -181,8 +181,8 @@ class Archive:
                 raise InputError(f"--resume: no chains {self.partial}; run without --resume")
             try:
                 with hdf5.read(self.partial) as file:
-                    mark, distribution = file.attrs["mark"], file.attrs["distribution"]
-                    if file["progress/layout"][0] != layout_sum(file):
+                    mark = file.attrs["mark"]
+                    if file["progress/layout"][0] != seal.layout_sum(file):
                         raise ValueError("not as it was begun")
             except UNEXPECTED:
                 raise InputError(
@@ -192,46 +192,33 @@ class Archive:
                 raise InputError(
                     f"--resume: {self.partial} is of another experiment; run without --resume"
                 )
-            if distribution != self.layout.distribution:
-                raise InputError(
-                    f"--resume: {self.partial} was begun on other ranks, on which an unknown field "
-                    "is divided differently; take as many ranks and groups as then"
-                )
 
         on_root(self.world, look)
         self.file = open_parallel(self.partial, self.world, "r+")
 
     # -- the recorder ---------------------------------------------------------------------------
 
-    def _slot(self, chain: int, slot: int) -> Progress | None:
-        """What a slot holds, None where it is not whole (collective on the group)."""
-        group = self.file["progress"]
+    def _slot(self, chain: int, slot: int) -> tuple[Progress, PETSc.Vec] | None:
+        """What a slot holds, and the sum of the draws so far; None where it is not whole
+        (collective on the group)."""
+        group, order = self.file["progress"], self.order
         numbers = group["numbers"][slot, chain]
-        start, stop = self.template.getOwnershipRange()
-        parts = [group[name][slot, chain, start:stop] for name in ("xi", "gradient")]
-        if self._sum(numbers, *parts) != group["check"][slot, chain, 0]:
+        rows = [group[name][slot, chain, order.mine] for name in ROWS]
+        if order.check(numbers, *rows) != group["check"][slot, chain, 0]:
             return None
         value = dict(zip(NUMBERS, numbers, strict=True))
-        xi, gradient = (self.template.duplicate() for _ in parts)
-        xi.setArray(parts[0])
-        gradient.setArray(parts[1])
+        xi, gradient, total = map(order.vector, rows)
         state = State(xi, value["potential"], gradient if value["has_gradient"] else None)
         adaptation = Adaptation(*(value[name] for name in Adaptation._fields))
         adaptation = adaptation._replace(count=int(adaptation.count))
-        return Progress(int(value["step"]), state, adaptation, value["seconds"])
-
-    def _sum(self, numbers: np.ndarray, *parts: np.ndarray) -> float:
-        mine = sum(zlib.crc32(np.ascontiguousarray(part).tobytes()) for part in parts)
-        own = zlib.crc32(np.ascontiguousarray(numbers).tobytes())
-        return float(own + self.groups.comm.allreduce(mine))
+        return Progress(int(value["step"]), state, adaptation, value["seconds"]), total
 
     def resume(self, chain: int) -> Progress | None:
         found = [(self._slot(chain, slot), slot) for slot in range(SLOTS)]
-        found = [(progress, slot) for progress, slot in found if progress is not None]
+        found = [(*whole, slot) for whole, slot in found if whole is not None]
         if not found:
             return None
-        progress, slot = max(found, key=lambda pair: pair[0].step)
-        self._slots[chain] = slot
+        progress, self._sums[chain], self._slots[chain] = max(found, key=lambda each: each[0].step)
         return progress
 
     def record(
@@ -246,12 +233,19 @@ class Archive:
                 self._block.stats.append(stats)
                 if self._every is not None and link.draw % self._every == 0:
                     self._keep(chain, link.draw // self._every, m)
-                m.destroy()
+                self._add(chain, m)
             options = self.options
             last = link.progress.step == options.warmup + options.draws * options.thin
             due = self.groups.comm.bcast(time.monotonic() - self._written > EVERY)
             if last or due:
                 self._write(chain, link.progress)
+
+    def _add(self, chain: int, m: PETSc.Vec) -> None:
+        if chain in self._sums:
+            self._sums[chain].axpy(1.0, m)
+            m.destroy()
+        else:
+            self._sums[chain] = m
 
     def _keep(self, chain: int, index: int, m: PETSc.Vec) -> None:
         """The fields of a draw, each rank its share; a kill makes them again."""
@@ -285,14 +279,15 @@ class Archive:
             ],
             dtype=float,
         )
-        parts = [state.xi.array_r, np.zeros_like(state.xi.array_r)]
-        if gradient is not None:
-            parts[1] = gradient.array_r
+        nothing = state.xi.duplicate()
+        nothing.set(0.0)
+        slope = nothing if gradient is None else gradient
+        vectors = state.xi, slope, self._sums.get(chain, nothing)
+        rows = [self.order.share(vector) for vector in vectors]
         group = self.file["progress"]
-        start, stop = self.template.getOwnershipRange()
-        for name, part in zip(("xi", "gradient"), parts, strict=True):
-            group[name][slot, chain, start:stop] = part
-        check = self._sum(numbers, *parts)
+        for name, row in zip(ROWS, rows, strict=True):
+            group[name][slot, chain, self.order.mine] = row
+        check = self.order.check(numbers, *rows)
         self._flush()
         if root:
             group["numbers"][slot, chain] = numbers
@@ -334,9 +329,7 @@ class Archive:
     def _complete(self, whole: Path) -> None:
         take(whole, SPARE)
         with room(self.path), h5py.File(whole, "r+") as file:
-            numbers = file["progress/numbers"][:]
-            done = np.nanargmax(numbers[:, :, NUMBERS.index("step")], axis=0)
-            seconds = numbers[done, range(len(done)), NUMBERS.index("seconds")]
+            seconds = file["progress/numbers"][:][*_latest(file), NUMBERS.index("seconds")]
             file["sample_stats"].attrs["seconds"] = seconds
             step = file["sample_stats/step_size"][:, -1]
             file["sample_stats"].attrs["final_step_size"] = step
@@ -354,33 +347,17 @@ class Archive:
         self.partial.unlink()
 
 
-def layout_sum(file: h5py.File) -> float:
-    """A check sum of all that is no data, which draws do not change (local).
-
-    HDF5 has none of its own: one wrong byte, and draws would go to a wrong place.
-    """
-    data = [OPEN]
-
-    def add(_, item: h5py.HLObject) -> None:
-        if isinstance(item, h5py.Dataset) and item.id.get_offset() is not None:
-            data.append((item.id.get_offset(), item.id.get_storage_size()))
-
-    file.visititems(add)
-    path = Path(file.filename)
-    last, found = end(path), 0
-    with path.open("rb") as content:
-        for offset, size in sorted([*data, (last, 0)]):
-            found = zlib.crc32(content.read(offset - content.tell()), found)
-            content.seek(offset + size)
-    return float(found)
+def _latest(file: h5py.File) -> tuple[np.ndarray, np.ndarray]:
+    """Of every chain the slot that was written last, and the chain."""
+    step = file["progress/numbers"][:, :, NUMBERS.index("step")]
+    return np.nanargmax(step, axis=0), np.arange(step.shape[1])
 
 
-def _seal(path: Path) -> None:
-    """Write the check sum of an archive that is laid out (local)."""
-    with h5py.File(path, "r") as file:
-        found = layout_sum(file)
-    with room(path), h5py.File(path, "r+") as file:
-        file["progress/layout"][0] = found
+def mean(file: h5py.File, order: Order) -> PETSc.Vec:
+    """Posterior mean of m, over all draws of chains that are done (collective)."""
+    rows, count = file["progress/sum"], len(file["chain"]) * len(file["draw"])
+    total = sum(rows[slot, chain, order.mine] for slot, chain in zip(*_latest(file), strict=True))
+    return order.vector(total / count)
 
 
 def _diagnose(file: h5py.File, name: str) -> None:

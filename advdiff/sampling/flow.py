@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +23,9 @@ from advdiff.mesh_error import of_readings
 from advdiff.parts import Modes
 from advdiff.problem import Problem
 from advdiff.sampling import fields
+from advdiff.sampling.archive import mean
 from advdiff.sampling.layout import Data, Layout, Snapshots, Variable
+from advdiff.sampling.order import Order
 from advdiff.sampling.reduced import ReducedPotential, reduce
 from advdiff.sampling.tasks import Groups, sample
 from advdiff.store import Store
@@ -104,7 +105,6 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
             snapshot,
             table.fields,
         ),
-        distribution=_distribution(problem, mine),
         concerns=problem.concerns,
     )
     sample(posterior(mine), table, groups, layout, path, say, resume=resume)
@@ -119,15 +119,12 @@ def _extend(problem: Problem, file: h5py.File) -> None:
     store.mesh()
     fields.summarise(problem, store)
     store.scale("time", problem.experiment.time.times, long_name="output time")
-    if problem.unknowns.is_small:  # the mean of a field's unknowns is not kept
-        _at_mean(problem, store)
+    _at_mean(problem, store)
 
 
 def _at_mean(problem: Problem, store: Store) -> None:
     """``/theta`` and ``/solver`` at the posterior mean of the parameters, and what to warn of."""
-    names = [_kept(problem, part).name for part in problem.unknowns.parts]
-    mean = np.concatenate([store.file[f"posterior/{name}"][:].mean(axis=(0, 1)) for name in names])
-    m = problem.unknowns.from_numpy(mean)
+    m = mean(store.file, Order(problem.unknowns.vector(), problem.prior.places))
     problem.unknowns.assign(m)
     problem.operator.assemble()
     solution = problem.semigroup().solve(problem.experiment.time.times)
@@ -165,14 +162,6 @@ def _kept(problem: Problem, part: Part) -> _Kept:
 
     name = f"{part.name}_coefficients" if part.name == "velocity" else part.name
     return _Kept(name, part.template.getSize(), coefficients)
-
-
-def _distribution(problem: Problem, mine: Problem) -> str:
-    """Of an unknown field over the first group's ranks, which a chain goes on with."""
-    if mine.unknowns.is_small:
-        return ""
-    found = mine.comm.allgather(zlib.crc32(mine.prior.labels.tobytes()))
-    return problem.comm.bcast(" ".join(map(str, found)))
 
 
 def _truth(problem: Problem) -> dict[str, np.ndarray]:

@@ -55,8 +55,6 @@ class Layout:
         mark: text that differs where a partial file is of another run.
         extend: adds to the file what is made of all draws (collective on all ranks).
         snapshots: fields to keep under ``/fields``.
-        distribution: text that differs where the white coordinates are divided differently among
-            the ranks; empty where they are not divided.
         concerns: to warn of; those of the chains join them.
     """
 
@@ -69,5 +67,4 @@ class Layout:
     mark: str
     extend: Callable[[h5py.File], None] | None = None
     snapshots: Snapshots | None = None
-    distribution: str = ""
     concerns: Concerns = field(default_factory=Concerns)

@@ -23,6 +23,7 @@ from advdiff.inverse.objective import Objective
 from advdiff.sampling import models, summary
 from advdiff.sampling.archive import Archive
 from advdiff.sampling.layout import Layout
+from advdiff.sampling.order import Order
 from advdiff.sampling.schema import ModelExperiment, SamplerTable
 
 Say = Callable[[str], None]
@@ -139,7 +140,8 @@ def sample(
     kernel = make_kernel(chosen, moving, cheap)
     template = prior.mean.duplicate()
     on_root(groups.world, lambda: _require_memory(layout, chosen))
-    archive = Archive(path, groups, chosen, layout, template, resume=resume)
+    order = Order(template, prior.places)
+    archive = Archive(path, groups, chosen, layout, order, resume=resume)
     began = time.perf_counter()
     with stopping.resumable(), agreed(groups.world):
         mine = groups.chains(chosen.chains)

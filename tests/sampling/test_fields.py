@@ -204,22 +204,6 @@ def test_a_flow_goes_on_bit_for_bit(tmp_path, monkeypatch, kind, changes):
     assert_close(whole, broken, rtol=rounding, atol=rounding)
 
 
-def test_a_field_goes_on_only_on_as_many_ranks(tmp_path, monkeypatch):
-    def stop(self, *arguments):
-        archives.append(self)
-        raise Killed
-
-    archives: list = []
-    with monkeypatch.context() as patch:
-        patch.setattr(archive.Archive, "record", stop)
-        with pytest.raises(Killed):
-            sampled(problem(tmp_path, "stream"))
-    archives[0].close()
-    monkeypatch.setattr("advdiff.sampling.flow._distribution", lambda *problems: "another")
-    with pytest.raises(InputError, match="begun on other ranks"):
-        sampled(problem(tmp_path, "stream"), resume=True)
-
-
 def test_a_random_walk_does_not_move_a_field(tmp_path):
     with pytest.raises(InputError, match=r"sampler\.kernel: random-walk does not move"):
         problem(tmp_path, "stream", sampler={"kernel": "random-walk", "steps": 1})

@@ -82,15 +82,14 @@ class BoundaryForms:
 
     def bilinear(self, theta, phi, u, kappa) -> ufl.Form:
         """What the boundary adds to k(θ, φ)."""
-        u_n = ufl.dot(u, ufl.FacetNormal(self._domain.mesh))
-        form = -0.5 * u_n * theta * phi * self._discretization.ds
+        u_n, both = ufl.dot(u, ufl.FacetNormal(self._domain.mesh)), ufl.inner(theta, phi)
+        form = -0.5 * u_n * both * self._discretization.ds
         for name in self._inflow:
-            form += 0.5 * (u_n - abs(u_n)) * theta * phi * self._ds(name)
+            form += 0.5 * (u_n - abs(u_n)) * both * self._ds(name)
         for name, (alpha, _) in self._robin.items():
-            form -= alpha * theta * phi * self._ds(name)
-        for name, value in self._dirichlet.items():
-            weak = self._discretization.dirichlet
-            form += weak(theta, phi, value, u, kappa, self._ds(name))[0]
+            form -= alpha * both * self._ds(name)
+        for name in self._dirichlet:
+            form += self._discretization.dirichlet(theta, phi, u, kappa, self._ds(name))
         return form
 
     def load(self, phi, u, kappa) -> ufl.Form:
@@ -104,8 +103,7 @@ class BoundaryForms:
         for name, (alpha, outside) in self._robin.items():
             form += alpha * outside * phi * self._ds(name)
         for name, value in self._dirichlet.items():
-            weak = self._discretization.dirichlet
-            form += weak(phi, phi, value, u, kappa, self._ds(name))[1]
+            form += self._discretization.dirichlet_load(phi, value, u, kappa, self._ds(name))
         return form
 
 

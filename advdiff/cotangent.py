@@ -63,8 +63,7 @@ class OperatorCotangent:
         if not self._names:
             return
         self._blocks = Blocks(operator)
-        rows, basis = self._blocks.rows, self._blocks.basis
-        value = sum(operator.form(rows[a], basis[a]) for a in range(self._blocks.width))
+        value = operator.form(self._blocks.rows, self._blocks.basis)
         self._cell_forms = self._gradients(value, self._names)
         self._facet_forms = [self._gradients(self._across(dS), self._names) for dS in self._dS()]
 
@@ -75,11 +74,9 @@ class OperatorCotangent:
     def _across(self, dS: ufl.Measure) -> ufl.Form:
         """Σ_a k(θ_a, φ_a) on facets, with a on either side of each."""
         rows, basis, across = self._blocks.rows, self._blocks.basis, self._blocks.across
-        form, total = self._operator.facet_form, ufl.Form([])
-        for a in range(self._blocks.width):
-            total += form(sides(rows[a], across[a]), one_sided(basis[a], "+"), dS)
-            total += form(sides(across[a], rows[a]), one_sided(basis[a], "-"), dS)
-        return total
+        form = self._operator.facet_form
+        plus = form(sides(rows, across), one_sided(basis, "+"), dS)
+        return plus + form(sides(across, rows), one_sided(basis, "-"), dS)
 
     def _gradients(self, value: ufl.Form, names: Sequence[str]) -> dict[str, fem.Form]:
         found = {name: derivative(value, self._operator.controls[name]) for name in names}

@@ -90,7 +90,7 @@ class Operator:
         self.generator: Generator | None = None
 
     def form(self, theta, phi) -> ufl.Form:
-        """k(θ, φ) on cells and boundary, as UFL."""
+        """k(θ, φ) on cells and boundary, as UFL; of vectors, the sum over their components."""
         u, kappa = self.velocity.expression, self.diffusivity
         return self.discretization.cells(theta, phi, u, kappa) + self.boundary_forms.bilinear(
             theta, phi, u, kappa

@@ -4,8 +4,11 @@ import fcntl
 import os
 
 import pytest
+from dolfinx import fem
+from mpi4py import MPI
 
 from advdiff import jit
+from advdiff.domain import box
 
 pytestmark = pytest.mark.serial
 OLD = 1e9
@@ -47,3 +50,14 @@ def test_a_lock_is_held_while_the_process_lives(tmp_path):
     with open(tmp_path / "advdiff.lock", "a") as other, pytest.raises(OSError):
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     held.close()
+
+
+def test_a_form_is_loaded_once_in_a_process():
+    def compiled(cells):
+        domain = box(MPI.COMM_SELF, (0.0, 0.0), (1.0, 1.0), (cells, cells))
+        return fem.form(fem.Constant(domain.mesh, 2.0) * domain.dx)
+
+    one, other = compiled(2), compiled(3)
+    assert one.module is other.module
+    assert fem.assemble_scalar(one) == pytest.approx(2.0)
+    assert fem.assemble_scalar(other) == pytest.approx(2.0)

@@ -61,6 +61,8 @@ def one_sided(function, side: str) -> Sides:
 class Discretization:
     """A space and the forms of the equation in it.
 
+    The forms k(θ, φ) take vectors too, and are then the sum over their components.
+
     Args:
         domain: mesh and boundary names.
         degree: of the polynomials.
@@ -97,16 +99,21 @@ class Discretization:
 
     def cells(self, theta, phi, u, kappa) -> ufl.Form:
         """−∫κ∇θ·∇φ − ½∫(φ u·∇θ − θ u·∇φ) on the cells."""
-        drift = phi * ufl.dot(u, ufl.grad(theta)) - theta * ufl.dot(u, ufl.grad(phi))
-        return -(kappa * ufl.dot(ufl.grad(theta), ufl.grad(phi)) + 0.5 * drift) * self.dx
+        slope, weight = ufl.grad(theta), ufl.grad(phi)
+        drift = ufl.inner(ufl.dot(slope, u), phi) - ufl.inner(theta, ufl.dot(weight, u))
+        return -(kappa * ufl.inner(slope, weight) + 0.5 * drift) * self.dx
 
     def facets(self, theta: Sides, phi: Sides, u, kappa, dS: ufl.Measure) -> ufl.Form:
         """The terms on facets between cells; none here."""
         return ufl.Form([])
 
-    def dirichlet(self, theta, phi, value, u, kappa, ds: ufl.Measure) -> tuple[ufl.Form, ufl.Form]:
-        """Bilinear form and load of a value imposed weakly; none where it is imposed strongly."""
-        return ufl.Form([]), ufl.Form([])
+    def dirichlet(self, theta, phi, u, kappa, ds: ufl.Measure) -> ufl.Form:
+        """What a value imposed weakly adds to k; nothing where it is imposed strongly."""
+        return ufl.Form([])
+
+    def dirichlet_load(self, phi, value, u, kappa, ds: ufl.Measure) -> ufl.Form:
+        """What it adds to the load."""
+        return ufl.Form([])
 
     def height(self):
         """How far a cell reaches from a facet: the altitude of a simplex, the side of a box.

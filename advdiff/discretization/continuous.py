@@ -61,5 +61,5 @@ class InteriorPenalty(Lagrange):
         height = ufl.avg(self.height())
         weight = self.stabilization * self.degree**-3.5 * height**2
         strength = upwind(ufl.dot(ufl.avg(u), normal), ufl.avg(kappa), height)
-        jumps = ufl.dot(theta.slope_jump, normal) * ufl.dot(phi.slope_jump, normal)
+        jumps = ufl.inner(ufl.dot(theta.slope_jump, normal), ufl.dot(phi.slope_jump, normal))
         return -weight * strength * jumps * dS

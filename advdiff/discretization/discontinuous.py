@@ -75,12 +75,13 @@ class Discontinuous(Discretization):
         normal = ufl.FacetNormal(self.domain.mesh)("+")
         height, kappa = ufl.avg(self.thickness()), ufl.avg(kappa)
         u_n = ufl.dot(ufl.avg(u), normal)
-        drift = 0.5 * u_n * (theta.average * phi.jump - theta.jump * phi.average)
-        drift += 0.5 * upwind(u_n, kappa, height) * theta.jump * phi.jump
-        spread = self.penalty * kappa / self._least() * theta.jump * phi.jump
+        mixed = ufl.inner(theta.average, phi.jump) - ufl.inner(theta.jump, phi.average)
+        jumps = ufl.inner(theta.jump, phi.jump)
+        drift = 0.5 * u_n * mixed + 0.5 * upwind(u_n, kappa, height) * jumps
+        spread = self.penalty * kappa / self._least() * jumps
         if self.degree > 0:
-            spread -= kappa * ufl.dot(theta.slope_average, normal) * phi.jump
-            spread -= kappa * ufl.dot(phi.slope_average, normal) * theta.jump
+            spread -= kappa * ufl.inner(ufl.dot(theta.slope_average, normal), phi.jump)
+            spread -= kappa * ufl.inner(theta.jump, ufl.dot(phi.slope_average, normal))
         return -(drift + spread) * dS
 
     def _least(self):
@@ -90,14 +91,23 @@ class Discontinuous(Discretization):
             return ufl.avg(height)
         return ufl.min_value(height("+"), height("-"))
 
-    def dirichlet(self, theta, phi, value, u, kappa, ds):
+    def dirichlet(self, theta, phi, u, kappa, ds):
         """Nitsche's terms and, where the flow enters, the value it carries."""
         normal = ufl.FacetNormal(self.domain.mesh)
-        enters = -0.5 * (ufl.dot(u, normal) - abs(ufl.dot(u, normal)))
-        weight = 2.0 * self.penalty * kappa / self.thickness() + enters
-        bilinear, load = -weight * theta * phi, weight * value * phi
+        form = -self._pull(u, kappa, normal) * ufl.inner(theta, phi)
         if self.degree > 0:
-            slope = kappa * ufl.dot(ufl.grad(phi), normal)
-            bilinear += kappa * ufl.dot(ufl.grad(theta), normal) * phi + slope * theta
-            load -= slope * value
-        return bilinear * ds, load * ds
+            form += kappa * ufl.inner(ufl.dot(ufl.grad(theta), normal), phi)
+            form += kappa * ufl.inner(theta, ufl.dot(ufl.grad(phi), normal))
+        return form * ds
+
+    def dirichlet_load(self, phi, value, u, kappa, ds):
+        normal = ufl.FacetNormal(self.domain.mesh)
+        load = self._pull(u, kappa, normal) * value * phi
+        if self.degree > 0:
+            load -= kappa * ufl.dot(ufl.grad(phi), normal) * value
+        return load * ds
+
+    def _pull(self, u, kappa, normal):
+        """How strongly a weak value is held: by diffusion, and by the flow where it enters."""
+        enters = -0.5 * (ufl.dot(u, normal) - abs(ufl.dot(u, normal)))
+        return 2.0 * self.penalty * kappa / self.thickness() + enters

@@ -297,7 +297,7 @@ RESULTS = (0, 1, 6, 7, 12, 14, 15)
 def results(draw) -> Case:
     """A spoilt result for info or plot."""
     good = result(draw(st.sampled_from(RESULTS)))
-    known = {command.callback.__name__ for command in cli.app.registered_commands}
+    known = set(cli.app.commands)
     command = draw(st.sampled_from(["info"] * 4 + [name for name in DRAWING if name in known]))
     return Case("result", command, None, {"r.h5": draw(files.spoilt_result(good))})
 

@@ -52,7 +52,7 @@ REGIMES = {"short": (0.01, 0.1), "long": (0.1, 2.0)}
 """Times between looks, in units of the mean time between two events, log-uniform."""
 CHAINS, TRANSITIONS, LEAST = 4, 568, 8
 LENGTHS = 1, 4, 16
-PILOT, LOOK = 60, 2.0
+PILOT, LOOK = 40, 1.0
 SIZES = 5, 15, 44
 TRUSTED, ENOUGH = 1.01, 1500
 WORLD = MPI.COMM_WORLD

@@ -4,11 +4,11 @@
         [--tolerance 3e-4] [--rows hmc,da-hmc,…]
 
 The posterior is that of experiments/NAME.toml, velocity_inversion (26 unknowns) or torus_posterior,
-on any mesh: domain.cells=[128,128].  Every rank runs a chain of its own, from a draw of the Laplace approximation at the MAP on; all kernels but
-those named ``prior`` work in its coordinates, and the reduced model is made at the MAP and four
-points about it.  Step sizes are found by dual averaging, the same for all chains.  Then every chain
-has the same processor time.  "full" are the full model's evaluations a draw, with or without a
-gradient, whose times are on the line above the table.
+on any mesh: domain.cells=[128,128].  Every rank runs a chain of its own, from a draw of the Laplace
+approximation at the MAP on; all kernels but those named ``prior`` work in its coordinates, and the
+reduced model is made at the MAP and four points about it.  Step sizes are found by dual averaging,
+the same for all chains.  Then every chain has the same processor time.  "full" are the full model's
+evaluations a draw, with or without a gradient, whose times are on the line above the table.
 """
 
 from __future__ import annotations

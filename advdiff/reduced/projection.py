@@ -19,7 +19,7 @@ from slepc4py import SLEPc
 from advdiff.domain import Domain
 from advdiff.errors import InputError
 from advdiff.model import TransportModel
-from advdiff.reduced.basis import Basis, column
+from advdiff.reduced.basis import Basis, column, plain
 from advdiff.reduced.bound import ResidualBound
 from advdiff.reduced.family import Family
 from advdiff.reduced.model import ReducedModel
@@ -160,13 +160,6 @@ class Projection:
             self._sampled.append(self.model.sensors.sample(state, boundary=False))
             state.destroy()
 
-    def _plain(self, columns: int) -> SLEPc.BV:
-        """A BV without inner product, all its columns active."""
-        block = self.basis.vectors.duplicateResize(columns)
-        block.setMatrix(None, False)
-        block.setActiveColumns(0, columns)
-        return block
-
     def _project_columns(self) -> None:
         """VᵀK_jV and the test functions on K_jV, for the columns of V that are new.
 
@@ -175,43 +168,42 @@ class Projection:
         basis = self.basis
         if basis.size == self._projected:
             return
-        left = self._plain(self._test_count + basis.size)
+        left = plain(basis.vectors, self._test_count + basis.size)
         for i in range(self._test_count):
             with column(self._tests, i) as vector:
                 left.insertVec(i, vector)
         for i in range(basis.size):
             with column(basis.vectors, i) as vector:
                 left.insertVec(self._test_count + i, vector)
+        side = self.family.frame.side(left)
         while self._projected < basis.size:
-            self._project_panel(left, min(PANEL, basis.size - self._projected))
+            self._project_panel(left, side, min(PANEL, basis.size - self._projected))
+        left.setActiveColumns(0, self._test_count + basis.size)
         for term, block in zip(self.family.terms, self._blocks, strict=True):
             if term.load is not None:
                 found = left.dotVec(term.load)
                 block.tests_load, block.load = np.split(found, [self._test_count])
         left.destroy()
 
-    def _project_panel(self, left: SLEPc.BV, count: int) -> None:
+    def _project_panel(self, left: SLEPc.BV, side, count: int) -> None:
         """The next columns of every term; ``left`` holds the test functions, then V."""
-        tests, old = self._test_count, self._projected
-        fresh, image = self._plain(count), self._plain(count)
+        tests, old, frame = self._test_count, self._projected, self.family.frame
+        fresh = plain(left, count)
         for i in range(count):
             with column(left, tests + old + i) as vector:
                 fresh.insertVec(i, vector)
+        right = frame.side(fresh)
         for term, block in zip(self.family.terms, self._blocks, strict=True):
-            fresh.matMult(term.stiffness, image)
-            left.setActiveColumns(0, tests + old + count)
-            upper, right = np.split(self.basis.inner(left, image), [tests])
+            found = frame.between(term.data, side, tests + old + count, right)
+            upper, found = np.split(found, [tests])
             if old == 0 or term.sign:
-                below = term.sign * right[:old].T
+                below = term.sign * found[:old].T
             else:
-                fresh.matMultHermitianTranspose(term.stiffness, image)
-                left.setActiveColumns(0, tests + old)
-                below = self.basis.inner(left, image)[tests:].T
-            block.matrix = np.hstack([np.vstack([block.matrix, below]), right])
+                below = frame.between(term.data, side, tests + old, right, transposed=True)
+                below = below[tests:].T
+            block.matrix = np.hstack([np.vstack([block.matrix, below]), found])
             block.tests = np.hstack([block.tests, upper])
-        left.setActiveColumns(0, tests + self.basis.size)
-        for part in (fresh, image):
-            part.destroy()
+        fresh.destroy()
         self._projected = old + count
 
     def _with_load(self, matrix: np.ndarray, load: np.ndarray | None) -> np.ndarray:
@@ -237,7 +229,7 @@ class Projection:
         for term, matrix in zip(self.family.terms, matrices, strict=True):
             image = basis._allocate(matrix.shape[1])
             image.setActiveColumns(0, basis.size)
-            basis.vectors.matMult(term.stiffness, image)
+            self.family.frame.image(term.data, basis.vectors, image)
             image.setActiveColumns(0, matrix.shape[1])
             if self.family.has_load:
                 image.insertVec(

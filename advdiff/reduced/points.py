@@ -127,7 +127,8 @@ class Points:
         }
 
     def _largest(self, mine: np.ndarray) -> np.ndarray:
-        return self._operator.domain.comm.allreduce(mine, MPI.MAX)
+        self._operator.domain.comm.Allreduce(MPI.IN_PLACE, mine, MPI.MAX)
+        return mine
 
     def _entries(self, control: str | None) -> tuple[list[tuple[int, int]], fem.Expression]:
         """The slots where D may have an entry, and those entries as one expression."""

@@ -30,9 +30,7 @@ class Assembled:
         load = self._operator.load
         return self._operator.generator.stiffness.copy(), None if load is None else load.copy()
 
-    def along(
-        self, control: str, direction: fem.Function
-    ) -> tuple[PETSc.Mat, PETSc.Vec | None]:
+    def along(self, control: str, direction: fem.Function) -> tuple[PETSc.Mat, PETSc.Vec | None]:
         """Their derivatives along a direction of a control."""
         stiffness, load = self._operator.push({control: direction})
         return stiffness.copy(), None if load is None else load.copy()
@@ -60,24 +58,26 @@ class Assembled:
         """What ``between`` takes: the block itself."""
         return block
 
-    def between(
-        self,
-        stiffness: PETSc.Mat,
-        left: SLEPc.BV,
-        count: int,
-        right: SLEPc.BV,
-        transposed: bool = False,
+    def columns(
+        self, stiffness: PETSc.Mat, sign: int, left: SLEPc.BV, right: SLEPc.BV
     ) -> np.ndarray:
-        """Lᵀ K X, or Lᵀ Kᵀ X, for the first ``count`` columns of L."""
-        columns = right.getActiveColumns()[1]
+        """[L, X]ᵀ K X, shape (columns of L and X, columns of X)."""
+        right.matMult(stiffness, self._like(right))
+        parts = [block for block in (left, right) if block.getActiveColumns()[1]]
+        return np.vstack([Basis.inner(part, self._work) for part in parts])
+
+    def below(self, stiffness: PETSc.Mat, left: SLEPc.BV, right: SLEPc.BV) -> np.ndarray:
+        """Xᵀ K L."""
+        right.matMultHermitianTranspose(stiffness, self._like(right))
+        return Basis.inner(left, self._work).T
+
+    def _like(self, block: SLEPc.BV) -> SLEPc.BV:
+        columns = block.getActiveColumns()[1]
         if self._work is None or self._work.getActiveColumns()[1] != columns:
             if self._work is not None:
                 self._work.destroy()
-            self._work = plain(right, columns)
-        multiply = right.matMultHermitianTranspose if transposed else right.matMult
-        multiply(stiffness, self._work)
-        left.setActiveColumns(0, count)
-        return Basis.inner(left, self._work)
+            self._work = plain(block, columns)
+        return self._work
 
     def image(self, stiffness: PETSc.Mat, block: SLEPc.BV, out: SLEPc.BV) -> None:
         """out = K X."""

@@ -38,7 +38,7 @@ def mass_matrix(mass: Mass) -> PETSc.Mat:
 
 def plain(like: SLEPc.BV, columns: int) -> SLEPc.BV:
     """A BV for the same vectors without inner product, all its columns active."""
-    block = like.duplicateResize(columns)
+    block = like.duplicateResize(max(1, columns))
     block.setMatrix(None, False)
     block.setActiveColumns(0, columns)
     return block

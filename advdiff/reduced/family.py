@@ -23,6 +23,7 @@ from advdiff.reduced.groups import Groups
 from advdiff.reduced.points import Points, Weights
 from advdiff.unknowns import Unknowns
 
+
 @dataclass
 class Term:
     """K_j and F_j (None where there is no load).

@@ -172,6 +172,8 @@ class Points:
     def side(self, block: SLEPc.BV) -> np.ndarray:
         """B X: (θ, ∇θ) at the local points, shape (slot, point, column) (collective)."""
         columns = block.getActiveColumns()[1]
+        if columns == 0:
+            return np.zeros((self._slots, len(self._weights), 0))
         image = self._block(columns)
         block.matMult(self._matrix, image)
         with local_array(image) as values:
@@ -180,31 +182,46 @@ class Points:
         image.destroy()
         return np.ascontiguousarray(result)
 
-    def between(
-        self,
-        weights: Weights,
-        left: np.ndarray,
-        count: int,
-        right: np.ndarray,
-        transposed: bool = False,
+    def columns(
+        self, weights: Weights, sign: int, left: np.ndarray, right: np.ndarray
     ) -> np.ndarray:
-        """Lᵀ K X, or Lᵀ Kᵀ X, for the first columns of L (collective).
+        """[L, X]ᵀ K X, shape (columns of L and X, columns of X) (collective).
 
         Args:
+            sign: of K; half of XᵀKX follows from it.
             left, right: what :meth:`side` made of L and X.
-            count: of the columns of L.
         """
-        left = left[:, :, :count]
-        total = np.zeros((count, right.shape[2]))
-        for slot, others, by_row in _lines(list(weights)):
-            # a row of D weighs what stands on the right, a column what stands on the left
-            from_right = by_row != transposed
-            keys = [(slot, o) if by_row else (o, slot) for o in others]
-            side = right if from_right else left
-            weighted = sum(weights[k][:, None] * side[o] for k, o in zip(keys, others, strict=True))
-            total += left[slot].T @ weighted if from_right else weighted.T @ right[slot]
+        before, count = left.shape[2], right.shape[2]
+        total = np.zeros((before + count, count))
+        self._add(weights, left, right, total[:before])
+        own = total[before:]
+        if sign:
+            upper = {slots: w for slots, w in weights.items() if slots[0] < slots[1]}
+            self._add(upper, right, right, own)
+            own += sign * own.T.copy()
+            self._add({s: w for s, w in weights.items() if s[0] == s[1]}, right, right, own)
+        else:
+            self._add(weights, right, right, own)
         self._operator.domain.comm.Allreduce(MPI.IN_PLACE, total)
         return total
+
+    def below(self, weights: Weights, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Xᵀ K L (collective)."""
+        total = np.zeros((right.shape[2], left.shape[2]))
+        self._add(weights, right, left, total)
+        self._operator.domain.comm.Allreduce(MPI.IN_PLACE, total)
+        return total
+
+    @staticmethod
+    def _add(weights: Weights, left: np.ndarray, right: np.ndarray, total: np.ndarray) -> None:
+        """total += Lᵀ K X of this rank: what a row of D weighs is X, what a column weighs is L."""
+        for slot, others, by_row in _lines(list(weights)):
+            side, weighted = right if by_row else left, 0.0
+            for other in others:
+                weight = weights[(slot, other) if by_row else (other, slot)]
+                part = weight[:, None] * side[other]
+                weighted = part if other == others[0] else np.add(weighted, part, out=weighted)
+            total += left[slot].T @ weighted if by_row else weighted.T @ right[slot]
 
     def image(self, weights: Weights, block: SLEPc.BV, out: SLEPc.BV) -> None:
         """out = K X (collective)."""

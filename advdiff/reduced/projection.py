@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from dolfinx import fem
 from petsc4py import PETSc
 from slepc4py import SLEPc
 
@@ -25,7 +26,7 @@ from advdiff.reduced.family import Family
 from advdiff.reduced.model import ReducedModel
 
 _FINE = 2.0**30  # positions are told apart to this fraction of the domain
-PANEL = 64
+PANEL = 128
 """Columns that are projected at a time."""
 SIGMAS = 4.0
 """Standard deviations of a sketched norm that its safety factor covers."""
@@ -106,10 +107,13 @@ class Projection:
     def _random_tests(self, count: int) -> SLEPc.BV:
         root = self.basis.mass.inverse.copy()
         root.sqrtabs()
-        domain = self.model.operator.domain
+        operator = self.model.operator
+        # Lagrange elements: the values at the nodes are the unknowns
+        places, function = operator.space.tabulate_dof_coordinates().T, fem.Function(operator.space)
         fields = []
         for seed in range(count):
-            field = self.model.operator.state(_signs(seed, domain), "sketch")
+            function.x.array[:] = _signs(seed, operator.domain, places)
+            field = operator.restrict(function)
             field.pointwiseMult(field, root)
             field.scale(1.0 / math.sqrt(count))
             fields.append(field)
@@ -168,42 +172,43 @@ class Projection:
         basis = self.basis
         if basis.size == self._projected:
             return
-        left = plain(basis.vectors, self._test_count + basis.size)
-        for i in range(self._test_count):
-            with column(self._tests, i) as vector:
-                left.insertVec(i, vector)
-        for i in range(basis.size):
-            with column(basis.vectors, i) as vector:
-                left.insertVec(self._test_count + i, vector)
-        side = self.family.frame.side(left)
         while self._projected < basis.size:
-            self._project_panel(left, side, min(PANEL, basis.size - self._projected))
-        left.setActiveColumns(0, self._test_count + basis.size)
-        for term, block in zip(self.family.terms, self._blocks, strict=True):
-            if term.load is not None:
-                found = left.dotVec(term.load)
-                block.tests_load, block.load = np.split(found, [self._test_count])
-        left.destroy()
+            self._project_panel(min(PANEL, basis.size - self._projected))
+        if self.family.has_load:
+            left = self._plain(0, basis.size, self._test_count)
+            for term, block in zip(self.family.terms, self._blocks, strict=True):
+                if term.load is not None:
+                    found = left.dotVec(term.load)
+                    block.tests_load, block.load = np.split(found, [self._test_count])
+            left.destroy()
 
-    def _project_panel(self, left: SLEPc.BV, side, count: int) -> None:
-        """The next columns of every term; ``left`` holds the test functions, then V."""
+    def _plain(self, first: int, last: int, tests: int = 0) -> SLEPc.BV:
+        """The first test functions, then columns of V, without inner product."""
+        block = plain(self.basis.vectors, tests + last - first)
+        for i in range(tests):
+            with column(self._tests, i) as vector:
+                block.insertVec(i, vector)
+        for i in range(first, last):
+            with column(self.basis.vectors, i) as vector:
+                block.insertVec(tests + i - first, vector)
+        return block
+
+    def _project_panel(self, count: int) -> None:
+        """The next columns of every term."""
         tests, old, frame = self._test_count, self._projected, self.family.frame
-        fresh = plain(left, count)
-        for i in range(count):
-            with column(left, tests + old + i) as vector:
-                fresh.insertVec(i, vector)
-        right = frame.side(fresh)
+        blocks = self._plain(0, old, tests), self._plain(old, old + count)
+        left, right = (frame.side(block) for block in blocks)
         for term, block in zip(self.family.terms, self._blocks, strict=True):
-            found = frame.between(term.data, side, tests + old + count, right)
+            found = frame.columns(term.data, term.sign, left, right)
             upper, found = np.split(found, [tests])
             if old == 0 or term.sign:
                 below = term.sign * found[:old].T
             else:
-                below = frame.between(term.data, side, tests + old, right, transposed=True)
-                below = below[tests:].T
+                below = frame.below(term.data, left, right)[:, tests:]
             block.matrix = np.hstack([np.vstack([block.matrix, below]), found])
             block.tests = np.hstack([block.tests, upper])
-        fresh.destroy()
+        for part in blocks:
+            part.destroy()
         self._projected = old + count
 
     def _with_load(self, matrix: np.ndarray, load: np.ndarray | None) -> np.ndarray:
@@ -287,10 +292,14 @@ def _zero(template: PETSc.Vec) -> PETSc.Vec:
     return vector
 
 
-def _signs(seed: int, domain: Domain):
-    """x ↦ ±1, a hash of the position (splitmix64 of its coordinates; Steele et al. 2014).
+def _signs(seed: int, domain: Domain, places: np.ndarray) -> np.ndarray:
+    """±1 at some places, a hash of the position (splitmix64 of its coordinates).
 
-    A node on the seam of a periodic box has coordinates at either end: both hash alike.
+    Steele et al. 2014.  A node on the seam of a periodic box has coordinates at either end: both
+    hash alike.
+
+    Args:
+        places: shape (3, place).
     """
     lower, upper = domain.bounds
     size = np.array(upper - lower)
@@ -301,14 +310,12 @@ def _signs(seed: int, domain: Domain):
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return z ^ (z >> np.uint64(31))
 
-    def field(x: np.ndarray) -> np.ndarray:
-        with np.errstate(over="ignore"):
-            state = np.full(x.shape[1], 0x9E3779B97F4A7C15, dtype=np.uint64) * np.uint64(seed + 1)
-            for axis in range(domain.dim):
-                place = np.rint((x[axis] - lower[axis]) / size[axis] * _FINE).astype(np.int64)
-                if axis in periods:
-                    place %= int(_FINE)
-                state = mix(state + place.view(np.uint64))
-        return 1.0 - 2.0 * (state >> np.uint64(63)).astype(float)
-
-    return field
+    with np.errstate(over="ignore"):
+        first = np.uint64(0x9E3779B97F4A7C15) * np.uint64(seed + 1)
+        state = np.full(places.shape[1], first, dtype=np.uint64)
+        for axis in range(domain.dim):
+            place = np.rint((places[axis] - lower[axis]) / size[axis] * _FINE).astype(np.int64)
+            if axis in periods:
+                place %= int(_FINE)
+            state = mix(state + place.view(np.uint64))
+    return 1.0 - 2.0 * (state >> np.uint64(63)).astype(float)

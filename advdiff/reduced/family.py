@@ -49,6 +49,7 @@ class Family:
 
     Attributes:
         frame: how the terms are kept and multiplied.
+        diffusivity: at m̄.
         terms: this group's own, those of ``groups.mine(1 + parameter)``; the first of all is A_0.
 
     Raises:
@@ -70,6 +71,7 @@ class Family:
         self.affine = Affine(unknowns.to_numpy(m), exponential)
         unknowns.assign(m)
         operator.assemble()
+        self.diffusivity = operator.diffusivity.copy()
         self.has_load = operator.load is not None
         self.frame = Points(operator) if Points.suit(operator) else Assembled(operator)
         self.terms = [self._term(index) for index in groups.mine(1 + self.affine.size)]

@@ -3,9 +3,9 @@
 A_rj = V*M⁻¹K_jV and the loads alike, the sensors on V, the start, and the residuals
 R_j = M⁻¹K_jV − V A_rj in coordinates.  The terms are shared out to the groups of ranks.
 
-Coordinates of the residuals are inner products with test functions: an orthonormal basis of all
-residuals (as many as there are, exact), or ``sketch`` random fields M^{-1/2}ξ with signs ξ that are
-a hash of the node's position, the same for any number of ranks.
+Coordinates of the residuals, whose Euclidean norm is the residual's in the norm of ``energy``, are
+inner products with test functions: an orthonormal basis of all residuals (as many as there are,
+exact), or ``sketch`` random fields.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from dolfinx import fem
 from petsc4py import PETSc
 from slepc4py import SLEPc
 
-from advdiff.domain import Domain
-from advdiff.errors import InputError
 from advdiff.model import TransportModel
 from advdiff.reduced.basis import Basis, column, plain
 from advdiff.reduced.bound import ResidualBound
+from advdiff.reduced.energy import Energy
 from advdiff.reduced.family import Family
 from advdiff.reduced.model import ReducedModel
 
-_FINE = 2.0**30  # positions are told apart to this fraction of the domain
 PANEL = 128
 """Columns that are projected at a time."""
+SHIFT = 0.2
+"""δ of the energy, over the last time: the bound's factor e^{δt} is at most e^0.2."""
 SIGMAS = 4.0
 """Standard deviations of a sketched norm that its safety factor covers."""
 
@@ -52,9 +51,6 @@ class Projection:
         residuals: "orthonormal", "sketch", or "none" for a model without a bound.
         sketch: number of random test functions.
         method: of the reduced model's derivatives.
-
-    Raises:
-        InputError: for a sketch where the mass is not lumped.
     """
 
     def __init__(
@@ -78,14 +74,10 @@ class Projection:
         self._blocks = [_Block(self._test_count) for _ in family.terms]
 
     def _prepare_bound(self, sketch: int) -> None:
-        basis = self.basis
         self.sensor_norms = self._sensor_norms()
+        self._shift = SHIFT / float(self.model.readings.times[-1])
+        self._energy = Energy(self.model.operator, self.family.diffusivity, self._shift)
         if self.residuals == "sketch":
-            if not basis.mass.is_diagonal:
-                raise InputError(
-                    "reduced.residuals = 'sketch': needs a diagonal mass (degree 1, or spectral "
-                    "elements); write 'orthonormal'"
-                )
             self._tests, self._test_count = self._random_tests(sketch), sketch
             self.safety = 1.0 / (1.0 - SIGMAS / math.sqrt(2.0 * sketch))
 
@@ -105,18 +97,9 @@ class Projection:
         return np.array(found)
 
     def _random_tests(self, count: int) -> SLEPc.BV:
-        root = self.basis.mass.inverse.copy()
-        root.sqrtabs()
-        operator = self.model.operator
-        # Lagrange elements: the values at the nodes are the unknowns
-        places, function = operator.space.tabulate_dof_coordinates().T, fem.Function(operator.space)
-        fields = []
-        for seed in range(count):
-            function.x.array[:] = _signs(seed, operator.domain, places)
-            field = operator.restrict(function)
-            field.pointwiseMult(field, root)
+        fields = [self._energy.random(seed) for seed in range(count)]
+        for field in fields:
             field.scale(1.0 / math.sqrt(count))
-            fields.append(field)
         return self.basis.block(fields)
 
     # -- the projection -------------------------------------------------------------------------
@@ -142,6 +125,7 @@ class Projection:
                 np.array([c for _, c in gathered]),
                 self._initial_error(start[: basis.size]),
                 self.sensor_norms,
+                self._shift,
                 self.safety,
             )
         return ReducedModel(
@@ -248,11 +232,26 @@ class Projection:
             basis.purge(image)
             residuals.append(image)
         span = self._spanning(residuals)
-        found = [basis.inner(span.vectors, image).ravel() for image in residuals]
+        factor = np.linalg.cholesky(self._energy_gram(span)).T
+        found = [(factor @ basis.inner(span.vectors, image)).ravel() for image in residuals]
         for image in residuals:
             image.destroy()
         span.destroy()
         return found
+
+    def _energy_gram(self, span: Basis) -> np.ndarray:
+        """⟨s_i, S⁻¹ s_j⟩ of the columns of a basis, shape (size, size) (collective)."""
+        loads, work, solved = self.basis.template.duplicate(), self.basis.template.duplicate(), []
+        for i in range(span.size):
+            with column(span.vectors, i) as vector:
+                self.basis.mass.mult(vector, loads)
+            self._energy.solve(loads, work)
+            solved.append(work.copy())
+        block = span.block(solved)
+        gram = Basis.inner(span.vectors, block)
+        for part in (block, *solved):
+            part.destroy()
+        return 0.5 * (gram + gram.T)
 
     def _spanning(self, residuals: list[SLEPc.BV]) -> Basis:
         """An orthonormal basis of the residuals of all groups."""
@@ -290,32 +289,3 @@ def _zero(template: PETSc.Vec) -> PETSc.Vec:
     vector = template.duplicate()
     vector.set(0.0)
     return vector
-
-
-def _signs(seed: int, domain: Domain, places: np.ndarray) -> np.ndarray:
-    """±1 at some places, a hash of the position (splitmix64 of its coordinates).
-
-    Steele et al. 2014.  A node on the seam of a periodic box has coordinates at either end: both
-    hash alike.
-
-    Args:
-        places: shape (3, place).
-    """
-    lower, upper = domain.bounds
-    size = np.array(upper - lower)
-    periods = getattr(domain.mesh, "periods", {})
-
-    def mix(z: np.ndarray) -> np.ndarray:
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
-
-    with np.errstate(over="ignore"):
-        first = np.uint64(0x9E3779B97F4A7C15) * np.uint64(seed + 1)
-        state = np.full(places.shape[1], first, dtype=np.uint64)
-        for axis in range(domain.dim):
-            place = np.rint((places[axis] - lower[axis]) / size[axis] * _FINE).astype(np.int64)
-            if axis in periods:
-                place %= int(_FINE)
-            state = mix(state + place.view(np.uint64))
-    return 1.0 - 2.0 * (state >> np.uint64(63)).astype(float)

@@ -45,3 +45,7 @@ class Affine:
     def curvatures(self, m: np.ndarray) -> np.ndarray:
         """f_j''(m), shape (parameter,)."""
         return np.where(self.exponential, self._functions(np.asarray(m, dtype=float)), 0.0)
+
+    def diffusivity(self, m: np.ndarray) -> float:
+        """The diffusivity over that at m̄; 1 where it is known."""
+        return float(np.exp(np.sum((np.asarray(m) - self.reference)[self.exponential])))

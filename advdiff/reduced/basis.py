@@ -36,6 +36,14 @@ def mass_matrix(mass: Mass) -> PETSc.Mat:
     return PETSc.Mat().createDiagonal(mass.diagonal) if mass.is_diagonal else mass.matrix
 
 
+def plain(like: SLEPc.BV, columns: int) -> SLEPc.BV:
+    """A BV for the same vectors without inner product, all its columns active."""
+    block = like.duplicateResize(max(1, columns))
+    block.setMatrix(None, False)
+    block.setActiveColumns(0, columns)
+    return block
+
+
 class Basis:
     """V with V*V = I in the inner product of M.
 
@@ -165,3 +173,13 @@ def column(block: SLEPc.BV, i: int) -> Iterator[PETSc.Vec]:
         yield vector
     finally:
         block.restoreColumn(i, vector)
+
+
+@contextmanager
+def local_array(block: SLEPc.BV) -> Iterator[np.ndarray]:
+    """This rank's entries of the active columns, shape (local row, column)."""
+    matrix = block.getMat()
+    try:
+        yield matrix.getDenseArray()
+    finally:
+        block.restoreMat(matrix)

@@ -1,7 +1,8 @@
 """The affine family of an operator: K(m) = K_0 + Σ_j (f_j(m) − f_j(m̄)) K_j, and F alike.
 
 The K_j are the operator's own derivatives along each unknown, kept as sparse matrices of one
-pattern.  Each group of ranks keeps its share of them.
+pattern (``assembled``) or by a few numbers a quadrature point (``points``).  Each group of ranks
+keeps its share of them.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ from advdiff.discretization.base import derivative, sides
 from advdiff.errors import InputError
 from advdiff.operator import Operator
 from advdiff.reduced.affine import Affine
+from advdiff.reduced.assembled import Assembled
 from advdiff.reduced.groups import Groups
+from advdiff.reduced.points import Points, Weights
 from advdiff.unknowns import Unknowns
-
-ROUNDING = 1e-13
-"""Relative difference of a matrix from its transpose that is rounding."""
 
 
 @dataclass
@@ -30,25 +30,13 @@ class Term:
     """K_j and F_j (None where there is no load).
 
     Attributes:
+        data: K_j, in the way of the family's ``frame``.
         sign: −1 where K_jᵀ = −K_j (a closed flow), 1 where K_jᵀ = K_j (diffusion), 0 elsewhere.
     """
 
-    stiffness: PETSc.Mat
+    data: PETSc.Mat | Weights
     load: PETSc.Vec | None
     sign: int = 0
-
-    def __post_init__(self):
-        x, y = self.stiffness.createVecs()
-        z = y.duplicate()
-        x.setRandom()
-        self.stiffness.mult(x, y)
-        self.stiffness.multTranspose(x, z)
-        size = y.norm()
-        for sign in (-1, 1):
-            y.axpy(-sign, z)
-            if y.norm() <= ROUNDING * size:
-                self.sign = sign
-            y.axpy(sign, z)
 
 
 class Family:
@@ -61,6 +49,8 @@ class Family:
         groups: who keeps which term.
 
     Attributes:
+        frame: how the terms are kept and multiplied.
+        diffusivity: at m̄.
         terms: this group's own, those of ``groups.mine(1 + parameter)``; the first of all is A_0.
 
     Raises:
@@ -82,7 +72,9 @@ class Family:
         self.affine = Affine(unknowns.to_numpy(m), exponential)
         unknowns.assign(m)
         operator.assemble()
+        self.diffusivity = operator.diffusivity.copy()
         self.has_load = operator.load is not None
+        self.frame = Points(operator) if Points.suit(operator) else Assembled(operator)
         self.terms = [self._term(index) for index in groups.mine(1 + self.affine.size)]
 
     @property
@@ -91,10 +83,10 @@ class Family:
         return 1 + self.affine.size
 
     def _term(self, index: int) -> Term:
-        operator = self.operator
+        frame = self.frame
         if index == 0:
-            load = operator.load.copy() if self.has_load else None
-            return Term(operator.generator.stiffness.copy(), load)
+            data, load = frame.reference()
+            return Term(data, load, frame.sign(data))
         j = index - 1
         unit = np.zeros(self.affine.size)
         unit[j] = 1.0
@@ -102,16 +94,13 @@ class Family:
         p = int(self._part[j])
         part = self.unknowns.parts[p]
         # one part alone: the others' directions vanish
-        direction = part.push(self.unknowns.extract(vector, p))
-        stiffness, load = operator.push({part.control: direction})
+        data, load = frame.along(part.control, part.push(self.unknowns.extract(vector, p)))
         slope = float(self.affine.slopes(self.affine.reference)[j])
-        kept = stiffness.copy()
-        kept.scale(1.0 / slope)
+        frame.scale(data, 1.0 / slope)
         if load is not None:
-            load = load.copy()
             load.scale(1.0 / slope)
         vector.destroy()
-        return Term(kept, load)
+        return Term(data, load, frame.sign(data))
 
 
 def _require_affine(operator: Operator, names: Sequence[str]) -> None:

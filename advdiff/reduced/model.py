@@ -168,7 +168,11 @@ class ReducedModel:
             raise ValueError("this reduced model has no residual matrices, hence no bound")
         distinct, which = self.steps
         return self.bound.evaluate(
-            self.affine.values(m), self.generator(m), self.start, distinct[which]
+            self.affine.values(m),
+            self.generator(m),
+            self.start,
+            distinct[which],
+            self.affine.diffusivity(m),
         )
 
     def reading_bound(self, m: np.ndarray) -> np.ndarray:

@@ -3,9 +3,9 @@
 A_rj = V*M⁻¹K_jV and the loads alike, the sensors on V, the start, and the residuals
 R_j = M⁻¹K_jV − V A_rj in coordinates.  The terms are shared out to the groups of ranks.
 
-Coordinates of the residuals are inner products with test functions: an orthonormal basis of all
-residuals (as many as there are, exact), or ``sketch`` random fields M^{-1/2}ξ with signs ξ that are
-a hash of the node's position, the same for any number of ranks.
+Coordinates of the residuals, whose Euclidean norm is the residual's in the norm of ``energy``, are
+inner products with test functions: an orthonormal basis of all residuals (as many as there are,
+exact), or ``sketch`` random fields.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import numpy as np
 from petsc4py import PETSc
 from slepc4py import SLEPc
 
-from advdiff.domain import Domain
-from advdiff.errors import InputError
 from advdiff.model import TransportModel
-from advdiff.reduced.basis import Basis, column
+from advdiff.reduced.basis import Basis, column, plain
 from advdiff.reduced.bound import ResidualBound
+from advdiff.reduced.energy import Energy
 from advdiff.reduced.family import Family
 from advdiff.reduced.model import ReducedModel
 
-_FINE = 2.0**30  # positions are told apart to this fraction of the domain
-PANEL = 64
+PANEL = 128
 """Columns that are projected at a time."""
+SHIFT = 0.2
+"""δ of the energy, over the last time: the bound's factor e^{δt} is at most e^0.2."""
 SIGMAS = 4.0
 """Standard deviations of a sketched norm that its safety factor covers."""
 
@@ -51,9 +51,6 @@ class Projection:
         residuals: "orthonormal", "sketch", or "none" for a model without a bound.
         sketch: number of random test functions.
         method: of the reduced model's derivatives.
-
-    Raises:
-        InputError: for a sketch where the mass is not lumped.
     """
 
     def __init__(
@@ -77,14 +74,10 @@ class Projection:
         self._blocks = [_Block(self._test_count) for _ in family.terms]
 
     def _prepare_bound(self, sketch: int) -> None:
-        basis = self.basis
         self.sensor_norms = self._sensor_norms()
+        self._shift = SHIFT / float(self.model.readings.times[-1])
+        self._energy = Energy(self.model.operator, self.family.diffusivity, self._shift)
         if self.residuals == "sketch":
-            if not basis.mass.is_diagonal:
-                raise InputError(
-                    "reduced.residuals = 'sketch': needs a diagonal mass (degree 1, or spectral "
-                    "elements); write 'orthonormal'"
-                )
             self._tests, self._test_count = self._random_tests(sketch), sketch
             self.safety = 1.0 / (1.0 - SIGMAS / math.sqrt(2.0 * sketch))
 
@@ -104,15 +97,9 @@ class Projection:
         return np.array(found)
 
     def _random_tests(self, count: int) -> SLEPc.BV:
-        root = self.basis.mass.inverse.copy()
-        root.sqrtabs()
-        domain = self.model.operator.domain
-        fields = []
-        for seed in range(count):
-            field = self.model.operator.state(_signs(seed, domain), "sketch")
-            field.pointwiseMult(field, root)
+        fields = [self._energy.random(seed) for seed in range(count)]
+        for field in fields:
             field.scale(1.0 / math.sqrt(count))
-            fields.append(field)
         return self.basis.block(fields)
 
     # -- the projection -------------------------------------------------------------------------
@@ -138,6 +125,7 @@ class Projection:
                 np.array([c for _, c in gathered]),
                 self._initial_error(start[: basis.size]),
                 self.sensor_norms,
+                self._shift,
                 self.safety,
             )
         return ReducedModel(
@@ -160,13 +148,6 @@ class Projection:
             self._sampled.append(self.model.sensors.sample(state, boundary=False))
             state.destroy()
 
-    def _plain(self, columns: int) -> SLEPc.BV:
-        """A BV without inner product, all its columns active."""
-        block = self.basis.vectors.duplicateResize(columns)
-        block.setMatrix(None, False)
-        block.setActiveColumns(0, columns)
-        return block
-
     def _project_columns(self) -> None:
         """VᵀK_jV and the test functions on K_jV, for the columns of V that are new.
 
@@ -175,42 +156,42 @@ class Projection:
         basis = self.basis
         if basis.size == self._projected:
             return
-        left = self._plain(self._test_count + basis.size)
-        for i in range(self._test_count):
-            with column(self._tests, i) as vector:
-                left.insertVec(i, vector)
-        for i in range(basis.size):
-            with column(basis.vectors, i) as vector:
-                left.insertVec(self._test_count + i, vector)
         while self._projected < basis.size:
-            self._project_panel(left, min(PANEL, basis.size - self._projected))
-        for term, block in zip(self.family.terms, self._blocks, strict=True):
-            if term.load is not None:
-                found = left.dotVec(term.load)
-                block.tests_load, block.load = np.split(found, [self._test_count])
-        left.destroy()
+            self._project_panel(min(PANEL, basis.size - self._projected))
+        if self.family.has_load:
+            left = self._plain(0, basis.size, self._test_count)
+            for term, block in zip(self.family.terms, self._blocks, strict=True):
+                if term.load is not None:
+                    found = left.dotVec(term.load)
+                    block.tests_load, block.load = np.split(found, [self._test_count])
+            left.destroy()
 
-    def _project_panel(self, left: SLEPc.BV, count: int) -> None:
-        """The next columns of every term; ``left`` holds the test functions, then V."""
-        tests, old = self._test_count, self._projected
-        fresh, image = self._plain(count), self._plain(count)
-        for i in range(count):
-            with column(left, tests + old + i) as vector:
-                fresh.insertVec(i, vector)
+    def _plain(self, first: int, last: int, tests: int = 0) -> SLEPc.BV:
+        """The first test functions, then columns of V, without inner product."""
+        block = plain(self.basis.vectors, tests + last - first)
+        for i in range(tests):
+            with column(self._tests, i) as vector:
+                block.insertVec(i, vector)
+        for i in range(first, last):
+            with column(self.basis.vectors, i) as vector:
+                block.insertVec(tests + i - first, vector)
+        return block
+
+    def _project_panel(self, count: int) -> None:
+        """The next columns of every term."""
+        tests, old, frame = self._test_count, self._projected, self.family.frame
+        blocks = self._plain(0, old, tests), self._plain(old, old + count)
+        left, right = (frame.side(block) for block in blocks)
         for term, block in zip(self.family.terms, self._blocks, strict=True):
-            fresh.matMult(term.stiffness, image)
-            left.setActiveColumns(0, tests + old + count)
-            upper, right = np.split(self.basis.inner(left, image), [tests])
+            found = frame.columns(term.data, term.sign, left, right)
+            upper, found = np.split(found, [tests])
             if old == 0 or term.sign:
-                below = term.sign * right[:old].T
+                below = term.sign * found[:old].T
             else:
-                fresh.matMultHermitianTranspose(term.stiffness, image)
-                left.setActiveColumns(0, tests + old)
-                below = self.basis.inner(left, image)[tests:].T
-            block.matrix = np.hstack([np.vstack([block.matrix, below]), right])
+                below = frame.below(term.data, left, right)[:, tests:]
+            block.matrix = np.hstack([np.vstack([block.matrix, below]), found])
             block.tests = np.hstack([block.tests, upper])
-        left.setActiveColumns(0, tests + self.basis.size)
-        for part in (fresh, image):
+        for part in blocks:
             part.destroy()
         self._projected = old + count
 
@@ -237,7 +218,7 @@ class Projection:
         for term, matrix in zip(self.family.terms, matrices, strict=True):
             image = basis._allocate(matrix.shape[1])
             image.setActiveColumns(0, basis.size)
-            basis.vectors.matMult(term.stiffness, image)
+            self.family.frame.image(term.data, basis.vectors, image)
             image.setActiveColumns(0, matrix.shape[1])
             if self.family.has_load:
                 image.insertVec(
@@ -251,11 +232,26 @@ class Projection:
             basis.purge(image)
             residuals.append(image)
         span = self._spanning(residuals)
-        found = [basis.inner(span.vectors, image).ravel() for image in residuals]
+        factor = np.linalg.cholesky(self._energy_gram(span)).T
+        found = [(factor @ basis.inner(span.vectors, image)).ravel() for image in residuals]
         for image in residuals:
             image.destroy()
         span.destroy()
         return found
+
+    def _energy_gram(self, span: Basis) -> np.ndarray:
+        """⟨s_i, S⁻¹ s_j⟩ of the columns of a basis, shape (size, size) (collective)."""
+        loads, work, solved = self.basis.template.duplicate(), self.basis.template.duplicate(), []
+        for i in range(span.size):
+            with column(span.vectors, i) as vector:
+                self.basis.mass.mult(vector, loads)
+            self._energy.solve(loads, work)
+            solved.append(work.copy())
+        block = span.block(solved)
+        gram = Basis.inner(span.vectors, block)
+        for part in (block, *solved):
+            part.destroy()
+        return 0.5 * (gram + gram.T)
 
     def _spanning(self, residuals: list[SLEPc.BV]) -> Basis:
         """An orthonormal basis of the residuals of all groups."""
@@ -293,30 +289,3 @@ def _zero(template: PETSc.Vec) -> PETSc.Vec:
     vector = template.duplicate()
     vector.set(0.0)
     return vector
-
-
-def _signs(seed: int, domain: Domain):
-    """x ↦ ±1, a hash of the position (splitmix64 of its coordinates; Steele et al. 2014).
-
-    A node on the seam of a periodic box has coordinates at either end: both hash alike.
-    """
-    lower, upper = domain.bounds
-    size = np.array(upper - lower)
-    periods = getattr(domain.mesh, "periods", {})
-
-    def mix(z: np.ndarray) -> np.ndarray:
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
-
-    def field(x: np.ndarray) -> np.ndarray:
-        with np.errstate(over="ignore"):
-            state = np.full(x.shape[1], 0x9E3779B97F4A7C15, dtype=np.uint64) * np.uint64(seed + 1)
-            for axis in range(domain.dim):
-                place = np.rint((x[axis] - lower[axis]) / size[axis] * _FINE).astype(np.int64)
-                if axis in periods:
-                    place %= int(_FINE)
-                state = mix(state + place.view(np.uint64))
-        return 1.0 - 2.0 * (state >> np.uint64(63)).astype(float)
-
-    return field

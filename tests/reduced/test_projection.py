@@ -60,7 +60,7 @@ def test_agreement_as_the_basis_grows(folder, make):
         check = made.check(point)
         assert check["state_error"] <= check["bound"]
         assert check["reading_error"] <= check["reading_bound"]
-        assert check["effectivity"] < 300.0
+        assert check["effectivity"] < 60.0
         errors.append([check["state_error"], check["reading_error"], check["objective_error"]])
     errors = np.array(errors)
     assert (errors[1:] < 0.5 * errors[:-1]).all(), errors
@@ -149,15 +149,15 @@ def test_the_same_on_one_rank(folder, closed):
     assert made.reduced.state_bound(m) == pytest.approx(closed.reduced.state_bound(m), rel=1e-4)
 
 
-def test_degree_two_needs_orthonormal_residuals(folder):
+@pytest.mark.parametrize("residuals", ["sketch", "orthonormal"])
+def test_degree_two_with_its_consistent_mass(folder, residuals):
     made = cases.problem(folder, n=5, degree=2)
-    with pytest.raises(InputError, match="write 'orthonormal'"):
-        cases.reducer(made)
-    sound = cases.reducer(made, residuals="orthonormal", tolerance=1e-2, snapshots=9)
+    sound = cases.reducer(made, residuals=residuals, tolerance=1e-2, snapshots=9)
     point = sound.evaluate(sound.mean)
     sound.enrich([point])
     check = sound.check(point)
-    assert check["state_error"] <= check["bound"] and check["state_error"] < 0.02
+    assert check["state_error"] <= check["bound"] < 100.0 * check["state_error"]
+    assert check["state_error"] < 0.02
 
 
 def test_a_field_is_refused(folder):

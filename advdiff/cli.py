@@ -139,6 +139,23 @@ def _start_petsc() -> None:
     slepc4py.init(options)
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from advdiff import __version__
+
+        _say(f"advdiff {__version__}")
+        raise Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="say which this is")
+    ] = False,
+) -> None:
+    """Those without a command."""
+
+
 @app.command()
 def init(
     experiment: ExperimentFile = Path("experiment.toml"),

@@ -25,7 +25,7 @@ COLUMN = 40
 NOISE = 0.01
 """Of the example's readings, relative to the largest."""
 
-STREAM = "0.1*sin(pi*x)*sin(pi*y) + 0.03*sin(2*pi*x)*sin(pi*y)"
+STREAM = "0.16*sin(pi*x)*sin(pi*y) + 0.05*sin(2*pi*x)*sin(pi*y)"
 FORWARD: dict[str, dict[str, Any]] = {
     "domain": {"shape": "rectangle", "cells": [32, 32], "upper": [1.0, 1.0]},
     "physics": {
@@ -42,7 +42,7 @@ INVERSE: dict[str, dict[str, Any]] = {
     "physics": {"diffusivity": 0.05, "initial": FORWARD["physics"]["initial"]},
     "observations": {"file": ""},
     "unknowns": {"diffusivity": True, "velocity": {"family": "sine", "modes": [3, 3]}},
-    "prior": {"velocity": {"std": 1.0, "decay": 2.0}, "diffusivity": {"std": 1.0}},
+    "prior": {"velocity": {"std": 0.5, "decay": 2.0}, "diffusivity": {"std": 1.0}},
 }
 EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     "solve": {**FORWARD, "output": {}},
@@ -68,7 +68,7 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "domain": {**FORWARD["domain"], "cells": [24, 24]},
         "sampler": {
             **{"kernel": "hmc", "start": "map", "metric": "laplace"},
-            **{"draws": 150, "warmup": 30, "chains": 2, "steps": 3},
+            **{"draws": 400, "warmup": 50, "chains": 2, "steps": 1},
         },
         "truth": {"velocity": {"stream": STREAM}, "diffusivity": 0.02},
         "output": {},

@@ -52,13 +52,12 @@ class Beside:
 
     Attributes:
         path: of the file.
-        temporary: its name while it is made.
     """
 
     def __init__(self, comm: MPI.Comm, path: Path):
         self.comm = comm
         self.path = path.with_name(f".{path.name}.checkpoint")
-        self.temporary = self.path.with_name(f"{self.path.name}.partial")
+        self._temporary = self.path.with_name(f"{self.path.name}.partial")
 
     def require(self) -> None:
         """Raise :class:`InputError` where there is none (local)."""
@@ -77,7 +76,7 @@ class Beside:
         """Forget it (collective)."""
 
         def unlink() -> None:
-            for path in (self.path, self.temporary):
+            for path in (self.path, self._temporary):
                 path.unlink(missing_ok=True)
 
         on_root(self.comm, unlink)
@@ -114,16 +113,16 @@ class Checkpoint(Beside):
         self._publish()
 
     def _publish(self) -> None:
-        on_root(self.comm, lambda: self.temporary.replace(self.path))
+        on_root(self.comm, lambda: self._temporary.replace(self.path))
 
     def _begin(self) -> None:
         """All but the records, under a temporary name."""
         title = json.dumps({"format": FORMAT, "mark": mark(self.problem), "size": self.size})
         with agreed(self.comm), room(self.path):
             if self.comm.rank == 0:
-                self.temporary.write_bytes(title.encode().ljust(TITLE - 1) + b"\n")
+                self._temporary.write_bytes(title.encode().ljust(TITLE - 1) + b"\n")
         with agreed(self.comm), room(self.path):
-            self._file = os.open(self.temporary, os.O_RDWR)
+            self._file = os.open(self._temporary, os.O_RDWR)
             _write(self._file, self.labels, TITLE + 8 * self.start)
 
     def load(self) -> None:

@@ -147,6 +147,23 @@ def _start_petsc() -> None:
     slepc4py.init(options)
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from advdiff import __version__
+
+        _say(f"advdiff {__version__}")
+        raise Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="say which this is")
+    ] = False,
+) -> None:
+    """Those without a command."""
+
+
 @app.command()
 @click.argument("experiment", type=FILE, metavar="[FILE.toml]", default="experiment.toml")
 @click.option("--task", default="solve", help="solve, sensitivity, invert or sample")

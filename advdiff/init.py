@@ -25,13 +25,13 @@ COLUMN = 40
 NOISE = 0.01
 """Of the example's readings, relative to the largest."""
 
-STREAM = "0.3*sin(pi*x)*sin(pi*y) + 0.1*sin(2*pi*x)*sin(pi*y)"
+STREAM = "0.16*sin(pi*x)*sin(pi*y) + 0.05*sin(2*pi*x)*sin(pi*y)"
 FORWARD: dict[str, dict[str, Any]] = {
     "domain": {"shape": "rectangle", "cells": [32, 32], "upper": [1.0, 1.0]},
     "physics": {
-        "diffusivity": 0.01,
+        "diffusivity": 0.02,
         "velocity": {"stream": STREAM},
-        "initial": "exp(-((x-0.3)**2 + (y-0.4)**2)/0.02)",
+        "initial": "exp(-((x-0.3)**2 + (y-0.4)**2)/0.04)",
     },
     "time": {"final": 1.0, "outputs": 5},
     "discretization": {},
@@ -39,10 +39,10 @@ FORWARD: dict[str, dict[str, Any]] = {
 }
 INVERSE: dict[str, dict[str, Any]] = {
     **FORWARD,
-    "physics": {"diffusivity": 0.02, "initial": FORWARD["physics"]["initial"]},
+    "physics": {"diffusivity": 0.05, "initial": FORWARD["physics"]["initial"]},
     "observations": {"file": ""},
     "unknowns": {"diffusivity": True, "velocity": {"family": "sine", "modes": [3, 3]}},
-    "prior": {"velocity": {"std": 1.0, "decay": 2.0}, "diffusivity": {"std": 1.0}},
+    "prior": {"velocity": {"std": 0.5, "decay": 2.0}, "diffusivity": {"std": 1.0}},
 }
 EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     "solve": {**FORWARD, "output": {}},
@@ -60,17 +60,17 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         **INVERSE,
         "optimizer": {},
         "laplace": {},
-        "truth": {"velocity": {"stream": STREAM}, "diffusivity": 0.01},
+        "truth": {"velocity": {"stream": STREAM}, "diffusivity": 0.02},
         "output": {},
     },
     "sample": {
         **INVERSE,
-        "domain": {**FORWARD["domain"], "cells": [16, 16]},
+        "domain": {**FORWARD["domain"], "cells": [24, 24]},
         "sampler": {
             **{"kernel": "hmc", "start": "map", "metric": "laplace"},
-            **{"draws": 150, "warmup": 30, "chains": 2, "steps": 3},
+            **{"draws": 400, "warmup": 50, "chains": 2, "steps": 1},
         },
-        "truth": {"velocity": {"stream": STREAM}, "diffusivity": 0.01},
+        "truth": {"velocity": {"stream": STREAM}, "diffusivity": 0.02},
         "output": {},
     },
 }

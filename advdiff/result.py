@@ -285,6 +285,8 @@ def open_result(path: Path) -> h5py.File:
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"
         raise InputError(f"{path}: {what}; give a file written by 'advdiff run'")
+    if path.suffix == ".toml":
+        raise InputError(f"{path}: an experiment file; give its result, a file ending in .h5")
     try:
         file = hdf5.read(path)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What is in a result file, in ten lines."""
+"""What is in a result file, in a few lines."""
 
 from __future__ import annotations
 

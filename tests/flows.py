@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mpi4py import MPI
 
-from advdiff import Problem, config
+from advdiff import Problem, config, load, tasks
 
 BLOB = "exp(-((x-0.35)**2 + (y-0.5)**2)/0.02)"
 CELL = {"stream": "sin(pi*x)*sin(pi*y)/pi"}
@@ -47,3 +49,35 @@ def through_flow(n: int = 8, degree: int = 1, comm: MPI.Comm = MPI.COMM_WORLD) -
         "source": "x*y",
     }
     return problem(n, degree, comm, physics=physics)
+
+
+def sensitivity(result: Path, dim: int, domain: str, velocity: str, outputs: int) -> Path:
+    """A small run of an experiment file, with values given on all sides; its result.
+
+    Args:
+        domain: lines of the table.
+        velocity: its components, as TOML.
+    """
+    sides = ("left", "right", "bottom", "top", "front", "back")[: 2 * dim]
+    inflow = ", ".join(f"{side} = 0.0" for side in sides)
+    experiment = result.with_name("experiment.toml")
+    experiment.write_text(
+        f"""task = "sensitivity"
+[domain]
+{domain}
+[physics]
+diffusivity = 0.1
+velocity = {velocity}
+initial = "cos(pi*x)"
+inflow = {{ {inflow} }}
+[time]
+final = 0.2
+outputs = {outputs}
+[sensitivity.directions]
+kappa = {{ diffusivity = 1.0 }}
+[output]
+file = "{result.name}"
+"""
+    )
+    assert tasks.run(load(experiment), lambda line: None)
+    return result

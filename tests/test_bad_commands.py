@@ -65,6 +65,7 @@ COMMANDS = {
     "reduced field": (["check", "reduced.toml", "--set", "unknowns.initial=true"], 2, "a field"),
     "reduced method": (["check", "reduced.toml", "--set", "reduced.method=exact"], 2, "frechet"),
     "info": (["info", "obs.csv"], 2, "obs.csv: not readable HDF5"),
+    "info of no result": (["info", "e.toml"], 2, "e.toml: an experiment file"),
     "plot": (["plot", "none.h5"], 2, "none.h5: no such file"),
     "overflow": (["run", "e.toml", "--set", "physics.diffusivity=1e300"], 1, "mind the sizes"),
 }

@@ -15,9 +15,10 @@ import pytest
 from dolfinx import fem, mesh
 from mpi4py import MPI
 
-from advdiff import paraview, problem, store, tasks
+from advdiff import paraview, store
 from advdiff.domain import Domain
 from advdiff.samples import CellSamples
+from tests import flows
 
 pytestmark = pytest.mark.serial
 
@@ -53,31 +54,7 @@ json.dump(found, sys.stdout)
 
 
 def run(folder: Path, dim: int, name: str = "result.h5") -> Path:
-    """A small sensitivity run; the name of its result."""
-    domain, velocity = DOMAINS[dim]
-    sides = ("left", "right", "bottom", "top", "front", "back")[: 2 * dim]
-    inflow = ", ".join(f"{side} = 0.0" for side in sides)
-    experiment = folder / "experiment.toml"
-    experiment.write_text(
-        f"""task = "sensitivity"
-[domain]
-{domain}
-[physics]
-diffusivity = 0.1
-velocity = {velocity}
-initial = "cos(pi*x)"
-inflow = {{ {inflow} }}
-[time]
-final = 0.2
-outputs = 3
-[sensitivity.directions]
-kappa = {{ diffusivity = 1.0 }}
-[output]
-file = "{name}"
-"""
-    )
-    assert tasks.run(problem.load(experiment), lambda line: None)
-    return folder / name
+    return flows.sensitivity(folder / name, dim, *DOMAINS[dim], outputs=3)
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3])

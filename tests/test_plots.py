@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.tri import Triangulation
 
-from advdiff import plots, problem, tasks
+from advdiff import plots
 from advdiff.errors import InputError
 from advdiff.plots import canvas, pictures, shapes
+from tests import flows
 
 pytestmark = pytest.mark.serial
 
@@ -31,28 +32,9 @@ OVERVIEW = {"overview"}
 @pytest.fixture(scope="module", params=[1, 2, 3])
 def result(request, tmp_path_factory) -> Path:
     """A small sensitivity run."""
-    folder = tmp_path_factory.mktemp(f"dim{request.param}")
-    domain, velocity = DOMAINS[request.param]
-    sides = ("left", "right", "bottom", "top", "front", "back")[: 2 * request.param]
-    inflow = ", ".join(f"{side} = 0.0" for side in sides)
-    (folder / "run.toml").write_text(
-        f"""task = "sensitivity"
-[domain]
-{domain}
-[physics]
-diffusivity = 0.1
-velocity = {velocity}
-initial = "cos(pi*x)"
-inflow = {{ {inflow} }}
-[time]
-final = 0.2
-outputs = 8
-[sensitivity.directions]
-kappa = {{ diffusivity = 1.0 }}
-"""
-    )
-    assert tasks.run(problem.load(folder / "run.toml"), lambda line: None)
-    return folder / "run.h5"
+    dim = request.param
+    path = tmp_path_factory.mktemp(f"dim{dim}") / "run.h5"
+    return flows.sensitivity(path, dim, *DOMAINS[dim], outputs=8)
 
 
 @pytest.fixture

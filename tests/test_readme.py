@@ -38,8 +38,8 @@ SMALLER = {
     },
     "own_data.toml": {
         "cells = [32, 16]": "cells = [10, 5]",
-        "draws = 250": "draws = 8",
-        "warmup = 50": "warmup = 2",
+        "draws = 500": "draws = 8",
+        "warmup = 100": "warmup = 2",
         "chains = 4": "chains = 2",
     },
 }

@@ -158,6 +158,15 @@ def test_every_task_has_a_page(task, results):
         assert "Posterior of log diffusivity" in found.text and "R̂" in found.text
 
 
+def test_names_of_the_lines_of_the_summary():
+    assert report._named("mesh error  cells twice as large") == (
+        "mesh error",
+        "cells twice as large",
+    )
+    assert report._named("log_diffusivity R̂ up to 1.0") == ("log_diffusivity", "R̂ up to 1.0")
+    assert report._named("            Monte Carlo error") == ("", "Monte Carlo error")
+
+
 def test_nothing_of_the_file_is_markup(results, tmp_path):
     path = Path(shutil.copy(results["solve"], tmp_path / "<i>x.h5"))
     with h5py.File(path, "a") as file:

@@ -105,11 +105,12 @@ def choose(
     except ConvergenceError as error:
         return Choice("shift-invert", f"no Faber recurrence: {error}", predicted)
     predicted |= {"products": products, "faber_cost": cost}
-    count = f"{solves:.0f} solves" if math.isfinite(solves) else "no filter within its limits"
-    reason = (
-        f"{products} products of {entries:.3g} entries should cost {cost * 1e-9:.2g} units, "
-        f"a factorisation and {count} {predicted['shift_invert_cost'] * 1e-9:.2g}"
-    )
+    reason = f"{products} products of {entries:.3g} entries should cost {cost * 1e-9:.2g} units, "
+    if math.isfinite(solves):
+        price = predicted["shift_invert_cost"] * 1e-9
+        reason += f"a factorisation and {solves:.0f} solves {price:.2g}"
+    else:
+        reason += "and for solves no filter will do"
     if cost <= predicted["shift_invert_cost"]:
         return Choice("faber", reason, predicted, ellipse)
     return Choice("shift-invert", reason, predicted)

@@ -90,6 +90,19 @@ def arrange(count: int, ratio: float) -> tuple[int, int, float]:
     return rows, columns, min(height, WIDTH)
 
 
+def label_outer(grid: np.ndarray, count: int) -> None:
+    """Labels at the left of each row and below each column, where the last panels are empty."""
+    columns = grid.shape[1]
+    for k, axes in enumerate(grid.flat):
+        below = axes.get_xlabel()
+        axes.label_outer()
+        if k >= count:
+            axes.set_visible(False)
+        elif k + columns >= count:
+            axes.set_xlabel(below)
+            axes.tick_params(labelbottom=True)
+
+
 def bar(axes: Axes, mappable, label: str) -> None:
     """A colour bar as high as its axes, on their right."""
     width, height = np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim())

@@ -112,10 +112,7 @@ def samples(source: Source) -> Figure:
         source.shape.streamlines(axes, field)
         source.shape.frame(axes)
         axes.set_title(title)
-    for axes in grid.flat[len(fields) :]:
-        axes.set_axis_off()
-    for axes in grid.flat:
-        axes.label_outer()
+    canvas.label_outer(grid, len(fields))
     bar = figure.colorbar(mappable, ax=list(grid.flat), label="speed", pad=0.02, aspect=32)
     bar.outline.set_linewidth(0.6)
     return figure

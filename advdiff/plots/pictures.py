@@ -90,10 +90,7 @@ def _snapshots(source: Source, times, values, cmap, limits, dataset) -> Figure:
         mappable = shape.colors(axes, field, cmap, limits)
         shape.frame(axes)
         axes.set_title(f"t = {time:.4g}")
-    for axes in grid.flat[len(times) :]:
-        axes.set_axis_off()
-    for axes in grid.flat:
-        axes.label_outer()
+    canvas.label_outer(grid, len(times))
     bar = figure.colorbar(mappable, ax=list(grid.flat), label=title, pad=0.02, aspect=32)
     bar.outline.set_linewidth(0.6)
     return figure
@@ -182,14 +179,11 @@ def _recovery(figure: FigureBase, source: Source, name: str) -> None:
         panes[0].set_title(f"{fields[0][0]} {name} and sensors")
     if truth is not None:
         _difference(panes[2], source, estimate - truth, _error(source, name))
-    if len(panes) == 4 and "theta" not in source.file:  # chains draw the flow alone
-        panes[3].set_visible(False)
-    elif len(panes) == 4:
+    if len(panes) == 4:
         theta, time = source.file["theta"][-1], float(source.file["time"][-1])
         _map(panes[3], source, theta, _limits(theta), label="tracer")
         panes[3].set_title(f"tracer at t = {time:.4g}")
-    for axes in panes:
-        axes.label_outer()
+    canvas.label_outer(grid, len(panes))
 
 
 def _map(axes, source: Source, field: np.ndarray, limits, *, bar: bool = True, label: str = ""):

@@ -36,11 +36,11 @@ class ReducedCheckpoint(Beside):
             values = {k: v for k, v in asdict(progress).items() if v is not None}
             whole = io.BytesIO()
             np.savez(whole, mark=self._mark, **values)
-            with room(self.path), self.temporary.open("wb") as file:
+            with room(self.path), self._temporary.open("wb") as file:
                 file.write(whole.getvalue())
                 file.flush()
                 os.fsync(file.fileno())
-            self.temporary.replace(self.path)
+            self._temporary.replace(self.path)
 
         if self.problem.writes:
             on_root(self.comm, write)

@@ -152,7 +152,7 @@ def _pictures(file: h5py.File) -> str:
 
 
 def _picture(picture: plots.Drawn) -> str:
-    wide = ' class="wide"' if picture.width > 1.2 * picture.height else ""
+    wide = ' class="wide"' if picture.width > picture.height else ""
     caption, data = escape(picture.caption), b64encode(picture.png).decode()
     return (
         f'<figure>\n<div class="picture" tabindex="0"><img{wide} alt="{caption}" '

@@ -57,6 +57,8 @@ LONGEST = 280
 """Characters of a message; of a longer one the middle is left out."""
 PATIENCE = 5.0
 """Seconds to wait for ranks that do not come to an error all others have met."""
+TURN = 0.1
+"""Seconds that a rank leaves to those before it, of which one speaks for all."""
 
 
 def _say(line: str, file=None) -> None:
@@ -85,10 +87,12 @@ def _fail(error: str, code: int) -> int:
     line = f"advdiff: {line}"
     _say(line, sys.stderr)
     if comm.size > 1:
-        arrived, start = comm.Ibarrier(), time.monotonic()
+        for other in range(1, comm.size) if comm.rank == 0 else ():
+            comm.Isend(b"", other, stopping.TAG)
+        arrived, until = comm.Ibarrier(), time.monotonic() + PATIENCE + TURN * min(comm.rank, 10)
         while not arrived.Test():
-            if time.monotonic() - start > PATIENCE:
-                if comm.rank:
+            if time.monotonic() > until:
+                if comm.rank and not comm.Iprobe(0, stopping.TAG):
                     print(line, flush=True, file=sys.stderr)
                 stopping.sweep()
                 comm.Abort(code)

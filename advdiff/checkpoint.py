@@ -24,6 +24,7 @@ import numpy as np
 from mpi4py import MPI
 from petsc4py import PETSc
 
+from advdiff import stopping
 from advdiff.errors import InputError, agreed, on_root, room
 from advdiff.problem import Problem
 
@@ -70,8 +71,9 @@ class Checkpoint:
 
     def create(self) -> None:
         """Begin a new one, which replaces the old one."""
-        self._begin()
-        self._publish()
+        with stopping.scratch(self._temporary, self.comm):
+            self._begin()
+            self._publish()
 
     @property
     def _temporary(self) -> Path:
@@ -223,17 +225,18 @@ class Checkpoint:
         moved, places = self._file, self._places
         heads = [old[self._place(k) :][: HEAD.itemsize].view(HEAD)[0].copy() for k in range(count)]
         self._places = slice(self.start, self.stop)
-        self._begin()
-        for k, head in enumerate(heads):
-            place = self._place(k) + HEAD.itemsize
-            data = np.array(old[place : place + 8 * self.size].view("f8")[places])
-            check = np.array([head])
-            check["check"] = self._sum(head, data)
-            with agreed(self.comm), room(self.path):
-                _write(self._file, data, place + 8 * self.start)
-                if self.comm.rank == 0:
-                    _write(self._file, check, place - HEAD.itemsize)
-        self._publish()
+        with stopping.scratch(self._temporary, self.comm):
+            self._begin()
+            for k, head in enumerate(heads):
+                place = self._place(k) + HEAD.itemsize
+                data = np.array(old[place : place + 8 * self.size].view("f8")[places])
+                check = np.array([head])
+                check["check"] = self._sum(head, data)
+                with agreed(self.comm), room(self.path):
+                    _write(self._file, data, place + 8 * self.start)
+                    if self.comm.rank == 0:
+                        _write(self._file, check, place - HEAD.itemsize)
+            self._publish()
         os.close(moved)
 
 

@@ -73,14 +73,14 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def _fail(error: str, code: int) -> int:
+def _fail(error: str, code: int, comm) -> int:
     """One line on stderr, and the code to exit with, once all ranks have come here.
 
     Those that do not come wait in a collective call for this one: the job ends at once.
-    """
-    from advdiff.errors import world
 
-    comm = world()
+    Args:
+        comm: all ranks, for nothing but this: no call that another waits in is on it.
+    """
     line = _printable(" ".join(error.split()))
     if len(line) > LONGEST:  # such as a name of a thousand letters
         line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
@@ -296,6 +296,7 @@ def main() -> None:
 
     warnings.simplefilter("ignore", RuntimeWarning)  # numpy's: what overflows is said in our words
     comm = world()
+    last = comm.Dup() if comm.size > 1 else comm
     if comm.rank:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
@@ -307,15 +308,15 @@ def main() -> None:
     except NoSuchOption as error:
         known = ["--help", *(name for option in error.ctx.command.params for name in option.opts)]
         remedy = suggestion(error.option_name, [name for name in known if name.startswith("--")])
-        code = _fail(f"{error.option_name}: no such option; {remedy}", 2)
+        code = _fail(f"{error.option_name}: no such option; {remedy}", 2, last)
     except ClickException as error:
-        code = _fail(error.format_message(), 2)
+        code = _fail(error.format_message(), 2, last)
     except InputError as error:
-        code = _fail(str(error), 2)
+        code = _fail(str(error), 2, last)
         if isinstance(error, NoRoom) and comm.size == 1:
             os._exit(code)  # HDF5 might want to write more
     except ConvergenceError as error:
-        code = _fail(str(error), 1)
+        code = _fail(str(error), 1, last)
     except BaseException:
         if comm.size == 1:
             raise

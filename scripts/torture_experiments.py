@@ -36,7 +36,7 @@ flow = { velocity = ["y", "0"] }
 """
 REDUCED = """
 [reduced]
-dimension = 30
+dimension = 80
 candidates = 20
 box = 1.0
 rounds = 2

@@ -24,6 +24,7 @@ import numpy as np
 from mpi4py import MPI
 from petsc4py import PETSc
 
+from advdiff import stopping
 from advdiff.errors import InputError, agreed, on_root, room
 from advdiff.problem import Problem
 
@@ -109,8 +110,9 @@ class Checkpoint(Beside):
 
     def create(self) -> None:
         """Begin a new one, which replaces the old one."""
-        self._begin()
-        self._publish()
+        with stopping.scratch(self._temporary, self.comm):
+            self._begin()
+            self._publish()
 
     def _publish(self) -> None:
         on_root(self.comm, lambda: self._temporary.replace(self.path))
@@ -246,17 +248,18 @@ class Checkpoint(Beside):
         moved, places = self._file, self._places
         heads = [old[self._place(k) :][: HEAD.itemsize].view(HEAD)[0].copy() for k in range(count)]
         self._places = slice(self.start, self.stop)
-        self._begin()
-        for k, head in enumerate(heads):
-            place = self._place(k) + HEAD.itemsize
-            data = np.array(old[place : place + 8 * self.size].view("f8")[places])
-            check = np.array([head])
-            check["check"] = self._sum(head, data)
-            with agreed(self.comm), room(self.path):
-                _write(self._file, data, place + 8 * self.start)
-                if self.comm.rank == 0:
-                    _write(self._file, check, place - HEAD.itemsize)
-        self._publish()
+        with stopping.scratch(self._temporary, self.comm):
+            self._begin()
+            for k, head in enumerate(heads):
+                place = self._place(k) + HEAD.itemsize
+                data = np.array(old[place : place + 8 * self.size].view("f8")[places])
+                check = np.array([head])
+                check["check"] = self._sum(head, data)
+                with agreed(self.comm), room(self.path):
+                    _write(self._file, data, place + 8 * self.start)
+                    if self.comm.rank == 0:
+                        _write(self._file, check, place - HEAD.itemsize)
+            self._publish()
         os.close(moved)
 
 

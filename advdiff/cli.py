@@ -60,6 +60,8 @@ LONGEST = 280
 """Characters of a message; of a longer one the middle is left out."""
 PATIENCE = 5.0
 """Seconds to wait for ranks that do not come to an error all others have met."""
+TURN = 0.1
+"""Seconds that a rank leaves to those before it, of which one speaks for all."""
 
 
 def _say(line: str, file=None) -> None:
@@ -74,24 +76,26 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def _fail(error: str, code: int) -> int:
+def _fail(error: str, code: int, comm) -> int:
     """One line on stderr, and the code to exit with, once all ranks have come here.
 
     Those that do not come wait in a collective call for this one: the job ends at once.
-    """
-    from advdiff.errors import world
 
-    comm = world()
+    Args:
+        comm: all ranks, for nothing but this: no call that another waits in is on it.
+    """
     line = _printable(" ".join(error.split()))
     if len(line) > LONGEST:  # such as a name of a thousand letters
         line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
     line = f"advdiff: {line}"
     _say(line, sys.stderr)
     if comm.size > 1:
-        arrived, start = comm.Ibarrier(), time.monotonic()
+        for other in range(1, comm.size) if comm.rank == 0 else ():
+            comm.Isend(b"", other, stopping.TAG)
+        arrived, until = comm.Ibarrier(), time.monotonic() + PATIENCE + TURN * min(comm.rank, 10)
         while not arrived.Test():
-            if time.monotonic() - start > PATIENCE:
-                if comm.rank:
+            if time.monotonic() > until:
+                if comm.rank and not comm.Iprobe(0, stopping.TAG):
                     print(line, flush=True, file=sys.stderr)
                 stopping.sweep()
                 comm.Abort(code)
@@ -322,6 +326,7 @@ def main() -> None:
 
     warnings.simplefilter("ignore", RuntimeWarning)  # numpy's: what overflows is said in our words
     comm = world()
+    last = comm.Dup() if comm.size > 1 else comm
     if comm.rank:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
@@ -333,15 +338,15 @@ def main() -> None:
     except click.NoSuchOption as error:
         known = ["--help", *(name for option in error.ctx.command.params for name in option.opts)]
         remedy = suggestion(error.option_name, [name for name in known if name.startswith("--")])
-        code = _fail(f"{error.option_name}: no such option; {remedy}", 2)
+        code = _fail(f"{error.option_name}: no such option; {remedy}", 2, last)
     except click.ClickException as error:
-        code = _fail(error.format_message(), 2)
+        code = _fail(error.format_message(), 2, last)
     except InputError as error:
-        code = _fail(str(error), 2)
+        code = _fail(str(error), 2, last)
         if isinstance(error, NoRoom) and comm.size == 1:
             os._exit(code)  # HDF5 might want to write more
     except ConvergenceError as error:
-        code = _fail(str(error), 1)
+        code = _fail(str(error), 1, last)
     except BaseException:
         if comm.size == 1:
             raise

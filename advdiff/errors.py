@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
+import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -98,12 +102,20 @@ def on_root(comm: MPI.Comm, function: Callable[[], T]) -> T:
     return comm.bcast(result)
 
 
+_unheard: list[MPI.Request] = []
+"""What ranks that have failed alone asked the others; their memory must stay."""
+
+
 @contextmanager
-def agreed(comm: MPI.Comm):
+def agreed(comm: MPI.Comm, patience: float = math.inf):
     """Raise on all ranks if the block raised on one (the message of the lowest such rank).
 
-    The block itself must not communicate.  An exception on a single rank would otherwise leave
-    the others waiting in their next collective call.
+    An exception on a single rank would otherwise leave the others waiting in their next collective
+    call.
+
+    Args:
+        patience: seconds for which a rank that has failed waits for the others, and then raises
+            alone; finite where the block itself communicates, for they may wait for it there.
     """
     from mpi4py import MPI
 
@@ -112,9 +124,17 @@ def agreed(comm: MPI.Comm):
         yield
     except Exception as caught:
         error = caught
-    first = comm.allreduce(comm.size if error is None else comm.rank, MPI.MIN)
-    if first < comm.size:
-        raise comm.bcast(error, root=first)
+    mine, first = (np.full(1, comm.size if error is None else comm.rank) for _ in range(2))
+    asked = comm.Iallreduce(mine, first, MPI.MIN)  # never taken for a collective call of the block
+    until = time.monotonic() + patience
+    while error is not None and patience < math.inf and not asked.Test():
+        if time.monotonic() > until:
+            _unheard.append(asked)
+            raise error
+        time.sleep(1e-3)
+    asked.Wait()
+    if first[0] < comm.size:
+        raise comm.bcast(error, root=int(first[0]))
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

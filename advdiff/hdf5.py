@@ -22,6 +22,12 @@ from advdiff.stopping import SIGNALS
 PATIENCE = 5
 """Seconds of processor time; files of advdiff take some hundredths."""
 
+DEADLY = (
+    *(signal.SIGXCPU, signal.SIGSEGV, signal.SIGBUS),
+    *(signal.SIGABRT, signal.SIGFPE, signal.SIGILL),
+)
+"""By which HDF5 may end a process."""
+
 
 def read(path: Path) -> h5py.File:
     """Open a file for reading, if that can be survived (local).
@@ -43,7 +49,7 @@ def require_sound(path: Path) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)  # threads: the child uses h5py alone
         child = os.fork()
     if child == 0:
-        for number in (*SIGNALS, signal.SIGXCPU):
+        for number in (*SIGNALS, *DEADLY):  # not as PETSc and MPI handle them, who end the job
             signal.signal(number, signal.SIG_DFL)
         try:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -19,10 +19,10 @@ PRECEDENCE = 0.5
 ATTENTION = 0.2
 """Seconds that rank 0 listens whether another has spoken: mpirun may be faster than its message."""
 TAG = 7143
-"""Of the message by which another rank tells rank 0 that it has spoken."""
+"""Of the message by which a rank tells another that it has spoken."""
 
 _scratch: set[Path] = set()
-_remedy = ""
+_resumable: Path | None = None
 
 
 def install() -> None:
@@ -57,14 +57,14 @@ def sweep() -> None:
 
 
 @contextmanager
-def resumable():
-    """Within the block, ``--resume`` can go on from what is on disk."""
-    global _remedy
-    _remedy = "; go on with --resume"
+def resumable(path: Path):
+    """Within the block, ``--resume`` can go on from ``path``, once that is there."""
+    global _resumable
+    _resumable = path
     try:
         yield
     finally:
-        _remedy = ""
+        _resumable = None
 
 
 def _stop(number: int, _frame) -> None:
@@ -81,11 +81,13 @@ def _stop(number: int, _frame) -> None:
         until = time.monotonic() + ATTENTION
         while not (silent := world.Iprobe(tag=TAG)) and time.monotonic() < until:
             time.sleep(1e-3)
-    sweep()
     if not silent:
         name = signal.Signals(number).name
-        os.write(2, f"advdiff: stopped by {name}{_remedy}\n".encode())
+        remedy = "; go on with --resume" if _resumable and _resumable.exists() else ""
+        os.write(2, f"advdiff: stopped by {name}{remedy}\n".encode())
     if world is not None and world.size > 1:
         time.sleep(0.1)  # mpirun drops what it has not yet read
+        sweep()  # last: another rank may still want what it takes away
         world.Abort(code)
+    sweep()
     os._exit(code)

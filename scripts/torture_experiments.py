@@ -34,6 +34,13 @@ SENSITIVITY = """
 kappa = { diffusivity = "1" }
 flow = { velocity = ["y", "0"] }
 """
+REDUCED = """
+[reduced]
+dimension = 80
+candidates = 20
+box = 1.0
+rounds = 2
+"""
 OPTIMIZER = """
 [optimizer]
 gradient_tolerance = 1e-6
@@ -71,15 +78,20 @@ EXPERIMENTS = {
     "solve": FLOW.format(task="solve", outputs=200),
     "sensitivity": FLOW.format(task="sensitivity", outputs=60) + SENSITIVITY,
     "invert": FLOW.format(task="invert", outputs=4) + INVERSION + OPTIMIZER,
+    "reduced": FLOW.format(task="invert", outputs=4) + INVERSION + OPTIMIZER + REDUCED,
     "sample-flow": FLOW.format(task="sample", outputs=2)
     + INVERSION
     + SAMPLER.format(kernel="pcn", draws=60, warmup=20, chains=2),
     "sample-model": MODEL + SAMPLER.format(kernel="hmc", draws=400, warmup=100, chains=4),
     "study": STUDY,
 }
-RESUMABLE = ("invert", "sample-flow", "sample-model")
-PICTURED = ("solve", "sensitivity", "invert", "sample-flow")
+RESUMABLE = ("invert", "reduced", "sample-flow", "sample-model")
+PICTURED = ("solve", "sensitivity", "invert", "reduced", "sample-flow")
 """Those with a file for ParaView."""
+GROUPED = ("reduced",)
+"""Those whose ranks may be divided into groups."""
+ANSWER = {"reduced": ("theta", "estimate/coefficients")}
+"""What a run that was gone on with has in common with one that nothing befell; else everything."""
 
 
 def write(folder: Path, task: str) -> None:

@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from torture_check import contents, differences, leftovers, look, manners
-from torture_experiments import EXPERIMENTS, RESUMABLE, write
+from torture_experiments import ANSWER, EXPERIMENTS, GROUPED, RESUMABLE, write
 from torture_faults import FAULTS, Run, befall
 
 OTHER = 0.2
@@ -38,7 +38,7 @@ class Task:
     def reference(self, ranks: int) -> dict:
         """The answer of a run that nothing befalls."""
         if ranks not in self.expected:
-            outcome = self.finish(ranks)
+            outcome = self.finish(ranks, *self.groups(ranks))
             self.expected[ranks] = contents(self.output / "result.h5")
             self.seconds[ranks] = outcome.seconds
             self.size = max(p.stat().st_size for p in self.output.iterdir())
@@ -52,6 +52,10 @@ class Task:
             raise RuntimeError(f"{self.name} {options}: exit code {outcome.code}\n{outcome.error}")
         return outcome
 
+    def groups(self, count: int) -> list[str]:
+        """The option for so many groups."""
+        return ["--groups", str(count)] if self.name in GROUPED else []
+
     def clear(self) -> None:
         """Forget all that was written."""
         for path in self.output.iterdir():
@@ -64,7 +68,7 @@ class Task:
             size = int(2.5 * self.size * rng.random()) + 4096
             mount(self.output, f"size={size}")
         try:
-            run = Run(self.folder, ranks)
+            run = Run(self.folder, ranks, *self.groups(ranks))
             outcome = befall(run, fault, rng, self.seconds[ranks], self.size)
             state, troubles = look(self.output, self.name, expected, ROUNDING)
             troubles += manners(fault, outcome, ranks, state)
@@ -87,12 +91,16 @@ class Task:
         now = rng.choice([n for n in (1, 2, 3) if n != ranks]) if other else ranks
         resume = self.name in RESUMABLE and state == "resumable"
         try:
-            self.finish(now, *(["--resume"] if resume else []))
+            groups = self.groups(now if not other or rng.random() < 0.5 else 1)
+            self.finish(now, *groups, *(["--resume"] if resume else []))
             found = contents(self.output / "result.h5")
         except Exception as error:
             troubles.append(f"could not be finished: {error}")
             return "not"
         expected = self.expected[ranks]
+        if resume and self.name in ANSWER:
+            found, expected = ({n: c[n] for n in ANSWER[self.name]} for c in (found, expected))
+            other = True
         rounded = bool(differences(found, expected, 0.0))
         wrong = differences(found, expected, TOLERANCE if other else ROUNDING)
         if wrong:

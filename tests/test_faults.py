@@ -43,17 +43,22 @@ STAGES = {
     "mesh": ("advdiff.domain:Domain.tag", "InputError", "open"),
     "assembly": ("advdiff.operator:Operator.assemble", "RuntimeError", "solve"),
     "objective": ("advdiff.inverse.objective:Objective.evaluate", "ConvergenceError", "invert"),
+    "checkpoint": ("advdiff.checkpoint:Checkpoint.create", "InputError", "invert"),
+    "chains": ("advdiff.sampling.archive:Archive.record", "InputError", "sample"),
     "write": ("advdiff.store:Store.mesh", "InputError", "solve"),
     "paraview": ("advdiff.paraview:_steps", "InputError", "solve"),
 }
 """Stage → the function that raises, what, and in which experiment."""
-CASES = [*((stage, 1) for stage in STAGES if stage != "paraview"), ("write", 0), ("paraview", 0)]
+CASES = [*((stage, 1) for stage in STAGES if stage != "paraview")]
+CASES += [("checkpoint", 0), ("write", 0), ("paraview", 0)]
 
 
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "solve.toml").write_text(EXPERIMENT.format(task="solve", outputs=100))
     (tmp_path / "invert.toml").write_text(EXPERIMENT.format(task="invert", outputs=2))
+    sampler = "[sampler]\nkernel = 'pcn'\ndraws = 20\nwarmup = 4\nchains = 2\n"
+    (tmp_path / "sample.toml").write_text(EXPERIMENT.format(task="sample", outputs=2) + sampler)
     text = EXPERIMENT.format(task="solve", outputs=2).replace("0.05", "0.05\nflux = { left = 0.1 }")
     (tmp_path / "open.toml").write_text(text)
     rows = [

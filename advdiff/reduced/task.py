@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from petsc4py import PETSc
 
-from advdiff import progress
+from advdiff import progress, stopping
 from advdiff.concerns import after
 from advdiff.errors import on_root
 from advdiff.inverse.map import Estimate, Iteration
@@ -21,7 +21,7 @@ from advdiff.reduced.greedy import Round, greedy
 from advdiff.reduced.groups import Groups
 from advdiff.reduced.reducer import ReducedOptions, Reducer
 from advdiff.reduced.spectral import eigenbasis
-from advdiff.reduced.trust import ReducedEstimate
+from advdiff.reduced.trust import Progress, ReducedEstimate
 from advdiff.reduced.trust import invert as minimise
 from advdiff.store import Store
 from advdiff.tasks.invert import write_estimate
@@ -48,9 +48,20 @@ def invert(problem: Problem, say: Say, path: Path, resume: bool = False) -> bool
     Returns:
         False where it stopped short of its tolerance.
     """
-    experiment, unknowns = problem.experiment, problem.unknowns
     checkpoint = ReducedCheckpoint(problem, path)
-    reached = checkpoint.load() if resume else None
+    reached = None
+    if resume:
+        reached = checkpoint.load()
+    else:
+        checkpoint.remove()
+    with stopping.resumable(checkpoint.path):
+        return _invert(problem, say, path, checkpoint, reached)
+
+
+def _invert(
+    problem: Problem, say: Say, path: Path, checkpoint: ReducedCheckpoint, reached: Progress | None
+) -> bool:
+    experiment, unknowns = problem.experiment, problem.unknowns
     problem.calibrate()
     clock, began = TimeSplit(), time.perf_counter()
     offline = reducer(problem)

@@ -29,6 +29,8 @@ from advdiff.sampling.schema import ModelExperiment, SamplerTable
 Say = Callable[[str], None]
 ABOUT = 4
 """Points beside the MAP that a reduced model is made from."""
+PATIENCE = 1.0
+"""Seconds that a group which fails gives the others to fail as well."""
 NEAR = 0.1
 """Their distance in standard deviations of the prior; in Laplace coordinates it is 1."""
 
@@ -109,7 +111,7 @@ def sample(
     target, near = white, None
     reduce = getattr(posterior, "reduce", None)
     if table.start == "map" or table.metric == "laplace" or reduce is not None:
-        with agreed(groups.world), progress.stage("map", unit="iterations"):
+        with agreed(groups.world, PATIENCE), progress.stage("map", unit="iterations"):
             estimate = minimise(Objective(potential, prior), prior.mean.copy())
         say(f"map         {estimate.message}")
         near = prior.whiten(estimate.m)
@@ -143,7 +145,7 @@ def sample(
     order = Order(template, prior.places)
     archive = Archive(path, groups, chosen, layout, order, resume=resume)
     began = time.perf_counter()
-    with stopping.resumable(), agreed(groups.world):
+    with stopping.resumable(archive.partial), agreed(groups.world, PATIENCE):
         mine = groups.chains(chosen.chains)
         run_chains(
             target,
@@ -156,7 +158,7 @@ def sample(
             labels=prior.labels,
         )
     known = list(layout.concerns)
-    with stopping.resumable():
+    with stopping.resumable(archive.partial):
         archive.finish()
     say(
         f"sampled     {chosen.chains} chains on {groups.count} group(s) of ranks in "

@@ -48,7 +48,7 @@ def invert(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
         checkpoint.load()
     else:
         checkpoint.create()
-    with stopping.resumable():
+    with stopping.resumable(checkpoint.path):
         return _invert(problem, say, path, checkpoint, resume)
 
 

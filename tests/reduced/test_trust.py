@@ -71,6 +71,43 @@ def test_a_stopped_estimate_resumes_to_the_same_answer(tmp_path):
     assert not list(tmp_path.glob(".*checkpoint*"))
 
 
+@pytest.mark.parametrize(("before", "after"), [("all", "all"), ("all", "one"), ("one", "all")])
+def test_a_stopped_estimate_resumes_in_other_groups(tmp_path, before, after):
+    """The checkpoint is of the experiment, not of the layout; with a greedy basis."""
+
+    def make(name, layout):
+        output = {"file": str(tmp_path / f"{name}.h5")}
+        greedy = REDUCED | {"box": 1.0, "candidates": 6, "batch": 2, "rounds": 1, "bound": 0.05}
+        groups = Groups(count=MPI.COMM_WORLD.size if layout == "all" else 1)
+        made = cases.problem(
+            tmp_path,
+            8,
+            groups.domain,
+            reduced=greedy,
+            output=output,
+            optimizer={"gradient_tolerance": 1e-5},
+        )
+        made.groups = groups
+        return made
+
+    def killed(line: str) -> None:
+        if line.startswith("iteration      1"):
+            raise Stop
+
+    assert tasks.run(make("whole", before), lambda line: None)
+    with pytest.raises(Stop):
+        tasks.run(make("cut", before), killed)
+    MPI.COMM_WORLD.barrier()
+    assert tasks.run(make("cut", after), lambda line: None, resume=True)
+    MPI.COMM_WORLD.barrier()
+    found = []
+    for name in ("whole", "cut"):
+        with h5py.File(tmp_path / f"{name}.h5", "r") as file:
+            found.append(file["estimate/coefficients"][:])
+    assert found[1] == pytest.approx(found[0], abs=1e-4)
+    assert not list(tmp_path.glob(".*checkpoint*"))
+
+
 @pytest.mark.serial
 def test_no_checkpoint_or_that_of_another_problem(tmp_path):
     def make(n=6):

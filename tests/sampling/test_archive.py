@@ -203,6 +203,34 @@ def test_resume_says_what_is_wrong(tmp_path):
         run(tmp_path, resume=True)
 
 
+@pytest.mark.serial
+def test_a_wrong_byte_in_the_layout_is_damage(tmp_path, monkeypatch):
+    """Not in draws, which may be anything."""
+
+    def stop(self):
+        self.file.close()
+        raise Killed
+
+    monkeypatch.setattr(archive.Archive, "finish", stop)
+    with pytest.raises(Killed):
+        run(tmp_path)
+    partial = tmp_path / ".run.h5.chains"
+    content = partial.read_bytes()
+    with h5py.File(partial) as file:
+        draws = file["posterior/log_rates"].id.get_offset()
+    for at in (content.index(b"sampler"), content.index(b"TREE") + 8, content.index(b"SNOD") + 6):
+        spoilt = bytearray(content)
+        spoilt[at] ^= 1
+        partial.write_bytes(spoilt)
+        with pytest.raises(InputError, match="is damaged; run without --resume"):
+            run(tmp_path, resume=True)
+    spoilt = bytearray(content)
+    spoilt[draws] ^= 1
+    partial.write_bytes(spoilt)
+    with pytest.raises(Killed):
+        run(tmp_path, resume=True)
+
+
 @pytest.mark.parametrize(
     ("setting", "words"),
     [

@@ -16,6 +16,7 @@ from matplotlib.tri import Triangulation
 from advdiff import plots, problem, tasks
 from advdiff.errors import InputError
 from advdiff.plots import canvas, pictures, shapes
+from tests import sketches
 
 pytestmark = pytest.mark.serial
 
@@ -84,14 +85,15 @@ def inversion(result, tmp_path) -> Path:
     return path
 
 
-def check(paths: list[Path], names: set[str], folder: Path) -> None:
+def check(paths: list[Path], names: set[str], folder: Path, dpi: float = canvas.DPI) -> None:
     """These pictures are there and no other file, of a good size, and show something."""
+    size = dpi / canvas.DPI
     assert {path.name for path in paths} == {f"{name}.png" for name in names}
     assert sorted(folder.iterdir()) == sorted(paths)
     for path in paths:
         image = imread(path)
-        assert 900 < image.shape[1] < 1700 and image.shape[0] < 1700, path
-        assert 5_000 < path.stat().st_size < 500_000, path
+        assert 900 * size < image.shape[1] < 1700 * size and image.shape[0] < 1700 * size, path
+        assert 5_000 * size**2 < path.stat().st_size < 500_000 * size, path
         assert len(np.unique(image[::5, ::5, :3].reshape(-1, 3), axis=0)) > 15, path
 
 
@@ -103,12 +105,19 @@ def some(path: Path, folder: Path, names: set[str]) -> list[Path]:
         return [canvas.save(found[n](), folder / "some" / f"{n}.png") for n in sorted(names)]
 
 
+SENSITIVITY = {"tracer", "rho_kappa", "velocity"}
+
+
+@pytest.mark.parametrize("result", [2], indirect=True)
 def test_sensitivity(result):
-    check(
-        plots.draw(result),
-        {"tracer", "rho_kappa", "velocity"},
-        result.with_name("run_pictures"),
-    )
+    check(plots.draw(result), SENSITIVITY, result.with_name("run_pictures"))
+
+
+@pytest.mark.parametrize("result", [1, 3], indirect=True)
+def test_sensitivity_in_other_dimensions(result):
+    with sketches.coarse():
+        paths = plots.draw(result)
+    check(paths, SENSITIVITY, result.with_name("run_pictures"), sketches.DPI)
 
 
 @pytest.mark.parametrize("result", [2], indirect=True)
@@ -119,7 +128,9 @@ def test_inversion(inversion, tmp_path):
 
 @pytest.mark.parametrize("result", [1, 3], indirect=True)
 def test_recovery_in_other_dimensions(inversion, tmp_path):
-    check(some(inversion, tmp_path, OVERVIEW), OVERVIEW, tmp_path / "some")
+    with sketches.coarse():
+        paths = some(inversion, tmp_path, OVERVIEW)
+    check(paths, OVERVIEW, tmp_path / "some", sketches.DPI)
 
 
 @pytest.mark.parametrize("result", [2], indirect=True)
@@ -129,13 +140,16 @@ def test_inversion_without_truth(inversion, tmp_path):
         del file["truth"]
         file["observations/std"][:3] = 0.03
         assert "initial" not in plots.contents(file)
-    check(some(inversion, tmp_path, OVERVIEW), OVERVIEW, tmp_path / "some")
+    with sketches.coarse():
+        paths = some(inversion, tmp_path, OVERVIEW)
+    check(paths, OVERVIEW, tmp_path / "some", sketches.DPI)
 
 
 @pytest.mark.parametrize("result", [1], indirect=True)
 def test_settings_of_others_are_left_alone(result, tmp_path):
     before = dict(matplotlib.rcParams)
-    plots.draw(result, tmp_path)
+    with sketches.coarse():
+        plots.draw(result, tmp_path)
     assert dict(matplotlib.rcParams) == before
 
 

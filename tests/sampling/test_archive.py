@@ -20,6 +20,7 @@ from advdiff.errors import InputError
 from advdiff.inverse.chains.run import STATISTICS
 from advdiff.result import open_result
 from advdiff.sampling import archive, tasks
+from tests.sketches import coarse
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
 ROOT = Path(__file__).parents[2]
@@ -238,5 +239,6 @@ def test_experiments_of_the_repository(name):
 def test_pictures_and_summary(tmp_path, text):
     result = run(tmp_path, text)
     assert len(summary.lines(result)) <= 12
-    names = {path.stem for path in plots.draw(result)}
+    with coarse():
+        names = {path.stem for path in plots.draw(result)}
     assert names == {"traces", "posterior", "chains"}

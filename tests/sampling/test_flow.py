@@ -9,8 +9,10 @@ from mpi4py import MPI
 
 from advdiff import Problem, config, plots, tasks
 from advdiff.errors import InputError
+from advdiff.plots import canvas
 from advdiff.sampling.flow import nearest
 from tests import flows
+from tests.sketches import coarse
 from tests.test_inversion import SINE, observations
 
 
@@ -66,8 +68,13 @@ def test_the_nearest_flow_in_modes(tmp_path):
 def test_pictures_of_a_flow(tmp_path):
     found = problem(tmp_path, "pictures", sampler=SAMPLER, truth=TRUTH)
     assert tasks.run(found, lambda line: None)
-    names = {path.stem for path in plots.draw(tmp_path / "pictures.h5")}
-    assert {"traces", "spectrum", "speed", "sections"} <= names
+    with coarse():
+        names = {path.stem for path in plots.draw(tmp_path / "pictures.h5")}
+    ours = {"traces", "chains", "posterior", "spectrum", "speed", "sections"}
+    assert ours <= names
+    with h5py.File(tmp_path / "pictures.h5") as file, canvas.style():
+        for name in ours:
+            assert canvas.save(plots.contents(file)[name](), tmp_path / f"{name}.png").is_file()
 
 
 @pytest.mark.parametrize(

@@ -62,11 +62,16 @@ def _insert_options() -> None:
 def restored() -> Iterator[None]:
     """Hooks, filters of warnings and PETSc's options are left as they were."""
     hooks = {"excepthook": sys.excepthook, "unraisablehook": sys.unraisablehook}
+    options = PETSc.Options()
+    before = options.getAll()
     with mock.patch.multiple(sys, **hooks), warnings.catch_warnings():
         try:
             yield
         finally:
-            PETSc.Options().clear()
+            for name in options.getAll():  # petsc4py's clear() leaves them all
+                options.delValue(name)
+            for name, value in before.items():
+                options.setValue(name, value)
 
 
 @contextlib.contextmanager

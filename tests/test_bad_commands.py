@@ -109,7 +109,7 @@ def test_command(folder, name):
     assert answer.code == code
     assert "Traceback" not in answer.error
     assert len(answer.lines) == (COMM.rank == 0)
-    assert all(part in line for line in answer.lines)
+    assert all(part in line for line in answer.lines), answer.lines
     COMM.barrier()
     assert contents(folder) == before
 

@@ -168,7 +168,7 @@ def test_a_run_goes_on_bit_for_bit(tmp_path, monkeypatch, life):
 @pytest.mark.serial
 def test_a_killed_process_goes_on_bit_for_bit(tmp_path):
     """kill -9 once there are draws on disk."""
-    more = "sampler.draws=600\nsampler.chains=1"
+    more = "sampler.draws=400\nsampler.chains=1"
     whole = run(tmp_path, name="whole", settings=more)
     experiment(tmp_path)
     (tmp_path / "broken.toml").write_text(RATES)

@@ -25,7 +25,8 @@ REDUCED = {"tolerance": 0.3, "dimension": 8, "snapshots": 6}
 def case(tmp_path_factory):
     folder = MPI.COMM_WORLD.bcast(tmp_path_factory.mktemp("reduced"))
     sampler = {"kernel": "delayed-acceptance"}
-    found = problem(folder, "reduced", 0.5, reduced=REDUCED, sampler=sampler)
+    solver = {"tolerance": 1e-6}
+    found = problem(folder, "reduced", 0.5, reduced=REDUCED, sampler=sampler, solver=solver)
     return found, posterior(found), reduce(found, [found.prior.mean])
 
 

@@ -45,7 +45,7 @@ EXPERIMENTS = {
     + "[unknowns]\ndiffusivity = true\n[laplace]\nsamples = 0\n",
     "sample": 'task = "sample"'
     + HEAD
-    + '[observations]\nfile = "data.csv"\nstd = 0.01\n[unknowns]\ndiffusivity = true\n'
+    + '[observations]\nfile = "data.csv"\nstd = 0.3\n[unknowns]\ndiffusivity = true\n'
     + "[sampler]\ndraws = 12\nwarmup = 4\nchains = 2\nsteps = 2\nstep_size = 0.05\n",
     "random-rates": 'task = "random-rates"\n[matexp]\ndimensions = [4, 6]\nreplicates = 3\n',
     "surrogate-error": 'task = "surrogate-error"\n[matexp]\ndimensions = [4]\nreplicates = 2\n'

@@ -99,11 +99,11 @@ def check(paths: list[Path], names: set[str], folder: Path, dpi: float = canvas.
 
 
 def some(path: Path, folder: Path, names: set[str]) -> list[Path]:
-    """Draw only these, in the folder ``some``."""
-    (folder / "some").mkdir()
+    """Draw only these."""
+    folder.mkdir()
     with h5py.File(path) as file, canvas.style():
         found = plots.contents(file)
-        return [canvas.save(found[n](), folder / "some" / f"{n}.png") for n in sorted(names)]
+        return [canvas.save(found[n](), folder / f"{n}.png") for n in sorted(names)]
 
 
 SENSITIVITY = {"tracer", "rho_kappa", "velocity"}
@@ -124,17 +124,19 @@ def test_sensitivity_in_other_dimensions(result):
 @pytest.mark.parametrize("result", [2], indirect=True)
 def test_inversion(inversion, tmp_path):
     names = {"overview", "tracer", "velocity", "initial", "data", "history"}
-    with sketches.coarse():
-        paths = plots.draw(inversion, tmp_path / "a/b")
-    check(paths, names, tmp_path / "a/b", sketches.DPI)
+    with h5py.File(inversion) as file:
+        assert set(plots.contents(file)) == names
     composed = {"overview", "data"}  # of panels that the others show too
-    check(some(inversion, tmp_path, composed), composed, tmp_path / "some")
+    check(some(inversion, tmp_path / "fine", composed), composed, tmp_path / "fine")
+    with sketches.coarse():
+        paths = some(inversion, tmp_path / "coarse", names - composed)
+    check(paths, names - composed, tmp_path / "coarse", sketches.DPI)
 
 
 @pytest.mark.parametrize("result", [1, 3], indirect=True)
 def test_recovery_in_other_dimensions(inversion, tmp_path):
     with sketches.coarse():
-        paths = some(inversion, tmp_path, OVERVIEW)
+        paths = some(inversion, tmp_path / "some", OVERVIEW)
     check(paths, OVERVIEW, tmp_path / "some", sketches.DPI)
 
 
@@ -146,15 +148,16 @@ def test_inversion_without_truth(inversion, tmp_path):
         file["observations/std"][:3] = 0.03
         assert "initial" not in plots.contents(file)
     with sketches.coarse():
-        paths = some(inversion, tmp_path, OVERVIEW)
+        paths = some(inversion, tmp_path / "some", OVERVIEW)
     check(paths, OVERVIEW, tmp_path / "some", sketches.DPI)
 
 
 @pytest.mark.parametrize("result", [1], indirect=True)
-def test_settings_of_others_are_left_alone(result, tmp_path):
+def test_in_a_new_folder_and_the_settings_of_others_are_left_alone(result, tmp_path):
     before = dict(matplotlib.rcParams)
     with sketches.coarse():
-        plots.draw(result, tmp_path)
+        paths = plots.draw(result, tmp_path / "a/b")
+    check(paths, SENSITIVITY, tmp_path / "a/b", sketches.DPI)
     assert dict(matplotlib.rcParams) == before
 
 

@@ -6,14 +6,17 @@ Everything in them is drawn, but once: to lay text out takes most of a picture's
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from pathlib import Path
 from unittest import mock
 
+import h5py
 from matplotlib.figure import Figure
 from PIL import Image
 
+from advdiff import plots
 from advdiff.plots import canvas
 
 DPI = 40
@@ -32,3 +35,14 @@ def coarse() -> Iterator[None]:
     """Within the block pictures are drawn like that."""
     with mock.patch.object(canvas, "png", png):
         yield
+
+
+def draw(result: Path, fine: Iterable[str], rough: Iterable[str]) -> None:
+    """Some pictures of a result, beside it, as users get them, and some coarsely."""
+    with h5py.File(result) as file, canvas.style():
+        found = plots.contents(file)
+        for name in fine:
+            assert canvas.save(found[name](), result.with_name(f"{name}.png")).is_file()
+        with coarse():
+            for name in rough:
+                assert canvas.save(found[name](), result.with_name(f"{name}.png")).is_file()

@@ -8,9 +8,8 @@ import pytest
 
 from advdiff import plots, summary, tasks
 from advdiff.errors import InputError
-from advdiff.plots import canvas
+from tests import sketches
 from tests.inverse import cases
-from tests.sketches import coarse
 
 OPTIMIZER = {"type": "nls", "gradient_tolerance": 1e-5}
 
@@ -56,13 +55,8 @@ def test_result(tmp_path, family):
 @pytest.mark.serial
 def test_pictures(tmp_path):
     path, _ = run(tmp_path, "stream")
-    with coarse():
-        names = {drawn.stem for drawn in plots.draw(path)}
-    ours = {"eigenvalues", "speed_std", "samples"}
-    assert ours <= names
-    with h5py.File(path) as file, canvas.style():
-        for name in ours:
-            assert canvas.save(plots.contents(file)[name](), tmp_path / f"{name}.png").is_file()
+    sketches.draw(path, ["samples"], ["eigenvalues", "speed_std"])
+    with h5py.File(path) as file:
         assert "diffusivity_std" not in plots.contents(file)  # one number
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import click
 from click.exceptions import Exit
 
-from advdiff import stopping
+from advdiff import __version__, stopping
 
 
 class Commands(click.Group):
@@ -40,6 +40,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, invoke_without_command=True)
+@click.version_option(__version__, prog_name="advdiff", message="%(prog)s %(version)s")
 @click.pass_context
 def app(context: click.Context) -> None:
     """Sensitivities and inversion for advection-diffusion. Options with one dash go to PETSc."""
@@ -149,23 +150,6 @@ def _start_petsc() -> None:
     import slepc4py
 
     slepc4py.init(options)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        from advdiff import __version__
-
-        _say(f"advdiff {__version__}")
-        raise Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="say which this is")
-    ] = False,
-) -> None:
-    """Those without a command."""
 
 
 @app.command()

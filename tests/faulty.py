@@ -39,7 +39,7 @@ def main() -> None:
         setattr(owner, name, limits if fault.isdigit() else fails)
     else:
         setattr(owner, name, follows)
-    cli.PATIENCE = 1.0
+    cli.PATIENCE = 0.5
     sys.argv = ["advdiff", *arguments]
     stopping.install()
     cli.main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import h5py
@@ -20,16 +21,17 @@ pytest.importorskip("xarray")
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.toml"))
-FEW = ("optimizer.max_iterations=2", "solver.tolerance=1e-5")
+FEW = ("optimizer.max_iterations=1", "solver.tolerance=1e-5")
+MORE = "optimizer.max_iterations=2"
 STUDY = ("matexp.dimensions=[5, 8]", "matexp.replicates=2")
-DRAWS = ("sampler.draws=8", "sampler.warmup=8", "sampler.chains=2", "sampler.steps=2")
+DRAWS = ("sampler.draws=4", "sampler.warmup=4", "sampler.chains=2", "sampler.steps=1")
 TORUS = ("domain.cells=[3, 3]", "discretization.degree=4", "unknowns.velocity.largest=2")
 REDUCED = {
     "abc": ("domain.cells=[3, 3, 3]", "time.final=0.2"),
     "own_data": ("domain.cells=[8, 4]", *FEW),
-    "channel": ("domain.mesh_size=0.1", "discretization.degree=1", *FEW),
+    "channel": ("domain.mesh_size=0.1", "discretization.degree=1", *FEW, MORE),
     "harbour": ("domain.mesh_size=0.1", *FEW),
-    "harbour_chains": ("domain.mesh_size=0.15", *DRAWS),
+    "harbour_chains": ("domain.mesh_size=0.2", "solver.tolerance=1e-5", *DRAWS),
     "harbour_posterior": ("domain.mesh_size=0.15", "laplace.most=5", *FEW),
     "quantum": DRAWS,
     "random_rates": STUDY,
@@ -65,10 +67,17 @@ def result(name: str, folder: Path, *overrides: str) -> Path:
     return folder / f"{name}.h5"
 
 
+@pytest.fixture(scope="module")
+def reduced(tmp_path_factory):
+    """The result of an experiment at its reduced size, by name."""
+    folder = tmp_path_factory.mktemp("reduced")
+    return cache(lambda name: result(name, folder, *REDUCED[name]))
+
+
 @pytest.mark.serial
 @pytest.mark.parametrize("name", NAMES)
-def test_runs_at_a_reduced_size(name, tmp_path):
-    path = result(name, tmp_path, *REDUCED[name])
+def test_runs_at_a_reduced_size(name, reduced):
+    path = reduced(name)
     assert len(summary.lines(path)) > 3
     with h5py.File(path) as file:
         if "history" in file:
@@ -77,8 +86,8 @@ def test_runs_at_a_reduced_size(name, tmp_path):
 
 
 @pytest.mark.serial
-def test_an_inversion_says_how_far_off_its_first_guess_was(tmp_path):
-    path = result("wind", tmp_path, "domain.cells=[30, 20]", "optimizer.max_iterations=1")
+def test_an_inversion_says_how_far_off_its_first_guess_was(reduced):
+    path = reduced("wind")
     with h5py.File(path) as file:
         found = file["estimate"].attrs["velocity_first_guess_error"]
         assert 0.3 < found < 0.4

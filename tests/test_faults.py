@@ -1,4 +1,7 @@
-"""Faults in real runs: a rank that raises, signals, kills, a full disk (scripts/torture: more)."""
+"""Faults in real runs: a rank that raises, signals, kills, a full disk (scripts/torture: more).
+
+What is to end in a process of its own does; what it is compared with, and goes on to, runs here.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from pathlib import Path
 
 import h5py
 import pytest
+
+from tests.commands import advdiff
 
 ROOT = Path(__file__).parents[1]
 pytestmark = [
@@ -122,7 +127,6 @@ def answer(path: Path) -> tuple:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_inversion_goes_on(folder, number):
-    assert end(start(folder, "run", "invert.toml", "--output", "whole.h5", ranks=1))[0] == 0
     process = start(folder, "run", "invert.toml", "--output", "cut.h5", ranks=1)
     checkpoint = folder / ".cut.h5.checkpoint"
     until(process, lambda: checkpoint.exists() and checkpoint.stat().st_size > 1000)
@@ -135,11 +139,10 @@ def test_a_stopped_inversion_goes_on(folder, number):
         assert code == 128 + number
         assert lines == [f"advdiff: stopped by {number.name}; go on with --resume"]
     assert not (folder / "cut.h5").exists()
-    assert (
-        end(start(folder, "run", "invert.toml", "--output", "cut.h5", "--resume", ranks=1))[0] == 0
-    )
-    assert answer(folder / "cut.h5") == answer(folder / "whole.h5")
+    assert advdiff(folder, "run", "invert.toml", "--output", "cut.h5", "--resume").code == 0
     assert not list(folder.glob(".*"))
+    assert advdiff(folder, "run", "invert.toml", "--output", "whole.h5").code == 0
+    assert answer(folder / "cut.h5") == answer(folder / "whole.h5")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +151,7 @@ def test_a_stopped_inversion_goes_on(folder, number):
         ("solve", "advdiff.result:open_parallel", 200, 1),
         ("solve", "advdiff.store:Store.mesh", 20_000, 2),
         ("solve", "advdiff.paraview:write", 5_000, 1),
-        ("invert", "advdiff.checkpoint:Checkpoint.record", 1_000, 2),
+        ("invert", "advdiff.checkpoint:Checkpoint.record", 1_000, 1),
     ],
 )
 def test_a_full_disk_is_one_line(folder, experiment, function, size, ranks):

@@ -1,4 +1,4 @@
-"""Three hundred cases of bad input; ``scripts/fuzz`` runs as many as one likes."""
+"""A hundred cases of bad input, some of each kind; ``scripts/fuzz`` runs as many as one likes."""
 
 from __future__ import annotations
 
@@ -10,33 +10,38 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.fuzz import experiments, runner
 
-COUNT = 300
+FEWEST = 6
+"""Cases of a kind."""
 
 
 @pytest.mark.serial
 def test_every_case_of_bad_input_is_one_line_or_a_correct_run():
     found = []
 
-    @settings(
-        max_examples=COUNT,
-        phases=[Phase.generate],
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(runner.cases())
-    def each(case):
-        found.append((case, runner.judge(case)))
+    def some(kind: str, count: int) -> None:
+        @settings(
+            max_examples=count,
+            phases=[Phase.generate],
+            derandomize=True,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(runner.cases((kind,)))
+        def each(case):
+            found.append((case, runner.judge(case)))
+
+        each()
 
     quick = {"RUNNING": 1.0, "DRAWING": ()}  # pictures take long
     with mock.patch.multiple(runner, **quick):
-        each()
+        for kind, (count, _) in runner.KINDS.items():
+            some(kind, max(count, FEWEST))
     assert not [(case, outcome) for case, outcome in found if not outcome.is_fine]
     counts = Counter(outcome.verdict for _, outcome in found)
-    assert len(found) >= COUNT
-    assert counts["refused"] > COUNT // 3
-    assert counts["ran"] > COUNT // 30
+    assert len(found) > 100
+    assert counts["refused"] > len(found) // 3
+    assert counts["ran"] > len(found) // 30
 
 
 @pytest.mark.serial

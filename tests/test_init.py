@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import tomllib
 
 import h5py
@@ -13,19 +10,9 @@ import pytest
 
 from advdiff import config, init
 from advdiff.errors import InputError
+from tests.commands import advdiff
 
 pytestmark = pytest.mark.serial
-
-
-def advdiff(folder, *arguments) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "advdiff", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.getcwd()},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
 
 
 @pytest.mark.parametrize("task", init.TASKS)
@@ -55,11 +42,11 @@ QUICK = {"invert": "domain.cells=[8,8]", "sample": "sampler.draws=10"}
 @pytest.mark.parametrize("task", init.TASKS)
 def test_it_runs_straight_away(task, tmp_path):
     done = advdiff(tmp_path, "init", "mine.toml", "--task", task)
-    assert done.returncode == 0, done.stderr
-    assert advdiff(tmp_path, "check", "mine.toml").stdout.endswith("ok\n")
+    assert done.code == 0, done.error
+    assert advdiff(tmp_path, "check", "mine.toml").out.endswith("ok\n")
     settings = ["--set", QUICK[task]] if task in QUICK else []
     done = advdiff(tmp_path, "run", "mine.toml", *settings)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.code == 0, done.out + done.error
     with h5py.File(tmp_path / "mine.h5") as file:
         assert file.attrs["task"] == task
 
@@ -80,4 +67,4 @@ def test_nothing_is_replaced(tmp_path):
 
 def test_a_task_that_is_none(tmp_path):
     done = advdiff(tmp_path, "init", "--task", "inverse")
-    assert done.returncode == 2 and "'invert'" in done.stderr and not list(tmp_path.iterdir())
+    assert done.code == 2 and "'invert'" in done.error and not list(tmp_path.iterdir())

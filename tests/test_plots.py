@@ -16,7 +16,7 @@ from matplotlib.tri import Triangulation
 from advdiff import plots
 from advdiff.errors import InputError
 from advdiff.plots import canvas, pictures, shapes
-from tests import flows
+from tests import flows, sketches
 
 pytestmark = pytest.mark.serial
 
@@ -66,42 +66,59 @@ def inversion(result, tmp_path) -> Path:
     return path
 
 
-def check(paths: list[Path], names: set[str], folder: Path) -> None:
+def check(paths: list[Path], names: set[str], folder: Path, dpi: float = canvas.DPI) -> None:
     """These pictures are there and no other file, of a good size, and show something."""
+    size = dpi / canvas.DPI
+    step = round(5 * size)
     assert {path.name for path in paths} == {f"{name}.png" for name in names}
     assert sorted(folder.iterdir()) == sorted(paths)
     for path in paths:
         image = imread(path)
-        assert 900 < image.shape[1] < 1700 and image.shape[0] < 1700, path
-        assert 5_000 < path.stat().st_size < 500_000, path
-        assert len(np.unique(image[::5, ::5, :3].reshape(-1, 3), axis=0)) > 15, path
+        assert 900 * size < image.shape[1] < 1700 * size and image.shape[0] < 1700 * size, path
+        assert 5_000 * size**2 < path.stat().st_size < 500_000 * size, path
+        assert len(np.unique(image[::step, ::step, :3].reshape(-1, 3), axis=0)) > 15, path
 
 
 def some(path: Path, folder: Path, names: set[str]) -> list[Path]:
-    """Draw only these, in the folder ``some``."""
-    (folder / "some").mkdir()
+    """Draw only these."""
+    folder.mkdir()
     with h5py.File(path) as file, canvas.style():
         found = plots.contents(file)
-        return [canvas.save(found[n](), folder / "some" / f"{n}.png") for n in sorted(names)]
+        return [canvas.save(found[n](), folder / f"{n}.png") for n in sorted(names)]
 
 
+SENSITIVITY = {"tracer", "rho_kappa", "velocity"}
+
+
+@pytest.mark.parametrize("result", [2], indirect=True)
 def test_sensitivity(result):
-    check(
-        plots.draw(result),
-        {"tracer", "rho_kappa", "velocity"},
-        result.with_name("run_pictures"),
-    )
+    check(plots.draw(result), SENSITIVITY, result.with_name("run_pictures"))
+
+
+@pytest.mark.parametrize("result", [1, 3], indirect=True)
+def test_sensitivity_in_other_dimensions(result):
+    with sketches.coarse():
+        paths = plots.draw(result)
+    check(paths, SENSITIVITY, result.with_name("run_pictures"), sketches.DPI)
 
 
 @pytest.mark.parametrize("result", [2], indirect=True)
 def test_inversion(inversion, tmp_path):
     names = {"overview", "tracer", "velocity", "initial", "data", "history"}
-    check(plots.draw(inversion, tmp_path / "a/b"), names, tmp_path / "a/b")
+    with h5py.File(inversion) as file:
+        assert set(plots.contents(file)) == names
+    composed = {"overview", "data"}  # of panels that the others show too
+    check(some(inversion, tmp_path / "fine", composed), composed, tmp_path / "fine")
+    with sketches.coarse():
+        paths = some(inversion, tmp_path / "coarse", names - composed)
+    check(paths, names - composed, tmp_path / "coarse", sketches.DPI)
 
 
 @pytest.mark.parametrize("result", [1, 3], indirect=True)
 def test_recovery_in_other_dimensions(inversion, tmp_path):
-    check(some(inversion, tmp_path, OVERVIEW), OVERVIEW, tmp_path / "some")
+    with sketches.coarse():
+        paths = some(inversion, tmp_path / "some", OVERVIEW)
+    check(paths, OVERVIEW, tmp_path / "some", sketches.DPI)
 
 
 @pytest.mark.parametrize("result", [2], indirect=True)
@@ -111,13 +128,17 @@ def test_inversion_without_truth(inversion, tmp_path):
         del file["truth"]
         file["observations/std"][:3] = 0.03
         assert "initial" not in plots.contents(file)
-    check(some(inversion, tmp_path, OVERVIEW), OVERVIEW, tmp_path / "some")
+    with sketches.coarse():
+        paths = some(inversion, tmp_path / "some", OVERVIEW)
+    check(paths, OVERVIEW, tmp_path / "some", sketches.DPI)
 
 
 @pytest.mark.parametrize("result", [1], indirect=True)
-def test_settings_of_others_are_left_alone(result, tmp_path):
+def test_in_a_new_folder_and_the_settings_of_others_are_left_alone(result, tmp_path):
     before = dict(matplotlib.rcParams)
-    plots.draw(result, tmp_path)
+    with sketches.coarse():
+        paths = plots.draw(result, tmp_path / "a/b")
+    check(paths, SENSITIVITY, tmp_path / "a/b", sketches.DPI)
     assert dict(matplotlib.rcParams) == before
 
 

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from advdiff import progress
+from tests.commands import advdiff
 
 SOLVE = """
 task = "solve"
@@ -130,21 +131,21 @@ def log(*arguments) -> subprocess.CompletedProcess:
 
 @pytest.mark.serial
 def test_a_log_has_a_line_a_stage(experiment):
-    done = log(*command(experiment))
-    assert done.returncode == 0, done.stderr
-    stages = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("stage")]
+    done = advdiff(experiment.parent, "run", experiment.name)
+    assert done.code == 0, done.error
+    stages = [line.split()[1] for line in done.out.splitlines() if line.startswith("stage")]
     assert stages == ["check,", "solve,", "mesh", "write,"]
-    assert "\x1b" not in done.stdout and "\r" not in done.stdout
+    assert "\x1b" not in done.out and "\r" not in done.out
 
 
 @pytest.mark.serial
 def test_quiet_says_nothing_and_log_view_passes_through(experiment):
-    done = log(*command(experiment, "--quiet"))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert advdiff(experiment.parent, "run", experiment.name, "--quiet") == (0, "", "")
     assert experiment.with_suffix(".h5").exists()
     done = log(*command(experiment, "--quiet", "-log_view"))
+    assert (done.returncode, done.stderr) == (0, "")
     assert "MatMult" in done.stdout and "stage       solve" not in done.stdout
-    assert log(*command(experiment, "--quiet", "--verbose")).returncode == 2
+    assert advdiff(experiment.parent, "run", experiment.name, "--quiet", "--verbose").code == 2
 
 
 def terminal(*arguments) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from base64 import b64decode
 from html.parser import HTMLParser
 from io import BytesIO
@@ -19,6 +16,8 @@ from PIL import Image
 from advdiff import plots, report
 from advdiff.errors import InputError
 from tests import browser
+from tests.commands import advdiff
+from tests.sketches import coarse
 
 pytestmark = pytest.mark.serial
 
@@ -46,8 +45,8 @@ EXPERIMENTS = {
     + "[unknowns]\ndiffusivity = true\n[laplace]\nsamples = 0\n",
     "sample": 'task = "sample"'
     + HEAD
-    + '[observations]\nfile = "data.csv"\nstd = 0.01\n[unknowns]\ndiffusivity = true\n'
-    + "[sampler]\ndraws = 12\nwarmup = 4\nchains = 2\nsteps = 2\n",
+    + '[observations]\nfile = "data.csv"\nstd = 0.3\n[unknowns]\ndiffusivity = true\n'
+    + "[sampler]\ndraws = 12\nwarmup = 4\nchains = 2\nsteps = 2\nstep_size = 0.05\n",
     "random-rates": 'task = "random-rates"\n[matexp]\ndimensions = [4, 6]\nreplicates = 3\n',
     "surrogate-error": 'task = "surrogate-error"\n[matexp]\ndimensions = [4]\nreplicates = 2\n'
     'times = [0.1, 1.0]\nlaws = ["exponential"]\ncertified = 1\n',
@@ -88,17 +87,6 @@ class Page(HTMLParser):
         return "".join(self.words)
 
 
-def advdiff(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "advdiff", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> dict[str, Path]:
     """A small result of every task, made when it is asked for."""
@@ -109,7 +97,7 @@ def results(tmp_path_factory) -> dict[str, Path]:
         def __missing__(self, task: str) -> Path:
             (folder / f"{task}.toml").write_text(EXPERIMENTS[task])
             done = advdiff(folder, "run", f"{task}.toml")
-            assert done.returncode == 0, done.stdout + done.stderr
+            assert done.code == 0, done.out + done.error
             made[task] = self[task] = folder / f"{task}.h5"
             return self[task]
 
@@ -145,7 +133,8 @@ def check(page: str, result: Path) -> Page:
 
 @pytest.mark.parametrize("task", EXPERIMENTS)
 def test_every_task_has_a_page(task, results):
-    page = report.page(results[task])
+    with coarse():
+        page = report.page(results[task])
     found = check(page, results[task])
     assert report.TITLES[task] in found.text
     if task == "invert":
@@ -177,7 +166,9 @@ def test_nothing_of_the_file_is_markup(results, tmp_path):
             group.create_dataset(name, data=[HOSTILE, "second"], dtype=h5py.string_dtype())
         group["value"] = [1.0, 2.0]
         file["solver"].attrs["notes"] = HOSTILE
-    found = check(report.page(path), path)
+    with coarse():
+        page = report.page(path)
+    found = check(page, path)
     assert found.text.count(HOSTILE) == 3  # the experiment, the warning, the solver's notes
     assert "2 warnings" in found.text and "<i>x" in found.text
 
@@ -192,13 +183,15 @@ def test_a_foreign_shape_is_named(results, tmp_path):
 
 
 def test_no_warnings_no_box(results):
-    assert "warnings" not in {a.get("class") for _, a in Page(report.page(results["solve"])).tags}
+    with coarse():
+        page = report.page(results["solve"])
+    assert "warnings" not in {attrs.get("class") for _, attrs in Page(page).tags}
 
 
 def test_the_command(results, tmp_path):
     result = Path(shutil.copy(results["solve"], tmp_path / "r.h5"))
     done = advdiff(tmp_path, "report", "r.h5")
-    assert (done.returncode, done.stdout) == (0, "r.html\n"), done.stderr
+    assert (done.code, done.out) == (0, "r.html\n"), done.error
     check((tmp_path / "r.html").read_text(encoding="utf-8"), result)
     assert not list(tmp_path.glob(".*partial"))
     for arguments, words in (
@@ -206,8 +199,9 @@ def test_the_command(results, tmp_path):
         (("r.h5", "--output", "r.h5"), "does not end in .html"),
         (("none.h5",), "no such file"),
     ):
-        done = advdiff(tmp_path, "report", *arguments)
-        assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
+        with coarse():
+            done = advdiff(tmp_path, "report", *arguments)
+        assert done.code == 2 and words in done.error and done.error.count("\n") == 1
     assert h5py.is_hdf5(result)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +23,7 @@ from advdiff.expm.engine import Cotangent, Pullback, Solution
 from advdiff.expm.generator import Generator
 
 FEWEST, MOST = 4, 256
+_gauss = cache(np.polynomial.legendre.leggauss)
 
 
 class Marching(Protocol):
@@ -46,7 +48,7 @@ class Tape:
 
 def rule(start: float, stop: float, nodes: int) -> tuple[np.ndarray, np.ndarray]:
     """Gauss-Legendre nodes and weights on an interval."""
-    x, w = np.polynomial.legendre.leggauss(nodes)
+    x, w = _gauss(nodes)
     half = 0.5 * (stop - start)
     return start + half * (1.0 + x), half * w
 

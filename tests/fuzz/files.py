@@ -148,7 +148,9 @@ def spoilt_csv(draw, good: bytes) -> bytes:
         if not rows[row]:
             continue
         if edit == "cell":
-            rows[row][column] = draw(st.sampled_from(CELLS_OF_TABLES) | st.text(max_size=4))
+            rows[row][column] = draw(
+                st.sampled_from(CELLS_OF_TABLES) | st.text(values.LETTERS, max_size=4)
+            )
         elif edit == "header":
             names = ["x", "X", "z", "t", "time", "valu", "", "std", "x ", "\ufeffx", "1"]
             rows[0][column % len(rows[0])] = draw(st.sampled_from(names))

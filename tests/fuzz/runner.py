@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import re
 import shutil
@@ -29,6 +28,7 @@ from advdiff.sampling.archive import Archive
 from advdiff.sampling.schema import ModelExperiment
 from advdiff.schema import Experiment
 from advdiff.study.schema import Study
+from tests import commands
 from tests.fuzz import experiments, files, values
 from tests.fuzz.experiments import BASES, SMALL, Case
 
@@ -105,34 +105,6 @@ def _limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGPROF, before)
 
 
-@contextlib.contextmanager
-def _captured(found: list[str]) -> Iterator[None]:
-    """What is written to stdout and stderr, by C code too; stderr is put into ``found``."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = os.dup(1), os.dup(2), sys.stdout, sys.stderr
-    with tempfile.TemporaryFile("w+b") as out, tempfile.TemporaryFile("w+b") as error:
-        os.dup2(out.fileno(), 1)
-        os.dup2(error.fileno(), 2)
-        ours = [
-            io.TextIOWrapper(os.fdopen(os.dup(n), "wb"), "utf-8", "backslashreplace")
-            for n in (1, 2)
-        ]
-        sys.stdout, sys.stderr = ours
-        try:
-            yield
-        finally:
-            for stream in ours:
-                stream.close()
-            os.dup2(saved[0], 1)
-            os.dup2(saved[1], 2)
-            sys.stdout, sys.stderr = saved[2:]
-            os.close(saved[0])
-            os.close(saved[1])
-            error.seek(0)
-            found.append(error.read().decode("utf-8", "backslashreplace"))
-
-
 def _listing(folder: Path) -> dict[str, tuple[int, int]]:
     return {
         str(p.relative_to(folder)): (p.stat().st_size, p.stat().st_mtime_ns)
@@ -169,7 +141,7 @@ def run(case: Case, seconds: float = SECONDS, keep: dict[str, bytes] | None = No
     folder = root / "of" / "case"
     folder.mkdir(parents=True)
     here, arguments = os.getcwd(), _prepare(case, folder)
-    before, caught, trouble = _listing(root), [], ""
+    before, trouble = _listing(root), ""
     _seen = executed = []
     code: object = None
     began = time.perf_counter()
@@ -179,8 +151,8 @@ def run(case: Case, seconds: float = SECONDS, keep: dict[str, bytes] | None = No
             mock.patch.object(sys, "argv", arguments),
             mock.patch.object(memory, "machine", lambda comm: MACHINE),
             mock.patch.object(meshing, "PATIENCE", 2),
-            _captured(caught),
-            warnings.catch_warnings(),
+            commands.captured() as said,
+            commands.restored(),
             _limited(seconds),
         ):
             warnings.simplefilter("always")
@@ -197,14 +169,13 @@ def run(case: Case, seconds: float = SECONDS, keep: dict[str, bytes] | None = No
     finally:
         _seen = None
         os.chdir(here)
-        _forget_options()
         after = _listing(root)
         if keep is not None:
             new = [name for name in after if name not in before]
             keep.update({name: (root / name).read_bytes() for name in new})
         shutil.rmtree(root, ignore_errors=True)
     duration = time.perf_counter() - began
-    message = caught[0].replace(str(folder), "…").replace(str(root), "…")
+    message = said[1].replace(str(folder), "…").replace(str(root), "…")
     if executed:
         return Outcome("executed", f"{executed[0]}\n{message}", duration)
     if trouble:
@@ -222,12 +193,6 @@ def _prepare(case: Case, folder: Path) -> list[str]:
         (folder / "e.toml").write_bytes(text.encode("utf-8", "surrogatepass"))
     target = "r.h5" if case.command in ("info", *DRAWING) else "e.toml"
     return ["advdiff", case.command, target, *case.arguments]
-
-
-def _forget_options() -> None:
-    from petsc4py import PETSc
-
-    PETSc.Options().clear()
 
 
 def _judged(code: object, message: str) -> str:

@@ -48,16 +48,17 @@ chains = {
 }
 
 
-@pytest.mark.parametrize("method", CERTIFIED)
 @given(**chains)
 @settings(PROFILE)
-def test_the_error_never_exceeds_the_certificate(method, kind, d, log_t, hardness, unit, seed):
+def test_the_error_never_exceeds_the_certificate(kind, d, log_t, hardness, unit, seed):
     """No tolerance: the bound accounts for rounding by itself. Reference in 80-bit arithmetic."""
     rng = np.random.default_rng(seed)
     Q, t = chain(kind, d, rng, hardness), 10**log_t
     J = unit_entry(rng, d) if unit else rng.normal(size=(d, d))
-    error = (derivative(Q, J, t, method) - long_derivative(Q, J, t)).astype(float)
-    assert np.linalg.norm(error, 2) <= certificate(Q, J, t, method).bound
+    exact = long_derivative(Q, J, t)
+    for method in CERTIFIED:
+        error = (derivative(Q, J, t, method) - exact).astype(float)
+        assert np.linalg.norm(error, 2) <= certificate(Q, J, t, method).bound, method
 
 
 @given(**chains)

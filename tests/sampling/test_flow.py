@@ -10,7 +10,7 @@ from mpi4py import MPI
 from advdiff import Problem, config, plots, tasks
 from advdiff.errors import InputError
 from advdiff.sampling.flow import nearest
-from tests import flows
+from tests import flows, sketches
 from tests.test_inversion import SINE, observations
 
 
@@ -64,10 +64,13 @@ def test_the_nearest_flow_in_modes(tmp_path):
 
 @pytest.mark.serial
 def test_pictures_of_a_flow(tmp_path):
+    """As users get them; ``test_fields.py`` draws the others."""
     found = problem(tmp_path, "pictures", sampler=SAMPLER, truth=TRUTH)
     assert tasks.run(found, lambda line: None)
-    names = {path.stem for path in plots.draw(tmp_path / "pictures.h5")}
-    assert {"traces", "spectrum", "speed", "sections"} <= names
+    result = tmp_path / "pictures.h5"
+    with h5py.File(result) as file:
+        assert {"chains", "posterior", "speed"} <= set(plots.contents(file))
+    sketches.draw(result, ["traces", "spectrum", "sections"], [])
 
 
 @pytest.mark.parametrize(

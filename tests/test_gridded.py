@@ -258,6 +258,9 @@ def test_relative_divergence(tmp_path, velocity, divergence):
     problem = Problem(config.parse(data(changes), tmp_path / "e.toml"))
     found = [line.split(" = ")[1].split()[0] for line in tasks.check(problem) if "div u" in line]
     assert found == ([] if divergence is None else [divergence])
+
+
+def test_a_stream_function_has_no_divergence(tmp_path):
     stream = {"stream": "x*y**2"}
     problem = Problem(config.parse(data({"physics.velocity": stream}), tmp_path / "e.toml"))
     assert problem.velocity(problem.experiment.physics.velocity, "v").relative_divergence() == 0
@@ -305,8 +308,10 @@ BAD = {
 }
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Read only, so one for all."""
+    tmp_path = COMM.bcast(tmp_path_factory.mktemp("bad"))
     whole = make(tmp_path / "a.nc")
     classic = make(tmp_path / "classic.nc", engine="scipy")
 

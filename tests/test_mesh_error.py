@@ -56,7 +56,7 @@ def test_readings(tmp_path):
         "unknowns": {"diffusivity": True},
         "output": {"file": str(tmp_path / "e.h5")},
     }
-    problem = flows.problem(12, **changes)
+    problem = flows.problem(8, **changes)
     said = []
     assert tasks.run(problem, said.append)
     assert any(line.startswith("mesh error") and "readings" in line for line in said)
@@ -64,7 +64,7 @@ def test_readings(tmp_path):
         value = file["estimate"].attrs["mesh_error_of_readings"]
         kappa = file["estimate/diffusivity"][0]
         predicted = file["observations/predicted"][:]
-    coarse = flows.problem(6, **changes)
+    coarse = flows.problem(4, **changes)
     m = coarse.unknowns.from_numpy(np.array([np.log(kappa)]))
     expected = np.sqrt(np.mean(((coarse.model.observe(m) - predicted) / 0.1) ** 2))
     assert value == pytest.approx(expected, rel=1e-6)

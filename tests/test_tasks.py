@@ -35,6 +35,7 @@ def experiment(task: str, folder, comm: MPI.Comm) -> Problem:
         )
         return Problem(problem.experiment, comm)
     changes = {"task": task, "output": output, "domain": {"cells": [7, 5]}}
+    changes["solver"] = {"method": "auto"}
     changes["physics"] = {"dirichlet": {"left": "y"}, "source": 0.3}
     if task == "sensitivity":
         changes["sensitivity"] = {

@@ -17,8 +17,7 @@ def found(n=8, **tables) -> dict[str, float]:
     return {c.key: c.value for c in before.concerns(problem)}
 
 
-@pytest.mark.parametrize("degree", [1, 2])
-@pytest.mark.parametrize("cell", ["triangle", "quadrilateral"])
+@pytest.mark.parametrize(("degree", "cell"), [(1, "triangle"), (2, "quadrilateral")])
 def test_mesh_peclet(degree, cell):
     """|u|h/2κp for a uniform flow along an axis of a uniform mesh."""
     physics = THROUGH | {"velocity": ["3", "0"]}

@@ -163,7 +163,11 @@ def remainders(case: Case, make, families: Sequence[str]) -> np.ndarray:
         return value, sum(gradients[f].dot(direction) for f, direction in directions.items())
 
     value, slope = at(0.0, record=True)
-    found = [abs(at(h, record=False)[0] - value - h * slope) / value for h in STEPS]
+    found = []
+    for h in STEPS:
+        found.append(abs(at(h, record=False)[0] - value - h * slope) / value)
+        if found[-1] < 1e-10:
+            break
     at(0.0, record=False)
     return np.array(found)
 
@@ -222,11 +226,11 @@ SPARSE = [("cg", 3, "triangle", 4), ("cg", 2, "quadrilateral", 4), ("cip", 2, "t
 
 
 def combinations():
-    """Every kind with every engine that takes its mass; under mpirun with one of them in turn, as
-    ranks divide the matrix, and the engines know of a kind no more than that."""
+    """Every kind with every engine that takes its mass, and in turn with the automatic choice or
+    MFN; under mpirun with one engine in turn: of a kind they know no more than its matrix."""
     for kinds, engines in ((DIAGONAL, ("faber", "shift-invert")), (SPARSE, ("shift-invert",))):
         for i, kind in enumerate(kinds):
-            for engine in (*engines, "auto", "krylov"):
+            for engine in (*engines, ("krylov", "auto")[i % 2]):
                 alone = () if engine == engines[i % len(engines)] else ALONE
                 yield pytest.param(
                     kind, engine, id=f"{kind[0]}{kind[1]}-{kind[2]}-{engine}", marks=alone

@@ -70,7 +70,7 @@ def test_transpose(degree):
         ("closed", 1, "quadrature"),
         ("closed", 2, "augmented"),
         ("through", 1, "augmented"),
-        ("through", 2, "quadrature"),
+        pytest.param("through", 2, "quadrature", marks=pytest.mark.serial),
     ],
 )
 def test_push_against_dense_differences(flow, degree, method):

@@ -30,7 +30,7 @@ def test_factor_inverse_and_transposes_agree(tmp_path, family):
     assert difference(prior.precision(covariance), y) < 1e-7
 
 
-@pytest.mark.parametrize("family", ["stream", "fields"])
+@pytest.mark.parametrize("family", [pytest.param("stream", marks=pytest.mark.serial), "fields"])
 def test_draws_have_the_covariance_of_the_factor(tmp_path, family):
     prior = cases.problem(tmp_path, family, n=4).prior
     g, count = cases.random(prior.mean, 3), 800

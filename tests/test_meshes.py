@@ -83,8 +83,8 @@ def test_measures_are_exact_but_for_chords_of_arcs(name):
 @ALONE
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_size_is_the_experiments_or_the_files(name):
-    size = EXPECTED[name][-1][-1]
-    fine, coarse = read(name, size), read(name, 2 * size)
+    size = EXPECTED[name][-1][0]
+    fine, coarse = read(name, 0.5 * size), read(name, size)
     assert cells(fine) > 3 * cells(coarse)
     assert cells(coarse) < cells(read(name))
 

@@ -23,10 +23,10 @@ class Stop(Exception):
     """Stands for a kill."""
 
 
-def problem(tmp_path, unknowns, type="lmvm", iterations=8):
-    table = {"type": type, "max_iterations": iterations, "gradient_tolerance": 1e-9}
-    # trust regions look far away, where the recurrence alone would not do
-    solver = {"method": "auto"} if type == "ntr" else {}
+def problem(tmp_path, unknowns, type="lmvm"):
+    # trust regions look far away: the recurrence alone would not do, and each step is dear
+    solver, most = ({"method": "auto"}, 5) if type == "ntr" else ({}, 8)
+    table = {"type": type, "max_iterations": most, "gradient_tolerance": 1e-9}
     return inverse_problem(tmp_path, unknowns, optimizer=table, solver=solver)
 
 

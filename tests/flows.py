@@ -13,7 +13,11 @@ CELL = {"stream": "sin(pi*x)*sin(pi*y)/pi"}
 
 
 def data(n: int = 8, degree: int = 1, **changes) -> dict:
-    """The tables of a cellular flow on the unit square, with changes by table."""
+    """The tables of a cellular flow on the unit square, with changes by table.
+
+    The engine is named: to choose one costs more than a problem as small as these (``test_auto``,
+    ``test_choose`` and whole runs in ``test_tasks`` choose).
+    """
     tables = {
         "task": "solve",
         "domain": {"shape": "rectangle", "cells": [n, n]},
@@ -24,6 +28,9 @@ def data(n: int = 8, degree: int = 1, **changes) -> dict:
     }
     for name, table in changes.items():
         tables[name] = tables.get(name, {}) | table if isinstance(table, dict) else table
+    kind = tables["discretization"]
+    consistent = kind["degree"] > 1 and kind.get("method", "cg") in ("cg", "cip")
+    tables["solver"].setdefault("method", "shift-invert" if consistent else "faber")
     return tables
 
 

@@ -306,6 +306,7 @@ WORDS = [
 ]
 
 
+@pytest.mark.serial
 @given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from(WORDS), max_size=25).map("".join)))
 @settings(max_examples=400, deadline=None)
 def test_fuzzed_expressions_raise_nothing_else(text):

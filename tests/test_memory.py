@@ -15,6 +15,7 @@ from tests import flows
 GIB = 2**30
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize(
     ("cells", "method", "degree", "cell"),
     [

@@ -51,6 +51,23 @@ def domain(kind: str, comm: MPI.Comm, folder: Path) -> Domain:
     return box(comm, [0.0] * dim, upper, cells)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return WORLD.bcast(tmp_path_factory.mktemp("samples"))
+
+
+@pytest.fixture(scope="module")
+def shared(folder):
+    """Kind → its domain on all ranks, made once: nobody changes it."""
+    return cache(lambda kind: domain(kind, WORLD, folder))
+
+
+@cache
+def sampled(it: Domain, degree: int):
+    """Samples in cells, or at vertices for degree 0, made once."""
+    return CellSamples(it, degree) if degree else VertexSamples(it)
+
+
 def element(cell: str, family: str, degree: int):
     """lagrange, spectral, dg or legendre."""
     options = {"discontinuous": family in ("dg", "legendre")}
@@ -98,12 +115,12 @@ def sizes(x: np.ndarray, cells: np.ndarray, cell: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", CELLS)
-def test_polynomials_are_reproduced(kind, tmp_path):
+def test_polynomials_are_reproduced(kind, shared):
     """Every family and degree, at every point of a lattice coarser or finer than it."""
-    it = domain(kind, WORLD, tmp_path)
+    it = shared(kind)
     cell = kind.removeprefix("gmsh ")
     highest = 4 if DIM[cell] < 3 else 3
-    every = [VertexSamples(it), *(CellSamples(it, k) for k in (1, 2, highest))]
+    every = [sampled(it, k) for k in (0, 1, 2, highest)]
     where = [coordinates(samples) for samples in every]
     for family, degrees in (
         ("lagrange", range(1, highest + 1)),
@@ -122,16 +139,16 @@ def test_polynomials_are_reproduced(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", CELLS)
-def test_no_order_depends_on_the_ranks(kind, tmp_path):
+def test_no_order_depends_on_the_ranks(kind, shared, tmp_path):
     """Points, cells and discontinuous values are those of a mesh that was not divided."""
     found = []
     for comm in (WORLD, MPI.COMM_SELF):
-        it = domain(kind, comm, tmp_path)
+        it = shared(kind) if comm is WORLD else domain(kind, comm, tmp_path)
         space = fem.functionspace(it.mesh, ("DG", 0))
         middle = fem.Function(space)
         middle.interpolate(lambda x: np.sin(3 * x[0]) + x[1] ** 2 - x[2])
         tables = []
-        for samples in (VertexSamples(it), CellSamples(it, 3)):
+        for samples in (sampled(it, 0), sampled(it, 3)):
             values = whole(samples, samples.values(middle))
             cells = gathered(it, *samples.cells())
             tables += [coordinates(samples), cells, values]
@@ -145,11 +162,11 @@ def test_no_order_depends_on_the_ranks(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", CELLS)
-@pytest.mark.parametrize("degree", [1, 3])
-def test_cells_fill_the_domain(kind, degree, tmp_path):
+@pytest.mark.parametrize("degree", [pytest.param(1, marks=pytest.mark.serial), 3])
+def test_cells_fill_the_domain(kind, degree, shared):
     """The parts of a lattice are as large as the cells and turn the same way."""
-    it = domain(kind, WORLD, tmp_path)
-    coarse, samples = VertexSamples(it), CellSamples(it, degree)
+    it = shared(kind)
+    coarse, samples = sampled(it, 0), sampled(it, degree)
     parts, count = degree**it.dim, it.mesh.topology.index_map(it.dim).size_global
     cells = gathered(it, *samples.cells())
     assert cells.shape == (count * parts, len(gathered(it, *coarse.cells())[0]))
@@ -183,12 +200,12 @@ def test_a_jump_is_averaged_by_size_at_vertices_and_seen_in_cells():
 
 
 @pytest.mark.parametrize("cell", ["triangle", "quadrilateral"])
-def test_velocity_of_a_stream_function(cell, tmp_path):
+def test_velocity_of_a_stream_function(cell, shared):
     """u = (dψ/dy, −dψ/dx), linear here, at both kinds of samples."""
-    it = domain(cell, WORLD, tmp_path)
+    it = shared(cell)
     psi = fem.Function(stream_space(it))
     psi.interpolate(lambda x: x[0] * x[1] + x[1] ** 2 - 2 * x[0] ** 2)
-    for samples in (VertexSamples(it), CellSamples(it, 2)):
+    for samples in (sampled(it, 0), sampled(it, 2)):
         x = coordinates(samples)
         u, v = (whole(samples, part) for part in Velocity(it, stream=psi).sampled(samples))
         assert np.abs(u - (x[0] + 2 * x[1])).max() < 1e-12
@@ -211,12 +228,12 @@ def test_suited(degree, jumps, kind, count):
 
 
 @pytest.mark.parametrize("cell", DIM)
-def test_the_file_holds_them(cell, tmp_path):
+def test_the_file_holds_them(cell, shared, tmp_path):
     """Points, cells and fields as the samples have them, from any number of ranks."""
     import h5py
 
-    it = domain(cell, WORLD, tmp_path)
-    samples = CellSamples(it, 3)
+    it = shared(cell)
+    samples = sampled(it, 3)
     function = fem.Function(fem.functionspace(it.mesh, ("DG", 1)))
     function.interpolate(polynomial(1))
     path = tmp_path / f"{cell}.h5"

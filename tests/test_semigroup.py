@@ -8,7 +8,7 @@ from tests import dense, flows
 
 @pytest.mark.parametrize("degree", [1, 2])
 def test_semigroup_property_and_contraction(degree):
-    problem = flows.problem(8, degree)
+    problem = flows.problem(6, degree)
     semigroup, mass = problem.semigroup(), problem.operator.mass
     theta = dense.random(problem.initial, 1)
     half = semigroup.apply(0.15, theta)
@@ -20,7 +20,7 @@ def test_semigroup_property_and_contraction(degree):
 
 @pytest.mark.parametrize("degree", [1, 2])
 def test_adjoint_in_l2(degree):
-    problem = flows.problem(8, degree)
+    problem = flows.problem(6, degree)
     semigroup, mass = problem.semigroup(), problem.operator.mass
     theta, lam = (dense.random(problem.initial, seed) for seed in (1, 2))
 

@@ -1,5 +1,7 @@
 """Whole runs: what is in the file, the same from any number of ranks, and resumed after a stop."""
 
+from functools import cache
+
 import h5py
 import numpy as np
 import pytest
@@ -35,6 +37,7 @@ def experiment(task: str, folder, comm: MPI.Comm) -> Problem:
         )
         return Problem(problem.experiment, comm)
     changes = {"task": task, "output": output, "domain": {"cells": [7, 5]}}
+    changes["solver"] = {"method": "auto"}
     changes["physics"] = {"dirichlet": {"left": "y"}, "source": 0.3}
     if task == "sensitivity":
         changes["sensitivity"] = {
@@ -64,13 +67,23 @@ def contents(path) -> dict[str, np.ndarray]:
     return found
 
 
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """Task → the problem of a run that all ranks have made together, once."""
+
+    def run(task):
+        problem = experiment(task, WORLD.bcast(tmp_path_factory.mktemp(task)), WORLD)
+        assert tasks.run(problem, quiet)
+        return problem
+
+    return cache(run)
+
+
+@pytest.mark.skipif(WORLD.size == 1, reason="needs several ranks")
 @pytest.mark.parametrize("task", ["solve", "sensitivity", "invert"])
-def test_the_file_does_not_depend_on_the_ranks(task, tmp_path):
-    assert tasks.run(experiment(task, tmp_path, WORLD), quiet)
-    if WORLD.size == 1:
-        pytest.skip("needs several ranks")
+def test_the_file_does_not_depend_on_the_ranks(task, ran, tmp_path):
     assert tasks.run(experiment(task, tmp_path, MPI.COMM_SELF), quiet)
-    world = contents(tmp_path / "world.h5")
+    world = contents(ran(task).experiment.output_path)
     alone = contents(tmp_path / f"serial{WORLD.rank}.h5")
     assert world.keys() == alone.keys()
     for name, values in world.items():
@@ -88,9 +101,8 @@ def test_the_file_does_not_depend_on_the_ranks(task, tmp_path):
         assert np.abs(values - alone[name]).max(initial=0.0) <= tolerance * scale, name
 
 
-def test_dimensions_are_named(tmp_path):
-    problem = experiment("sensitivity", tmp_path, WORLD)
-    tasks.run(problem, quiet)
+def test_dimensions_are_named(ran):
+    problem = ran("sensitivity")
     with h5py.File(problem.experiment.output_path, "r") as file:
         assert [d.label for d in file["theta"].dims] == ["time", "vertex"]
         assert np.allclose(file["theta"].dims[0][0][:], problem.experiment.time.times)
@@ -129,10 +141,9 @@ def test_a_run_sampled_in_cells(tmp_path):
 
 
 @pytest.mark.serial
-def test_xarray_opens_the_file(tmp_path):
+def test_xarray_opens_the_file(ran):
     xarray = pytest.importorskip("xarray")
-    problem = experiment("solve", tmp_path, WORLD)
-    tasks.run(problem, quiet)
+    problem = ran("solve")
     with xarray.open_dataset(problem.experiment.output_path, engine="h5netcdf") as data:
         assert data["theta"].dims == ("time", "vertex")
         assert np.allclose(data["time"], problem.experiment.time.times)
@@ -164,10 +175,8 @@ def test_a_stopped_inversion_resumes_to_the_same_answer(tmp_path, monkeypatch):
     assert not list(tmp_path.glob(".*checkpoint*"))
 
 
-def test_history_is_complete(tmp_path):
-    problem = experiment("invert", tmp_path, WORLD)
-    tasks.run(problem, quiet)
-    with h5py.File(problem.experiment.output_path, "r") as file:
+def test_history_is_complete(ran):
+    with h5py.File(ran("invert").experiment.output_path, "r") as file:
         history = {name: file[f"history/{name}"][:] for name in Iteration.__dataclass_fields__}
         total = history["misfit"] + history["regularization"]
         assert np.allclose(total, history["objective"], rtol=1e-12)

@@ -17,8 +17,10 @@ def found(n=8, **tables) -> dict[str, float]:
     return {c.key: c.value for c in before.concerns(problem)}
 
 
-@pytest.mark.parametrize("degree", [1, 2])
-@pytest.mark.parametrize("cell", ["triangle", "quadrilateral"])
+@pytest.mark.parametrize(
+    ("degree", "cell"),
+    [(1, "triangle"), pytest.param(2, "quadrilateral", marks=pytest.mark.serial)],
+)
 def test_mesh_peclet(degree, cell):
     """|u|h/2κp for a uniform flow along an axis of a uniform mesh."""
     physics = THROUGH | {"velocity": ["3", "0"]}
@@ -27,6 +29,7 @@ def test_mesh_peclet(degree, cell):
     assert value == pytest.approx(3.0 / 8 / (2 * 0.02) / degree)
 
 
+@pytest.mark.serial
 def test_mesh_peclet_is_of_the_direction_of_the_flow():
     """Cells four times as long as wide: the flow across them sees the width."""
     shape = {"cells": [4, 16], "cell": "quadrilateral"}
@@ -52,6 +55,7 @@ def test_the_share_of_the_domain():
     assert found.largest == pytest.approx(1.5, abs=0.02)
 
 
+@pytest.mark.serial
 def test_no_flow_no_concern():
     assert found(physics={"velocity": ["0", "0"]}) == {}
     assert found(physics={"velocity": None}) == {}
@@ -95,7 +99,7 @@ def test_a_wall_without_a_name():
     assert concern.value == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("kappa", [0.5, 5.0])
+@pytest.mark.parametrize("kappa", [0.5, pytest.param(5.0, marks=pytest.mark.serial)])
 def test_divergence(kappa):
     """|div u|/|∇u| of (x, 0) is 1; linear fields are exact."""
     sides = dict.fromkeys(("left", "right", "bottom", "top"), 0.0)

@@ -10,6 +10,8 @@ from scipy.special import ive
 from advdiff.expm.ellipse import Ellipse, expand, search
 from advdiff.expm.numerical_range import NumericalRange
 
+pytestmark = pytest.mark.serial  # numbers only: every rank would do the same
+
 REGIONS = [
     NumericalRange(5e3, 300.0, 100.0),
     NumericalRange(50.0, 300.0, 1e4),

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -19,7 +20,14 @@ from advdiff.expm.pattern import PatternCotangent
 from tests.expm import problems
 
 TIMES = [0.05, 0.3, 1.0]
-PROBLEMS = {
+
+
+def alone(value):
+    """What shows nothing new about ranks."""
+    return pytest.param(value, marks=pytest.mark.serial)
+
+
+MAKERS = {
     "uniform": lambda: problems.unit_square(12),
     "weak diffusion": lambda: problems.unit_square(12, 1e-4),
     "irregular": lambda: problems.irregular(12),
@@ -31,6 +39,8 @@ PROBLEMS = {
     "no flow": lambda: problems.unit_square(12, flow=False),
     "unknown flow": lambda: replace_bound(problems.unit_square(12), math.inf),
 }
+PROBLEMS = {name: cache(make) for name, make in MAKERS.items()}
+"""Each is made once: nobody changes them."""
 
 
 def replace_bound(generator, flow_bound):
@@ -86,7 +96,13 @@ def value(states, duals):
 # ---- values ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("uniform", "irregular", "holes", "box", "through flow", "open inflow"),
+        *map(alone, ("weak diffusion", "irregular, weak diffusion", "no flow", "unknown flow")),
+    ],
+)
 def test_error_is_below_the_tolerance(name):
     generator = PROBLEMS[name]()
     for initial in problems.rough(generator), problems.bump(generator):
@@ -112,6 +128,7 @@ def within(error, tolerance):
     return np.linalg.norm(error, 2) <= tolerance
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("name", ["uniform", "weak diffusion", "irregular", "holes", "box"])
 @pytest.mark.parametrize("tolerance", [1e-4, 1e-6, 1e-9, 1e-12])
 def test_products_are_close_to_the_fewest(name, tolerance):
@@ -388,7 +405,7 @@ def test_pull_is_the_frechet_derivative(name):
 
 
 @pytest.mark.parametrize("name", ["uniform", "irregular", "box", "open inflow"])
-@pytest.mark.parametrize("tolerance", [1e-4, 1e-9])
+@pytest.mark.parametrize("tolerance", [alone(1e-4), 1e-9])
 @pytest.mark.parametrize("memory", [0.0, 1e9])
 @pytest.mark.parametrize("loaded", [False, True])
 def test_adjoint_identities(name, tolerance, memory, loaded):
@@ -419,7 +436,7 @@ def test_adjoint_identities(name, tolerance, memory, loaded):
     assert transposed.norm() <= 1e-13 * gradient.initial.norm()
 
 
-@pytest.mark.parametrize("tolerance", [1e-4, 1e-6, 1e-9])
+@pytest.mark.parametrize("tolerance", [alone(1e-4), 1e-6, alone(1e-9)])
 @pytest.mark.parametrize("name", ["uniform", "irregular", "through flow"])
 def test_taylor_remainder(name, tolerance):
     """Central differences of the computed functional, ellipse frozen, to 1e-9; and the one-sided

@@ -18,10 +18,17 @@ from tests.expm.shift_invert_problems import (
 
 TIMES = tuple(np.arange(1, 6) / 5)
 MASSES = pytest.mark.parametrize("degree", [1, 2], ids=["lumped", "consistent"])
-TOLERANCES = pytest.mark.parametrize("tolerance", [1e-4, 1e-6, 1e-9])
 
 
-@pytest.fixture(scope="module", params=[(1, 1e-2), (1, 1e-3), (2, 1e-2)], ids=str)
+def alone(*values):
+    """What shows nothing new about ranks."""
+    return pytest.param(*values, marks=pytest.mark.serial)
+
+
+TOLERANCES = pytest.mark.parametrize("tolerance", [alone(1e-4), 1e-6, alone(1e-9)])
+
+
+@pytest.fixture(scope="module", params=[(1, 1e-2), alone((1, 1e-3)), (2, 1e-2)], ids=str)
 def small(request):
     """A problem with data, and its dense twin."""
     degree, diffusivity = request.param
@@ -82,7 +89,8 @@ def test_pull_is_the_adjoint_of_push(small, known):
 
 @MASSES
 @pytest.mark.parametrize(
-    ("tolerance", "dimension"), [(1e-4, None), (1e-6, None), (1e-9, None), (1e-6, 17)]
+    ("tolerance", "dimension"),
+    [alone(1e-4, None), (1e-6, None), alone(1e-9, None), alone(1e-6, 17)],
 )
 @pytest.mark.parametrize("what", ["stiffness", "initial", "load"])
 def test_taylor(degree, tolerance, dimension, what):

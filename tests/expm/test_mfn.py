@@ -32,9 +32,16 @@ def reference(problem, times=TIMES):
     return [scipy.linalg.expm(t * a) @ x + t * phi1(t * a) @ f for t in times]
 
 
-@pytest.mark.parametrize("kind", ["krylov", "expokit"])
-@pytest.mark.parametrize("degree", [1, 2])
-@pytest.mark.parametrize("flow", MAKERS)
+# Of three axes with two values each, every pair.
+@pytest.mark.parametrize(
+    ("flow", "degree", "kind"),
+    [
+        ("closed", 1, "krylov"),
+        ("closed", 2, "expokit"),
+        ("through", 1, "expokit"),
+        ("through", 2, "krylov"),
+    ],
+)
 def test_forward(flow, degree, kind):
     problem = MAKERS[flow](5, degree)
     engine = MFNEngine(problem.operator.generator, MFNOptions(kind, 1e-11))
@@ -57,12 +64,18 @@ def test_transpose(degree):
     assert np.abs(found - expected).max() < 1e-8 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("method", ["quadrature", "augmented"])
-@pytest.mark.parametrize("degree", [1, 2])
-@pytest.mark.parametrize("flow", MAKERS)
+@pytest.mark.parametrize(
+    ("flow", "degree", "method"),
+    [
+        ("closed", 1, "quadrature"),
+        ("closed", 2, "augmented"),
+        ("through", 1, "augmented"),
+        pytest.param("through", 2, "quadrature", marks=pytest.mark.serial),
+    ],
+)
 def test_push_against_dense_differences(flow, degree, method):
     """The derivative of the dense solution by central differences of order four."""
-    problem = MAKERS[flow](4, degree)
+    problem = MAKERS[flow](5 - degree, degree)
     operator = problem.operator
     name = next(n for n in ("stream", "given") if n in operator.controls)
     control = operator.controls[name]
@@ -135,7 +148,7 @@ def test_pull_is_the_adjoint_of_push():
 
 @pytest.mark.parametrize("kind", ["krylov", "expokit"])
 def test_not_converging_is_an_error_that_says_what_was_reached(kind):
-    problem = flows.problem(24)
+    problem = flows.problem(12)
     options = MFNOptions(kind, 1e-12, dimension=5, max_restarts=2)
     engine = MFNEngine(problem.operator.generator, options)
     with pytest.raises(ConvergenceError, match=r"reached a relative error estimate of .*, not 1"):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from advdiff.expm.generator import Generator, Mass
 from advdiff.expm.numerical_range import bounds
 from tests.expm import problems
 
-PROBLEMS = {
+MAKERS = {
     "uniform": lambda: problems.unit_square(12),
     "weak diffusion": lambda: problems.unit_square(12, 1e-4),
     "irregular": lambda: problems.irregular(12),
@@ -21,6 +22,8 @@ PROBLEMS = {
     "open inflow": lambda: problems.open_inflow(12),
     "no flow": lambda: problems.unit_square(12, flow=False),
 }
+PROBLEMS = {name: cache(make) for name, make in MAKERS.items()}
+"""Each is made once: nobody changes them."""
 
 
 def parts(generator):
@@ -47,6 +50,7 @@ def test_bounds_hold_and_are_sharp(name, method):
     assert region.growth <= max(spectrum[-1], 0.0) + 1e-3 * real
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("name", ["uniform", "irregular", "holes", "box", "through flow"])
 def test_numerical_range_in_the_parabola(name):
     """The boundary of W(Â) by rotations: every point lies in the region."""

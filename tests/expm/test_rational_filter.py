@@ -6,6 +6,8 @@ import pytest
 from advdiff.errors import ConvergenceError
 from advdiff.expm.rational_filter import design_filter
 
+pytestmark = pytest.mark.serial  # numbers only: every rank would do the same
+
 TIMES = (0.1, 0.25, 0.7, 1.0)
 
 

@@ -6,6 +6,8 @@ from scipy.linalg import expm
 
 from advdiff.expm.small_exponential import small_increments
 
+pytestmark = pytest.mark.serial  # numbers only: every rank would do the same
+
 
 @pytest.mark.parametrize("times", [(0.1, 0.2, 0.3, 0.4), (0.05, 0.3, 2.0), (1.5,)])
 def test_increments_are_those_of_phi1(times):

@@ -25,7 +25,7 @@ def run(tmp_path, family, **more):
     return problem.experiment.output_path, "\n".join(said)
 
 
-@pytest.mark.parametrize("family", ["sine", "stream"])
+@pytest.mark.parametrize("family", ["sine", pytest.param("stream", marks=pytest.mark.serial)])
 def test_result(tmp_path, family):
     path, said = run(tmp_path, family)
     assert "evidence    log p(data)" in said and "ended below 0.05" in said

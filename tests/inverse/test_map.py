@@ -30,7 +30,7 @@ def test_gradient_methods_make_no_products():
     assert "Hessian" not in estimate.message
 
 
-@pytest.mark.parametrize("family", ["stream", "fields"])
+@pytest.mark.parametrize("family", [pytest.param("stream", marks=pytest.mark.serial), "fields"])
 def test_newton_finds_what_quasi_newton_finds(tmp_path, family):
     found = []
     for type in ("lmvm", "nls"):

@@ -30,7 +30,7 @@ def test_factor_inverse_and_transposes_agree(tmp_path, family):
     assert difference(prior.precision(covariance), y) < 1e-7
 
 
-@pytest.mark.parametrize("family", ["stream", "fields"])
+@pytest.mark.parametrize("family", [pytest.param("stream", marks=pytest.mark.serial), "fields"])
 def test_draws_have_the_covariance_of_the_factor(tmp_path, family):
     prior = cases.problem(tmp_path, family, n=4).prior
     g, count = cases.random(prior.mean, 3), 800
@@ -56,8 +56,10 @@ def on_vertices(problem, vector) -> dict[str, np.ndarray]:
     return found
 
 
-@pytest.mark.parametrize("degree", [1, 3])
-@pytest.mark.parametrize("family", FAMILIES)
+# The degree of the states: only where a state or a field is drawn does it matter.
+@pytest.mark.parametrize(
+    ("family", "degree"), [*((family, 1) for family in FAMILIES), ("nodal", 3), ("fields", 3)]
+)
 def test_draws_do_not_depend_on_the_ranks(tmp_path, family, degree):
     found = []
     for comm in (MPI.COMM_WORLD, MPI.COMM_SELF):

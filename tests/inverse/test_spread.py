@@ -71,6 +71,7 @@ def test_std_of_the_speed_against_brute_force(tmp_path):
     assert before[-1] == pytest.approx(1.0)
 
 
+@pytest.mark.serial  # statistics; ranks are below
 def test_probes_estimate_what_the_data_do_not_see(tmp_path):
     """A field: the mean over samples of the posterior, and never more than the prior."""
     problem, laplace, directions = at_the_estimate(tmp_path, "stream")

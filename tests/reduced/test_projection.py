@@ -38,7 +38,9 @@ def projected(made, m):
     return np.array(columns).T
 
 
-@pytest.mark.parametrize("make", [cases.problem, cases.channel])
+@pytest.mark.parametrize(
+    "make", [pytest.param(cases.problem, marks=pytest.mark.serial), cases.channel]
+)
 def test_the_family_is_the_operator(folder, make):
     made = cases.reducer(make(folder), tolerance=1e-2)
     made.enrich([made.evaluate(made.mean)])
@@ -49,7 +51,9 @@ def test_the_family_is_the_operator(folder, make):
     assert np.abs(found - expected).max() < 1e-10 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("make", [cases.problem, cases.channel])
+@pytest.mark.parametrize(
+    "make", [pytest.param(cases.problem, marks=pytest.mark.serial), cases.channel]
+)
 def test_agreement_as_the_basis_grows(folder, make):
     """Loads and Dirichlet values included; every error below its bound."""
     errors = []

@@ -1,4 +1,4 @@
-"""A hundred cases of bad input, some of each kind; ``scripts/fuzz`` runs as many as one likes."""
+"""Three hundred cases of bad input, of each kind some; ``scripts/fuzz`` runs as many as one likes."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def test_every_case_of_bad_input_is_one_line_or_a_correct_run():
     quick = {"RUNNING": 1.0, "DRAWING": ()}  # pictures take long
     with mock.patch.multiple(runner, **quick):
         for kind, (count, _) in runner.KINDS.items():
-            some(kind, max(count, FEWEST))
+            some(kind, max(3 * count, FEWEST))
     assert not [(case, outcome) for case, outcome in found if not outcome.is_fine]
     counts = Counter(outcome.verdict for _, outcome in found)
-    assert len(found) > 100
+    assert len(found) >= 300
     assert counts["refused"] > len(found) // 3
     assert counts["ran"] > len(found) // 30
 

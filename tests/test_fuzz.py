@@ -1,4 +1,4 @@
-"""Three hundred cases of bad input, of each kind some; ``scripts/fuzz`` runs as many as one likes."""
+"""Three hundred cases of bad input, some of each kind; ``scripts/fuzz`` runs any number."""
 
 from __future__ import annotations
 

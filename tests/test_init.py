@@ -8,7 +8,7 @@ import tomllib
 import h5py
 import pytest
 
-from advdiff import config, init
+from advdiff import __version__, config, init
 from advdiff.errors import InputError
 from tests.commands import advdiff
 
@@ -68,3 +68,7 @@ def test_nothing_is_replaced(tmp_path):
 def test_a_task_that_is_none(tmp_path):
     done = advdiff(tmp_path, "init", "--task", "inverse")
     assert done.code == 2 and "'invert'" in done.error and not list(tmp_path.iterdir())
+
+
+def test_version(tmp_path):
+    assert advdiff(tmp_path, "--version").out == f"advdiff {__version__}\n"

@@ -288,3 +288,15 @@ def test_snapshots_at_equal_steps(tmp_path):
         file["estimate/initial"] = np.zeros(4)
         times, _ = source.snapshots("theta", "estimate/initial")
         np.testing.assert_allclose(times, [0, 0.2, 0.4, 0.6, 0.8, 1.0])
+
+
+def test_every_column_has_its_labels():
+    """Of five panels in three columns, the third of the first row is the lowest of its own."""
+    grid = Figure().subplots(2, 3, sharex=True, sharey=True)
+    for axes in grid.flat:
+        axes.set(xlabel="x", ylabel="y")
+    canvas.label_outer(grid, 5)
+    assert [axes.get_xlabel() for axes in grid.flat] == ["", "", "x", "x", "x", "x"]
+    assert [axes.get_ylabel() for axes in grid.flat] == ["y", "", "", "y", "", ""]
+    assert [axes.get_visible() for axes in grid.flat] == [True] * 5 + [False]
+    assert grid[0, 2].xaxis.get_tick_params()["labelbottom"]

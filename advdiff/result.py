@@ -222,7 +222,7 @@ def closing(file: h5py.File, comm):
             if comm.size == 1 or isinstance(error, NoRoom):  # which all ranks have met
                 file.close()
             raise
-    file.close()
+        file.close()
     if comm.size == 1:  # without MPI, HDF5 does not give back the room that it did not take
         os.truncate(name, end(name))
 

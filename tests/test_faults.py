@@ -150,6 +150,7 @@ def test_a_stopped_inversion_goes_on(folder, number):
     [
         ("solve", "advdiff.result:open_parallel", 200, 1),
         ("solve", "advdiff.store:Store.mesh", 20_000, 2),
+        ("solve", "advdiff.tasks.forward:write_solver", 5_000, 1),
         ("solve", "advdiff.paraview:write", 5_000, 1),
         ("invert", "advdiff.checkpoint:Checkpoint.record", 1_000, 1),
     ],

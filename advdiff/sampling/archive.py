@@ -311,7 +311,8 @@ class Archive:
 
         All of it happens to a copy: until the result is whole, the chains are there to go on from.
         """
-        self.file.close()
+        with room(self.partial):
+            self.file.close()
         self.world.barrier()
         whole = self.path.with_name(f".{self.path.name}.partial")
 

@@ -1,8 +1,8 @@
 """The command line with a fault: ``python -m tests.faulty FUNCTION RANK FAULT ARGUMENT …``.
 
 FUNCTION is ``module:name`` or ``module:class.name``.  On RANK (or on ``all``) it raises FAULT, an
-exception, and the other ranks come to it only once that has been unwound; or, where that is a
-number, files may have no more bytes from its first call on.
+exception, and the other ranks come to it only once that has been unwound; or it sleeps, where FAULT
+is that; or, where it is a number, files may have no more bytes from its first call on.
 """
 
 import importlib
@@ -28,18 +28,21 @@ def main() -> None:
         raise getattr(errors, fault, RuntimeError)(f"a fault in {where}")
 
     def follows(*arguments, **keywords):
-        time.sleep(0.5)
+        time.sleep(0.3)
         return whole(*arguments, **keywords)
 
     def limits(*arguments, **keywords):
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(fault), int(fault)))
         return whole(*arguments, **keywords)
 
+    def sleeps(*_arguments, **_keywords):
+        time.sleep(60)
+
     if rank == "all" or int(rank) == MPI.COMM_WORLD.rank:
-        setattr(owner, name, limits if fault.isdigit() else fails)
+        setattr(owner, name, limits if fault.isdigit() else sleeps if fault == "sleep" else fails)
     else:
         setattr(owner, name, follows)
-    cli.PATIENCE = 0.5
+    cli.PATIENCE = 1.0
     sys.argv = ["advdiff", *arguments]
     stopping.install()
     cli.main()

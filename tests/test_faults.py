@@ -48,7 +48,7 @@ STAGES = {
     "mesh": ("advdiff.domain:Domain.tag", "InputError", "open"),
     "assembly": ("advdiff.operator:Operator.assemble", "RuntimeError", "solve"),
     "objective": ("advdiff.inverse.objective:Objective.evaluate", "ConvergenceError", "invert"),
-    "checkpoint": ("advdiff.checkpoint:Checkpoint.create", "InputError", "invert"),
+    "checkpoint": ("advdiff.checkpoint:Checkpoint._begin", "InputError", "invert"),
     "chains": ("advdiff.sampling.archive:Archive.record", "InputError", "sample"),
     "write": ("advdiff.store:Store.mesh", "InputError", "solve"),
     "paraview": ("advdiff.paraview:_steps", "InputError", "solve"),
@@ -167,11 +167,16 @@ def test_a_full_disk_is_one_line(folder, experiment, function, size, ranks):
     assert ("solve.h5" in left) == ("paraview" in function)
 
 
+def ranks(process) -> list[int]:
+    """The processes that mpirun has started, by whichever of its threads."""
+    tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
+    return [int(pid) for task in tasks for pid in task.read_text().split()]
+
+
 def test_a_killed_rank_ends_all(folder):
-    process = start(folder, "run", "solve.toml")
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    until(process, lambda: len(children.read_text().split()) >= 2)
-    time.sleep(1.0)
-    os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
+    command = ("advdiff.store:Store.mesh", "all", "sleep", "run", "solve.toml")
+    process = start(folder, *command, module="tests.faulty")
+    until(process, lambda: (folder / ".solve.h5.partial").exists())
+    os.kill(ranks(process)[0], signal.SIGKILL)
     assert end(process)[0] == 137
     assert not (folder / "solve.h5").exists()

@@ -55,6 +55,9 @@ class Concerns:
     def __len__(self) -> int:
         return len(self._found)
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._found
+
     def add(self, found: list[Concern]) -> list[str]:
         """Keep them; the lines of those whose kind is new."""
         new = [concern.line for concern in found if concern.key not in self._found]

@@ -79,8 +79,8 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
     """Run the experiment's task and write its result (collective).
 
     Returns:
-        False where an optimisation stopped short of its tolerance (its result is written, and says
-        so).
+        False where an optimisation or the solver stopped short of its tolerance (the result is
+        written, and says so).
     """
     if resume and problem.experiment.task not in ("invert", "sample"):
         raise InputError(
@@ -95,7 +95,7 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
     path = problem.experiment.output_path
     task = _room(problem.experiment.task)
     with good_options(), finite_numbers():
-        converged = task(problem, say, path, resume)
+        converged = task(problem, say, path, resume) and "solver-error" not in problem.concerns
     if not problem.writes:
         return converged
     view = on_root(problem.comm, lambda: str(paraview.write(path)))

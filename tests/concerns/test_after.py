@@ -27,7 +27,7 @@ def keys(found) -> list[str]:
 
 
 def experiment(tmp_path, **tables) -> Problem:
-    tables = flows.data(8, solver={"tolerance": 1e-6}, **tables)
+    tables = flows.data(8, **{"solver": {"tolerance": 1e-6}} | tables)
     return Problem(config.parse(tables, tmp_path / "e.toml"))
 
 
@@ -91,6 +91,18 @@ def test_of_a_solver(report, error, found):
     report |= {"method": "m", "tolerance": 1e-8}
     assert after.error_estimate(report) == pytest.approx(error, nan_ok=True)
     assert keys(after.of_solver(report)) == found
+
+
+def test_a_solver_short_of_its_tolerance_is_no_success(tmp_path):
+    """A Krylov space of four dimensions: the answer is written, and says what it is worth."""
+    solver = {"method": "shift-invert", "dimension": 4}
+    problem = experiment(tmp_path, solver=solver)
+    said = []
+    assert tasks.run(problem, said.append) is False
+    assert "solver-error" in problem.concerns
+    assert any("above the tolerance" in line for line in said)
+    with h5py.File(tmp_path / "e.h5") as file:
+        assert "solver-error" in keys(concerns.read(file))
 
 
 def test_of_an_estimate():

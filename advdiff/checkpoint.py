@@ -25,7 +25,8 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff import stopping
-from advdiff.errors import InputError, agreed, on_root, room
+from advdiff.beside import Beside
+from advdiff.errors import agreed, on_root, room
 from advdiff.problem import Problem
 
 FORMAT = 2
@@ -42,45 +43,6 @@ HEAD = np.dtype(
 )
 MASK = (1 << 64) - 1
 DAMAGE = (OSError, KeyError, TypeError, ValueError)
-
-
-class Beside:
-    """A hidden file beside a result, from which ``--resume`` goes on.
-
-    Args:
-        comm: the ranks that keep it.
-        path: of the result.
-
-    Attributes:
-        path: of the file.
-    """
-
-    def __init__(self, comm: MPI.Comm, path: Path):
-        self.comm = comm
-        self.path = path.with_name(f".{path.name}.checkpoint")
-        self._temporary = self.path.with_name(f"{self.path.name}.partial")
-
-    def require(self) -> None:
-        """Raise :class:`InputError` where there is none (local)."""
-        if not self.path.is_file():
-            raise InputError(f"--resume: no checkpoint {self.path}; run without --resume")
-
-    def damaged(self) -> InputError:
-        """What to raise where it cannot be read."""
-        return InputError(f"--resume: {self.path} is damaged; run without --resume")
-
-    def foreign(self) -> InputError:
-        """What to raise where it is of another problem."""
-        return InputError(f"--resume: {self.path} is of another experiment; run without --resume")
-
-    def remove(self) -> None:
-        """Forget it (collective)."""
-
-        def unlink() -> None:
-            for path in (self.path, self._temporary):
-                path.unlink(missing_ok=True)
-
-        on_root(self.comm, unlink)
 
 
 class Checkpoint(Beside):

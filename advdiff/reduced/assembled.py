@@ -55,7 +55,7 @@ class Assembled:
         return 0
 
     def side(self, block: SLEPc.BV) -> SLEPc.BV:
-        """What ``between`` takes: the block itself."""
+        """What :meth:`columns` and :meth:`below` take: the block itself."""
         return block
 
     def columns(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from advdiff.checkpoint import DAMAGE, Beside, mark
+from advdiff.beside import Beside
+from advdiff.checkpoint import DAMAGE, mark
 from advdiff.errors import on_root, room
 from advdiff.problem import Problem
 from advdiff.reduced.trust import Progress

@@ -10,7 +10,6 @@ are a hash of the point's position, the same for any number of ranks.
 
 from __future__ import annotations
 
-import basix.ufl
 import numpy as np
 import ufl
 from dolfinx import fem
@@ -19,7 +18,9 @@ from petsc4py import PETSc
 
 from advdiff.domain import Domain
 from advdiff.linear import cholesky
+from advdiff.mixer import GOLDEN, mix
 from advdiff.operator import Operator
+from advdiff.reduced.quadrature import Quadrature
 
 _FINE = 2.0**30  # positions are told apart to this fraction of the domain
 INWARDS = 1.0 / 128.0
@@ -42,13 +43,8 @@ class Energy:
         kappa = diffusivity.function_space.element.basix_element.degree
         rule = {"quadrature_rule": "default", "quadrature_degree": 2 * operator.degree + kappa}
         rule |= operator.discretization.dx.metadata()
-        element = basix.ufl.quadrature_element(
-            mesh.basix_cell(),
-            value_shape=(slots,),
-            scheme=rule["quadrature_rule"],
-            degree=rule["quadrature_degree"],
-        )
-        dx = ufl.dx(domain=mesh, metadata=rule)
+        points = Quadrature(mesh, rule, slots)
+        dx = points.dx
         theta, phi = ufl.TrialFunction(space), ufl.TestFunction(space)
         energy = diffusivity * ufl.dot(ufl.grad(theta), ufl.grad(phi)) + shift * theta * phi
         full = fem_petsc.assemble_matrix(fem.form(energy * dx))
@@ -56,18 +52,15 @@ class Energy:
         if operator.is_constrained:
             full = full.createSubMatrix(operator.free, operator.free)
         self._ksp = cholesky(full, "advdiff_reduced_energy_")
-        noise = fem.functionspace(mesh, element)
-        self._noise = fem.Function(noise)
+        self._noise = fem.Function(points.space)
         slope = ufl.as_vector([self._noise[1 + i] for i in range(domain.dim)])
         load = ufl.sqrt(diffusivity) * ufl.dot(slope, ufl.grad(phi))
         self._load = fem.form((load + np.sqrt(shift) * self._noise[0] * phi) * dx)
-        weights = fem_petsc.assemble_vector(fem.form(ufl.TestFunction(noise)[0] * dx))
-        cells = np.arange(mesh.topology.index_map(domain.dim).size_local, dtype=np.int32)
-        self._order = noise.dofmap.list[: len(cells)].ravel()
-        self._heights = 1.0 / np.sqrt(weights.array_r[::slots])[self._order]
-        places = element.custom_quadrature()[0]
-        positions = fem.Expression(ufl.SpatialCoordinate(mesh), places).eval(mesh, cells)
-        positions = np.reshape(positions, (len(cells), len(places), -1))
+        self._order = points.order
+        self._heights = 1.0 / np.sqrt(points.weights)[self._order]
+        position = fem.Expression(ufl.SpatialCoordinate(mesh), points.places)
+        positions = position.eval(mesh, points.cells)
+        positions = np.reshape(positions, (len(points.cells), len(points.places), -1))
         inner = positions + INWARDS * (positions.mean(axis=1, keepdims=True) - positions)
         self._places = inner.reshape(-1, inner.shape[2]).T
 
@@ -92,10 +85,9 @@ class Energy:
 
 
 def _signs(seed: int, domain: Domain, places: np.ndarray) -> np.ndarray:
-    """±1 at some places, a hash of the position (splitmix64 of its coordinates).
+    """±1 at some places, a hash of the position.
 
-    Steele et al. 2014.  A cell at the seam of a periodic box has coordinates at either end: both
-    hash alike.
+    A cell at the seam of a periodic box has coordinates at either end: both hash alike.
 
     Args:
         places: shape (dim, place).
@@ -104,13 +96,8 @@ def _signs(seed: int, domain: Domain, places: np.ndarray) -> np.ndarray:
     size = np.array(upper - lower)
     periods = getattr(domain.mesh, "periods", {})
 
-    def mix(z: np.ndarray) -> np.ndarray:
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
-
     with np.errstate(over="ignore"):
-        first = np.uint64(0x9E3779B97F4A7C15) * np.uint64(seed + 1)
+        first = GOLDEN * np.uint64(seed + 1)
         state = np.full(places.shape[1], first, dtype=np.uint64)
         for axis in range(domain.dim):
             place = np.rint((places[axis] - lower[axis]) / size[axis] * _FINE).astype(np.int64)

@@ -23,6 +23,7 @@ from ufl.algorithms import expand_derivatives, replace
 from advdiff.discretization.base import derivative, sides
 from advdiff.operator import Operator
 from advdiff.reduced.basis import local_array
+from advdiff.reduced.quadrature import Quadrature
 
 ROUNDING = 1e-13
 """Relative size of what is rounding in the coefficients."""
@@ -46,27 +47,13 @@ class Points:
         self._form = operator.form(self._theta, self._phi)
         self._directions = {n: fem.Function(c.function_space) for n, c in operator.controls.items()}
         rule = _cells(self._form)[0].metadata()
-        element = basix.ufl.quadrature_element(
-            mesh.basix_cell(),
-            value_shape=(self._slots,),
-            scheme=rule["quadrature_rule"],
-            degree=rule["quadrature_degree"],
-        )
-        self._places = element.custom_quadrature()[0]
-        self._space = fem.functionspace(mesh, element)
-        trial, test = ufl.TrialFunction(space), ufl.TestFunction(self._space)
+        points = Quadrature(mesh, rule, self._slots)
+        trial, test = ufl.TrialFunction(space), ufl.TestFunction(points.space)
         slope = ufl.as_vector([test[1 + i] for i in range(operator.domain.dim)])
-        dx = ufl.dx(domain=mesh, metadata=rule)
         values = test[0] * trial + ufl.dot(slope, ufl.grad(trial))
-        self._matrix = fem_petsc.assemble_matrix(fem.form(values * dx))
+        self._matrix = fem_petsc.assemble_matrix(fem.form(values * points.dx))
         self._matrix.assemble()
-        weights = fem_petsc.assemble_vector(fem.form(test[0] * dx))
-        self._weights = weights.array_r[:: self._slots].copy()
-        self._points = weights.duplicate()
-        self._cells = np.arange(
-            mesh.topology.index_map(operator.domain.dim).size_local, dtype=np.int32
-        )
-        self._order = self._space.dofmap.list[: len(self._cells)].ravel()
+        self._points, self._weights = points, points.weights
         self._expressions: dict[str | None, tuple] = {}
 
     @staticmethod
@@ -115,9 +102,9 @@ class Points:
         if control not in self._expressions:
             self._expressions[control] = self._entries(control)
         slots, expression = self._expressions[control]
-        values = expression.eval(self._operator.domain.mesh, self._cells)
-        found = np.empty((len(self._order), len(slots)))
-        found[self._order] = np.reshape(values, found.shape)
+        values = expression.eval(self._operator.domain.mesh, self._points.cells)
+        found = np.empty((len(self._points.order), len(slots)))
+        found[self._points.order] = np.reshape(values, found.shape)
         found *= self._weights[:, None]
         largest = self._largest(np.abs(found).max(axis=0, initial=0.0))
         return {
@@ -146,7 +133,7 @@ class Points:
                 if not isinstance(entry, ufl.constantvalue.Zero):
                     slots.append((beta, alpha))
                     entries.append(entry)
-        return slots, fem.Expression(ufl.as_vector(entries), self._places)
+        return slots, fem.Expression(ufl.as_vector(entries), self._points.places)
 
     def _unit(self, function: fem.Function, slot: int) -> dict:
         """(θ, ∇θ) is the unit vector of a slot."""
@@ -237,8 +224,8 @@ class Points:
         points.destroy()
 
     def _block(self, columns: int) -> SLEPc.BV:
-        block = SLEPc.BV().create(self._points.comm)
-        block.setSizesFromVec(self._points, columns)
+        block = SLEPc.BV().create(self._points.template.comm)
+        block.setSizesFromVec(self._points.template, columns)
         block.setOptionsPrefix("advdiff_reduced_points_")
         block.setFromOptions()
         block.setActiveColumns(0, columns)

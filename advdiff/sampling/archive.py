@@ -23,8 +23,9 @@ from petsc4py import PETSc
 
 import advdiff
 from advdiff import hdf5, stopping
+from advdiff.beside import Beside
 from advdiff.concerns import after
-from advdiff.errors import Alone, InputError, on_root, room
+from advdiff.errors import Alone, on_root, room
 from advdiff.inverse.chains import diagnostics
 from advdiff.inverse.chains.kernel import State
 from advdiff.inverse.chains.run import STATISTICS, Groups, Link, Options, Progress
@@ -86,8 +87,9 @@ class Archive:
         resume: bool = False,
     ):
         self.path, self.groups, self.options, self.layout = path, groups, options, layout
-        self.partial = path.with_name(f".{path.name}.chains")
         self.order, self.world = order, groups.world
+        self._beside = Beside(self.world, path, "chains")
+        self.partial = self._beside.path
         self._sums: dict[int, PETSc.Vec] = {}
         self._block, self._written, self._slots = _Block(), time.monotonic(), {}
         kept = layout.snapshots
@@ -177,21 +179,16 @@ class Archive:
 
     def _reopen(self) -> None:
         def look() -> None:
-            if not self.partial.is_file():
-                raise InputError(f"--resume: no chains {self.partial}; run without --resume")
+            self._beside.require()
             try:
                 with hdf5.read(self.partial) as file:
                     mark = file.attrs["mark"]
                     if file["progress/layout"][0] != seal.layout_sum(file):
                         raise ValueError("not as it was begun")
             except UNEXPECTED:
-                raise InputError(
-                    f"--resume: {self.partial} is damaged; run without --resume"
-                ) from None
+                raise self._beside.damaged() from None
             if mark != self.layout.mark:
-                raise InputError(
-                    f"--resume: {self.partial} is of another experiment; run without --resume"
-                )
+                raise self._beside.foreign()
 
         on_root(self.world, look)
         self.file = open_parallel(self.partial, self.world, "r+")

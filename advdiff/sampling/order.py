@@ -7,9 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from petsc4py import PETSc
 
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-MIX = ((30, np.uint64(0xBF58476D1CE4E5B9)), (27, np.uint64(0x94D049BB133111EB)))
-"""Steele, Lea and Flood's mixer of 64 bits (OOPSLA 2014): shift, multiplier."""
+from advdiff.mixer import GOLDEN, mix
 
 
 class Order:
@@ -55,6 +53,4 @@ def mixed(values: np.ndarray, first: int) -> int:
     """Sum over the mixed bits of the numbers and of their places from ``first`` on (local)."""
     places = np.arange(first + 1, first + 1 + len(values), dtype=np.uint64)
     bits = np.ascontiguousarray(values, dtype=float).view(np.uint64) + GOLDEN * places
-    for shift, factor in MIX:
-        bits = (bits ^ (bits >> np.uint64(shift))) * factor
-    return int((bits ^ (bits >> np.uint64(31))).sum(dtype=np.uint64))
+    return int(mix(bits).sum(dtype=np.uint64))

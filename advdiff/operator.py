@@ -25,7 +25,7 @@ from petsc4py import PETSc
 from advdiff.conditions import BoundaryForms, Conditions
 from advdiff.cotangent import ASSEMBLY, OperatorCotangent
 from advdiff.discretization import Discretization
-from advdiff.discretization.base import Sides, derivative, sides
+from advdiff.discretization.base import Sides, derivative, ruled, sides
 from advdiff.errors import InputError
 from advdiff.expm.generator import Generator, Mass
 from advdiff.fields import interpolate
@@ -92,9 +92,8 @@ class Operator:
     def form(self, theta, phi) -> ufl.Form:
         """k(θ, φ) on cells and boundary, as UFL; of vectors, the sum over their components."""
         u, kappa = self.velocity.expression, self.diffusivity
-        return self.discretization.cells(theta, phi, u, kappa) + self.boundary_forms.bilinear(
-            theta, phi, u, kappa
-        )
+        cells = self.discretization.cells(theta, phi, u, kappa)
+        return ruled(cells + self.boundary_forms.bilinear(theta, phi, u, kappa))
 
     def facet_form(self, theta: Sides, phi: Sides, dS: ufl.Measure) -> ufl.Form:
         """k(θ, φ) on facets between cells, as UFL; empty where there is nothing."""
@@ -106,7 +105,7 @@ class Operator:
         form = self.boundary_forms.load(phi, self.velocity.expression, self.diffusivity)
         if self.source is not None:
             form += self.source * phi * self.discretization.dx
-        return form
+        return ruled(form)
 
     # what only a push needs, made for the first one
 

@@ -10,7 +10,8 @@ from basix.ufl import _ElementBase
 from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
-from ufl.algorithms import extract_coefficients
+from ufl.algorithms import estimate_total_polynomial_degree, extract_coefficients
+from ufl.algorithms.apply_integral_scaling import compute_integrand_scaling_factor
 
 from advdiff.domain import Domain
 
@@ -84,7 +85,7 @@ class Discretization:
     def __init__(self, domain: Domain, degree: int):
         self.domain, self.degree = domain, degree
         self.space = fem.functionspace(domain.mesh, self.element())
-        # the same rule for a form and its derivatives, of which UFL would estimate other degrees
+        # one rule for all that meets on a facet; for cells see :func:`ruled`
         rule = {"quadrature_degree": 2 * degree + max(2, degree)}
         self.dx, self.ds = domain.dx, domain.ds(metadata=rule)
         self.dS = ufl.Measure("dS", domain=domain.mesh, metadata=rule)
@@ -152,6 +153,25 @@ def upwind(u_n, kappa, height):
     """
     diffusion = kappa / height
     return ufl.sqrt(u_n**2 + diffusion**2) - diffusion
+
+
+def ruled(form: ufl.Form) -> ufl.Form:
+    """The same form, with the degree that UFL estimates for each integral written into it.
+
+    UFL estimates it anew for a derivative, and may find another: of a term that is no polynomial
+    (as on cells that are not affine) the derivative would then not be that of what is assembled.
+    Integrals that have a rule keep it.
+    """
+
+    def fix(part: ufl.Integral) -> ufl.Integral:
+        metadata = part.metadata()
+        if "quadrature_degree" in metadata:
+            return part
+        _, scaling = compute_integrand_scaling_factor(part)
+        degree = estimate_total_polynomial_degree(part.integrand()) + scaling
+        return part.reconstruct(metadata={**metadata, "quadrature_degree": degree})
+
+    return ufl.Form([fix(part) for part in form.integrals()])
 
 
 def derivative(form: ufl.Form, control: fem.Function, direction=None) -> ufl.Form:

@@ -118,10 +118,8 @@ class TransportLinearisation:
         """Derivative of the predictions along dm, shape (reading,) (collective)."""
         model = self.model
         directions, d_initial = model.unknowns.push(dm)
-        stiffness, d_load = model.operator.push(directions)
-        _, tangents = self.engine.push(
-            model.initial, model.times, stiffness, d_initial, self.load, d_load
-        )
+        change = model.operator.push(directions)._replace(initial=d_initial)
+        _, tangents = self.engine.push(model.initial, model.times, change, self.load)
         return model.sample(d_initial, tangents, boundary=False)
 
     def pull(self, weights: np.ndarray) -> PETSc.Vec:

@@ -27,6 +27,7 @@ from advdiff.cotangent import ASSEMBLY, OperatorCotangent
 from advdiff.discretization import Discretization
 from advdiff.discretization.base import Sides, derivative, ruled, sides
 from advdiff.errors import InputError
+from advdiff.expm.engine import Change
 from advdiff.expm.generator import Generator, Mass
 from advdiff.fields import interpolate
 from advdiff.velocity import Velocity
@@ -245,9 +246,7 @@ class Operator:
             matrix.multAdd(self.boundary.x.petsc_vec, total, total)
         return self._restrict_vector(total)
 
-    def push(
-        self, directions: Mapping[str, fem.Function]
-    ) -> tuple[PETSc.Mat | None, PETSc.Vec | None]:
+    def push(self, directions: Mapping[str, fem.Function]) -> Change:
         """dK and dF along directions of the controls (collective).
 
         Args:
@@ -255,10 +254,10 @@ class Operator:
 
         Returns:
             dK over the free unknowns (overwritten by the next call; None without a direction), and
-            dF (None without Dirichlet values and source).
+            dF (None without Dirichlet values and source); the initial state does not move.
         """
         if not directions:
-            return None, None
+            return Change()
         with ASSEMBLY:
             self._full_direction.zeroEntries()
             for name, direction in directions.items():
@@ -269,7 +268,7 @@ class Operator:
                 self._full_direction.assemble()
             forms = [f for n, f in self._load_direction_forms.items() if n in directions]
             load = self._assemble_load(self._full_direction, forms)
-        return self._restrict_matrix(self._full_direction), load
+        return Change(None, self._restrict_matrix(self._full_direction), load)
 
     def cotangent(self, names: Sequence[str]) -> OperatorCotangent:
         """A receiver of an engine's Ḡ that turns it into gradients of the named controls."""

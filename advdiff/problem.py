@@ -293,7 +293,7 @@ class Problem(Transport):
         Returns:
             The relative difference of the last two gradients (collective).
         """
-        if not self.solver_options.is_mfn:
+        if self.solver_options.engine.has_exact_gradients:
             return 0.0
         m = self.prior.mean if m is None else m
         before, difference = None, np.inf

@@ -7,23 +7,26 @@ from dataclasses import dataclass
 
 from petsc4py import PETSc
 
+from advdiff.errors import InputError
 from advdiff.expm.auto import AutoEngine
-from advdiff.expm.ellipse import Ellipse
 from advdiff.expm.engine import Engine, Solution, finite
-from advdiff.expm.faber import FaberEngine, FaberOptions
+from advdiff.expm.faber import FaberEngine
 from advdiff.expm.generator import Generator
-from advdiff.expm.mfn import MFNEngine, MFNOptions
-from advdiff.expm.shift_invert import ShiftInvert, ShiftInvertOptions
+from advdiff.expm.mfn import MFNEngine
+from advdiff.expm.shift_invert import ShiftInvert
 
-GIB = 2.0**30
+ENGINES: dict[str, type[Engine]] = {
+    name: kind for kind in (AutoEngine, FaberEngine, ShiftInvert, MFNEngine) for name in kind.names
+}
+"""``solver.method`` → its engine."""
 
 
 @dataclass(frozen=True)
 class SolverOptions:
-    """How exp(tA) is applied.
+    """How exp(tA) is applied; an engine takes of it what its ``Options`` have.
 
     Attributes:
-        method: ``auto``, ``faber``, ``shift-invert``, ``krylov`` or ``expokit``.
+        method: of :data:`ENGINES`.
         tolerance: relative to the norm of the initial state.
         dimension: of Krylov spaces, None: chosen.
         max_restarts: of MFN.
@@ -39,41 +42,30 @@ class SolverOptions:
     nodes: int | None = None
 
     @property
-    def is_mfn(self) -> bool:
-        """True where SLEPc's MFN is asked for by name."""
-        return self.method in ("krylov", "expokit")
-
-    @property
-    def mfn(self) -> MFNOptions:
-        """The same for SLEPc's MFN."""
-        kind = self.method if self.is_mfn else "krylov"
-        return MFNOptions(kind, self.tolerance, self.nodes, self.dimension, self.max_restarts)
+    def engine(self) -> type[Engine]:
+        """The class that is asked for."""
+        return ENGINES[self.method]
 
 
 def make_engine(generator: Generator, options: SolverOptions) -> Engine:
-    """The engine that the options ask for (collective)."""
-    if options.method == "auto":
-        return AutoEngine(
-            generator,
-            options.tolerance,
-            lambda choice: _engine(generator, options, choice.method, choice.ellipse),
-        )
-    return _engine(generator, options, options.method)
+    """The engine that the options ask for (collective).
 
-
-def _engine(
-    generator: Generator, options: SolverOptions, method: str, ellipse: Ellipse | None = None
-) -> Engine:
-    if method == "faber":
-        faber = FaberOptions(options.tolerance, GIB * options.memory)
-        # the ellipse of the choice saves a search, but knows nothing of -advdiff_faber_ options
-        untouched = faber.from_petsc("advdiff_faber_") == faber
-        return FaberEngine(generator, faber, ellipse=ellipse if untouched else None)
-    if method == "shift-invert":
-        return ShiftInvert(
-            generator, ShiftInvertOptions(options.tolerance, dimension=options.dimension)
+    Raises:
+        InputError: where it needs a diagonal mass and there is none.
+    """
+    if options.engine.needs_diagonal_mass and not generator.mass.is_diagonal:
+        raise InputError(
+            f"solver.method = '{options.method}': needs a diagonal mass, which these elements have "
+            "not; take 'auto', or elements that have one (cg of degree 1, spectral, dg)"
         )
-    return MFNEngine(generator, options.mfn)
+
+    def made(method: str, **arguments) -> Engine:
+        kind = ENGINES[method]
+        return kind(generator, kind.Options.of(options), **arguments)
+
+    if options.engine is AutoEngine:
+        return made(options.method, make=lambda choice: made(choice.method, **choice.arguments))
+    return made(options.method)
 
 
 class Semigroup:

@@ -26,7 +26,7 @@ from advdiff import surrogate
 from advdiff.errors import ConvergenceError
 from advdiff.expm import augmented, quadrature
 from advdiff.expm.engine import Solution, finite
-from advdiff.expm.mfn import MFNEngine
+from advdiff.expm.mfn import MFNEngine, MFNOptions
 from advdiff.operator import Operator
 from advdiff.semigroup import SolverOptions, make_engine
 
@@ -91,21 +91,22 @@ def sensitivity(
         size, worst = max(map(operator.mass.norm, tangents)), max(b.value for b in bounds)
         relative = worst / size if size > 0.0 else float("inf") if worst > 0.0 else 0.0
         return Sensitivity(solution, tangents, relative, bounds)
-    stiffness, d_load = operator.push(direction.controls)
-    given = (initial, times, stiffness, direction.initial, operator.load, d_load)
-    if method == "recurrence" and not options.is_mfn:
+    mfn = MFNOptions.of(options)
+    change = operator.push(direction.controls)._replace(initial=direction.initial)
+    given = (initial, times, change, operator.load)
+    if method == "recurrence" and options.engine.has_exact_gradients:
         engine = make_engine(operator.generator, options)
         try:
             solution, tangents = engine.push(*given)
         except ConvergenceError as error:
             if options.method != "auto":
                 raise
-            solution, tangents = augmented.push(operator.generator, options.mfn, *given)
+            solution, tangents = augmented.push(operator.generator, mfn, *given)
             solution.report["reason"] = f"the engine of choice gave up ({error})"
         return Sensitivity(solution, list(finite(tangents, "the sensitivity")), tight)
     if method == "augmented":
-        return Sensitivity(*augmented.push(operator.generator, options.mfn, *given), tight)
-    engine = MFNEngine(operator.generator, options.mfn)
+        return Sensitivity(*augmented.push(operator.generator, mfn, *given), tight)
+    engine = MFNEngine(operator.generator, mfn)
     return Sensitivity(
         *quadrature.converged_push(
             engine, tolerance, lambda nodes: quadrature.push(engine, *given, nodes=nodes)

@@ -134,7 +134,7 @@ def push(
         ConvergenceError: where an action, a solve or an eigenvalue does not reach its tolerance.
     """
     found = kernel(operator)
-    matrix, _ = operator.push(directions)
+    matrix = operator.push(directions).stiffness
     solution = engine.forward(initial, times)
     finite(solution.states, "the state")
     if matrix is None:

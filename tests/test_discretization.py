@@ -109,7 +109,7 @@ def test_cotangent_is_the_adjoint_of_push(method, degree, cell, periodic):
     for seed, direction in enumerate(directions.values()):
         dense.random(direction.x.petsc_vec, seed).copy(direction.x.petsc_vec)
         direction.x.scatter_forward()
-    stiffness, d_load = op.push(directions)
+    _, stiffness, d_load = op.push(directions)
     moved = stiffness.createVecLeft()
     stiffness.mult(theta, moved)
     if d_load is not None:
@@ -134,7 +134,7 @@ def test_push_is_the_derivative(method, degree, cell, periodic):
         else:
             directions[name] = interpolate(wave, space, "w")
             directions[name].x.petsc_vec.scale(0.05)
-    stiffness, d_load = op.push(directions)
+    _, stiffness, d_load = op.push(directions)
     slope = dense.matrix(stiffness)
     d_load = None if d_load is None else dense.vector(d_load)
 

@@ -64,7 +64,7 @@ def test_gradient_is_that_of_what_is_assembled(kind, degree, cell, bend):
         base[name] = op.controls[name].x.petsc_vec.copy()
         slope += gradient[name].dot(directions[name].x.petsc_vec)
     moved = op.generator.vector()
-    op.push(directions)[0].mult(theta, moved)
+    op.push(directions).stiffness.mult(theta, moved)
     assert slope == pytest.approx(lam.dot(moved), rel=1e-11)
 
     def value(step: float) -> float:

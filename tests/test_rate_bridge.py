@@ -52,7 +52,7 @@ def matrices(problem, name):
     """A, J and θ0 as arrays."""
     operator = problem.operator
     generator = operator.generator
-    push, _ = operator.push(problem.direction(name).controls)
+    push = operator.push(problem.direction(name).controls).stiffness
     mass = dense.vector(generator.mass.diagonal)
     return (
         dense.generator(generator),

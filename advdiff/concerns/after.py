@@ -10,6 +10,7 @@ import numpy as np
 
 from advdiff.concerns import Concern, percent
 from advdiff.concerns.before import DIVERGENCE
+from advdiff.expm.engine import error_estimate
 
 if TYPE_CHECKING:
     from petsc4py import PETSc
@@ -29,20 +30,6 @@ EFFECTIVE = 100
 BFMI = 0.3
 MISFIT = 0.1
 """Error of a negative log likelihood that changes nothing."""
-
-
-def error_estimate(report: Mapping[str, Any]) -> float:
-    """What a solver's report says of the states' error, relative to the initial norm.
-
-    The bound where there is one, else the estimate, else, for actions that are each made to a
-    tolerance, the sum of those.
-    """
-    for name in ("error_bound", "error_estimate"):
-        if name in report:
-            return float(report[name])
-    if "bound" in report:
-        return float(report["bound"] + report["rounding"])
-    return float(report["tolerance"] * report.get("actions", 1))
 
 
 def of_solver(report: Mapping[str, Any]) -> list[Concern]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from petsc4py import PETSc
 
 from advdiff import progress
-from advdiff.expm.engine import Solution
+from advdiff.expm.engine import Change, Solution
 from advdiff.expm.generator import Generator
 from advdiff.expm.mfn import Action, MFNOptions
 
@@ -22,15 +22,14 @@ class _Block:
     """The block matrix as a PETSc shell, ρ scaled by ``unit`` so that both blocks count alike."""
 
     generator: Generator
-    stiffness: PETSc.Mat | None
+    change: Change
     load: PETSc.Vec | None
-    d_load: PETSc.Vec | None
     unit: float
 
     def __post_init__(self):
         n = self.generator.stiffness.getLocalSize()[0]
         comm = self.generator.stiffness.comm
-        self.has_loads = self.load is not None or self.d_load is not None
+        self.has_loads = self.load is not None or self.change.load is not None
         self.carrier = int(self.has_loads and comm.rank == comm.size - 1)
         self.layout = PETSc.Vec().createMPI((2 * n + self.carrier, PETSc.DECIDE), comm=comm)
         start, _ = self.layout.getOwnershipRange()
@@ -61,12 +60,12 @@ class _Block:
             work.axpy(one, self.load)
         mass.solve(work, d_theta)
         self.generator.stiffness.mult(rho, work)
-        if self.stiffness is not None:
+        if self.change.stiffness is not None:
             work.scale(1.0 / self.unit)
-            self.stiffness.multAdd(theta, work, work)
+            self.change.stiffness.multAdd(theta, work, work)
             work.scale(self.unit)
-        if self.d_load is not None:
-            work.axpy(one * self.unit, self.d_load)
+        if self.change.load is not None:
+            work.axpy(one * self.unit, self.change.load)
         mass.solve(work, d_rho)
         for rows, part in zip(self.rows, (rho, theta), strict=True):
             x.restoreSubVector(rows, part)
@@ -82,10 +81,8 @@ def push(
     options: MFNOptions,
     initial: PETSc.Vec,
     times: Sequence[float],
-    stiffness: PETSc.Mat | None = None,
-    d_initial: PETSc.Vec | None = None,
+    change: Change,
     load: PETSc.Vec | None = None,
-    d_load: PETSc.Vec | None = None,
 ) -> tuple[Solution, list[PETSc.Vec]]:
     """States and tangents at the times by the augmented action (collective).
 
@@ -94,12 +91,12 @@ def push(
     Raises:
         ConvergenceError: as :class:`advdiff.expm.mfn.Action`.
     """
-    unit = _unit(generator, initial, times[-1], stiffness, d_initial, d_load)
-    block = _Block(generator, stiffness, load, d_load, unit)
+    unit = _unit(generator, initial, times[-1], change)
+    block = _Block(generator, change, load, unit)
     action = Action(block.matrix(), "exp", options, 2.0 * generator.norm_bound())
     x, y = block.layout, block.layout.duplicate()
     x.set(1.0)
-    for rows, part in zip(block.rows, (d_initial, initial), strict=True):
+    for rows, part in zip(block.rows, (change.initial, initial), strict=True):
         target = x.getSubVector(rows)
         if part is None:
             target.set(0.0)
@@ -129,18 +126,18 @@ def push(
     return Solution(tuple(times), states, report), tangents
 
 
-def _unit(generator, initial, final, stiffness, d_initial, d_load) -> float:
+def _unit(generator: Generator, initial: PETSc.Vec, final: float, change: Change) -> float:
     """‖θ0‖ over a first guess of ‖ρ(T)‖, so that the tolerance means the same for both."""
-    forcing, change = generator.vector(), generator.vector()
-    if stiffness is not None:
-        stiffness.mult(initial, forcing)
-    if d_load is not None:
-        forcing.axpy(1.0, d_load)
-    generator.mass.solve(forcing, change)
-    change.scale(final)
-    if d_initial is not None:
-        change.axpy(1.0, d_initial)
-    size, guess = generator.mass.norm(initial), generator.mass.norm(change)
+    forcing, moved = generator.vector(), generator.vector()
+    if change.stiffness is not None:
+        change.stiffness.mult(initial, forcing)
+    if change.load is not None:
+        forcing.axpy(1.0, change.load)
+    generator.mass.solve(forcing, moved)
+    moved.scale(final)
+    if change.initial is not None:
+        moved.axpy(1.0, change.initial)
+    size, guess = generator.mass.norm(initial), generator.mass.norm(moved)
     forcing.destroy()
-    change.destroy()
+    moved.destroy()
     return size / guess if size > 0 and guess > 0 else 1.0

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from petsc4py import PETSc
 
 from advdiff.expm.choose import Choice, choose
-from advdiff.expm.engine import Cotangent, Engine, Pullback, Solution
+from advdiff.expm.engine import Change, Cotangent, Engine, EngineOptions, Pullback, Solution
 from advdiff.expm.generator import Generator
+
+
+@dataclass(frozen=True)
+class AutoOptions(EngineOptions):
+    """What the choice goes by: the tolerance of the states."""
+
+    tolerance: float = 1e-8
 
 
 class AutoEngine:
@@ -19,14 +27,18 @@ class AutoEngine:
 
     Args:
         generator: A.
-        tolerance: asked of the states.
+        options: see :class:`AutoOptions`.
         make: method, choice → engine.
     """
 
     name = "auto"
+    names, Options = (name,), AutoOptions
+    needs_diagonal_mass, factorises, has_exact_gradients = False, False, True
 
-    def __init__(self, generator: Generator, tolerance: float, make: Callable[[Choice], Engine]):
-        self.generator, self._tolerance, self._make = generator, tolerance, make
+    def __init__(
+        self, generator: Generator, options: AutoOptions, make: Callable[[Choice], Engine]
+    ):
+        self.generator, self._tolerance, self._make = generator, options.tolerance, make
         self._chosen: dict[tuple, tuple[Choice, Engine]] = {}
 
     def _engine(self, times: Sequence[float], *, gradient: bool) -> tuple[Choice, Engine]:
@@ -62,14 +74,12 @@ class AutoEngine:
         self,
         initial: PETSc.Vec,
         times: Sequence[float],
-        stiffness: PETSc.Mat | None = None,
-        d_initial: PETSc.Vec | None = None,
+        change: Change,
         load: PETSc.Vec | None = None,
-        d_load: PETSc.Vec | None = None,
     ) -> tuple[Solution, list[PETSc.Vec]]:
         """See :class:`~advdiff.expm.engine.Engine`."""
         choice, engine = self._engine(times, gradient=True)
-        solution, tangents = engine.push(initial, times, stiffness, d_initial, load, d_load)
+        solution, tangents = engine.push(initial, times, change, load)
         return self._reported(solution, choice), tangents
 
     def pull(

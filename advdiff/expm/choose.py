@@ -68,6 +68,11 @@ class Choice:
     predicted: dict[str, float]
     ellipse: Ellipse | None = None
 
+    @property
+    def arguments(self) -> dict[str, Ellipse]:
+        """What was found on the way, for the constructor of the engine."""
+        return {} if self.ellipse is None else {"ellipse": self.ellipse}
+
 
 def choose(
     generator: Generator,

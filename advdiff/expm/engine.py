@@ -9,7 +9,7 @@ with F a constant load.  ``forward`` returns a :class:`Solution`; with ``record=
 ``pull`` needs (a tape: all vectors, or checkpoints, as the engine's options say).
 
 * ``transpose``: Σ_k e^{t_k Aᵀ} r_k for residuals r_k, the plain transpose of θ0 ↦ (y_k);
-* ``push``: the derivative of (y_k) along (dθ0, dK, dF);
+* ``push``: the derivative of (y_k) along a :class:`Change` (dθ0, dK, dF);
 * ``pull``: for residuals r_k = ∂Φ/∂y_k, the derivative of Φ with respect to θ0, F and K.  The
   last is a sparse matrix Ḡ = Σ λ θᵀ on the pattern of K, handed over pair by pair to a
   :class:`Cotangent`, so that dΦ = ⟨Ḡ, dK⟩ = Σ λᵀ dK θ with λ and θ *states* (M⁻¹ already applied
@@ -22,17 +22,26 @@ communicator.  Nothing prints; what was done is in ``Solution.report``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 from petsc4py import PETSc
 
 from advdiff.errors import ConvergenceError, NotFinite
 from advdiff.expm.generator import Generator
+from advdiff.petsc_errors import good_values
 
-__all__ = ["ConvergenceError", "Cotangent", "Engine", "Pullback", "Solution"]
+__all__ = [
+    "Change",
+    "ConvergenceError",
+    "Cotangent",
+    "Engine",
+    "EngineOptions",
+    "Pullback",
+    "Solution",
+]
 
 
 @dataclass
@@ -51,6 +60,20 @@ class Solution:
     states: list[PETSc.Vec]
     report: dict[str, Any] = field(default_factory=dict)
     tape: Any = None
+
+
+def error_estimate(report: Mapping[str, Any]) -> float:
+    """What a solution's report says of the states' error, relative to the initial norm.
+
+    The bound where there is one, else the estimate, else, for actions that are each made to a
+    tolerance, the sum of those.
+    """
+    for name in ("error_bound", "error_estimate"):
+        if name in report:
+            return float(report[name])
+    if "bound" in report:
+        return float(report["bound"] + report["rounding"])
+    return float(report["tolerance"] * report.get("actions", 1))
 
 
 def checked_times(times: Sequence[float]) -> tuple[float, ...]:
@@ -87,6 +110,20 @@ class Cotangent(Protocol):
         """Ḡ += weight · Σ_j left[j] right[j]ᵀ (collective)."""
 
 
+class Change(NamedTuple):
+    """A direction of what the states depend on; None: that does not move.
+
+    Attributes:
+        initial: dθ0, a state.
+        stiffness: dK; any pattern will do.
+        load: dF, a dual vector; it may move where there is no F.
+    """
+
+    initial: PETSc.Vec | None = None
+    stiffness: PETSc.Mat | None = None
+    load: PETSc.Vec | None = None
+
+
 class Pullback(NamedTuple):
     """∂Φ/∂θ0 and ∂Φ/∂F (dual vectors; ``load`` is None where the solution had no load)."""
 
@@ -94,8 +131,54 @@ class Pullback(NamedTuple):
     load: PETSc.Vec | None
 
 
+@dataclass(frozen=True)
+class EngineOptions:
+    """What may be asked of an engine: frozen dataclasses, their fields named as in ``[solver]``."""
+
+    @classmethod
+    def of(cls, asked: Any) -> Self:
+        """The fields that ``asked``, another dataclass, has too; the others by default."""
+        shared = {f.name for f in fields(cls)} & {f.name for f in fields(asked)}
+        return cls(**{name: getattr(asked, name) for name in shared})
+
+    def overridden(self, prefix: str) -> Self:
+        """With what the PETSc options database holds under ``prefix``.
+
+        Raises:
+            InputError: for a value that the options refuse.
+        """
+        given = PETSc.Options(prefix)
+        read = {
+            "float": given.getReal,
+            "int": given.getInt,
+            "bool": given.getBool,
+            "str": given.getString,
+        }
+        found = {f.name: read[str(f.type).split()[0]] for f in fields(self)}
+        with good_values(prefix):
+            return replace(
+                self, **{name: get(name) for name, get in found.items() if given.hasName(name)}
+            )
+
+
 class Engine(Protocol):
-    """The interface above.  ``name`` is what the experiment file calls ``solver.method``."""
+    """The interface above, and what an engine says of itself; made by ``kind(generator, options)``.
+
+    Attributes:
+        names: what the experiment file calls it, ``solver.method``; ``name`` is the one of these
+            that an engine goes by.
+        Options: the class of its options.
+        needs_diagonal_mass: whether it cannot do without.
+        factorises: whether it factorises matrices of the size of K.
+        has_exact_gradients: whether ``pull`` is the derivative of the states as computed, not that
+            of the exact ones to a tolerance.
+    """
+
+    names: ClassVar[tuple[str, ...]]
+    Options: ClassVar[type[EngineOptions]]
+    needs_diagonal_mass: ClassVar[bool]
+    factorises: ClassVar[bool]
+    has_exact_gradients: ClassVar[bool]
 
     name: str
     generator: Generator
@@ -115,10 +198,8 @@ class Engine(Protocol):
         self,
         initial: PETSc.Vec,
         times: Sequence[float],
-        stiffness: PETSc.Mat | None = None,
-        d_initial: PETSc.Vec | None = None,
+        change: Change,
         load: PETSc.Vec | None = None,
-        d_load: PETSc.Vec | None = None,
     ) -> tuple[Solution, list[PETSc.Vec]]: ...
 
     def pull(

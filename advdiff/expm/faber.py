@@ -27,7 +27,7 @@ from petsc4py import PETSc
 from advdiff.errors import ConvergenceError, NotFinite
 from advdiff.expm.checkpoints import CHUNK, Recurrence, checkpoint_stride
 from advdiff.expm.ellipse import Ellipse, Expansion, expand
-from advdiff.expm.engine import Cotangent, Pullback, Solution, checked_times, finite
+from advdiff.expm.engine import Change, Cotangent, Pullback, Solution, checked_times, finite
 from advdiff.expm.faber_options import EllipseChoice, FaberOptions, unchanged
 from advdiff.expm.faber_recurrence import FaberRecurrence, Growth, Tangent, accumulate, destroy
 from advdiff.expm.generator import Generator
@@ -47,7 +47,8 @@ class FaberEngine:
         generator: A; K may change in place between calls, the bounds are then computed anew.
         options: see :class:`FaberOptions`; PETSc options under ``prefix`` override them.
         ellipse: use this ellipse (say, of another engine) instead of searching for one, so that
-            values at neighbouring parameters differ smoothly.
+            values at neighbouring parameters differ smoothly; PETSc options that change the
+            search have one made.
         prefix: of the PETSc options: tolerance, memory, range, check.
 
     Attributes:
@@ -59,6 +60,8 @@ class FaberEngine:
     """
 
     name = "faber"
+    names, Options = (name,), FaberOptions
+    needs_diagonal_mass, factorises, has_exact_gradients = True, False, True
 
     def __init__(
         self,
@@ -74,9 +77,10 @@ class FaberEngine:
                 "elements); for a consistent mass use the shift-invert engine"
             )
         self.generator = generator
-        self.options = (options or FaberOptions()).from_petsc(prefix)
-        self.ellipse = ellipse
-        self._choice = EllipseChoice(generator, self.options, ellipse)
+        asked = options or FaberOptions()
+        self.options = asked.overridden(prefix)
+        self.ellipse = ellipse if self.options.search == asked.search else None
+        self._choice = EllipseChoice(generator, self.options, self.ellipse)
         self._recurrence: FaberRecurrence | None = None
         self._spent = self._wasted = 0  # products before this call, and in vain during it
         self._work: list[PETSc.Vec] = []
@@ -158,10 +162,8 @@ class FaberEngine:
         self,
         initial: PETSc.Vec,
         times: Sequence[float],
-        stiffness: PETSc.Mat | None = None,
-        d_initial: PETSc.Vec | None = None,
+        change: Change,
         load: PETSc.Vec | None = None,
-        d_load: PETSc.Vec | None = None,
     ) -> tuple[Solution, list[PETSc.Vec]]:
         """y_k and their derivative along (dK, dθ0, dF), nothing stored (collective).
 
@@ -171,6 +173,7 @@ class FaberEngine:
             ValueError, ConvergenceError: as for :meth:`forward`.
         """
         times = checked_times(times)
+        d_initial, stiffness, d_load = change
         if d_load is not None and load is None:
             load = self.generator.vector()
             load.zeroEntries()

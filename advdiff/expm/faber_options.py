@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mpi4py import MPI
-from petsc4py import PETSc
 
 from advdiff.expm.ellipse import Ellipse, search
-from advdiff.expm.engine import ConvergenceError
+from advdiff.expm.engine import ConvergenceError, EngineOptions
 from advdiff.expm.generator import Generator
 from advdiff.expm.numerical_range import NumericalRange, bounds
-from advdiff.petsc_errors import good_values
 
 _RESTARTS = 6
 
 
 @dataclass(frozen=True)
-class FaberOptions:
+class FaberOptions(EngineOptions):
     """Options of :class:`~advdiff.expm.faber.FaberEngine`.
 
     Attributes:
@@ -44,17 +43,15 @@ class FaberOptions:
         if self.check < 1:
             raise ValueError(f"check must be at least 1, got {self.check}")
 
-    def from_petsc(self, prefix: str) -> FaberOptions:
-        """These options, overridden by what the PETSc options database holds under ``prefix``."""
-        given = PETSc.Options(prefix)
-        with good_values(prefix):
-            return replace(
-                self,
-                tolerance=given.getReal("tolerance", self.tolerance),
-                memory=given.getReal("memory", self.memory),
-                range=given.getString("range", self.range),
-                check=given.getInt("check", self.check),
-            )
+    @classmethod
+    def of(cls, asked: Any) -> FaberOptions:
+        """See :class:`EngineOptions`; asked for are GiB."""
+        return cls(asked.tolerance, 2.0**30 * asked.memory)
+
+    @property
+    def search(self) -> tuple[float, str]:
+        """What the ellipse depends on."""
+        return self.tolerance, self.range
 
 
 def unchanged(generator: Generator, state: int) -> bool:

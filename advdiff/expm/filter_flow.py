@@ -19,7 +19,7 @@ from petsc4py import PETSc
 
 from advdiff import progress
 from advdiff.errors import ConvergenceError
-from advdiff.expm.engine import Cotangent, Pullback
+from advdiff.expm.engine import Change, Cotangent, Pullback
 from advdiff.expm.rational_filter import CROUZEIX, RationalFilter
 from advdiff.expm.resolvent import Resolvent
 
@@ -83,10 +83,9 @@ class FilterFlow:
             y.maxpy(c, self._vectors)
             self.states.append(y)
 
-    def push(
-        self, d_initial: PETSc.Vec | None, stiffness: PETSc.Mat | None, d_load: PETSc.Vec | None
-    ) -> list[PETSc.Vec]:
+    def push(self, change: Change) -> list[PETSc.Vec]:
         """Derivative of the states along (dθ0, dK, dF), new vectors (collective); m solves."""
+        d_initial, stiffness, d_load = change
         resolvent, h = self._resolvent, self._filter.hessenberg
         mass, pole = resolvent.generator.mass, resolvent.pole
         load, part = self._lifted.duplicate(), self._lifted.duplicate()

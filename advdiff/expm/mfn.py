@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 from petsc4py import PETSc
 from slepc4py import SLEPc
@@ -19,15 +19,17 @@ from slepc4py import SLEPc
 from advdiff import progress
 from advdiff.errors import ConvergenceError
 from advdiff.expm import quadrature
-from advdiff.expm.engine import Cotangent, Pullback, Solution
+from advdiff.expm.engine import Change, Cotangent, EngineOptions, Pullback, Solution
 from advdiff.expm.generator import Generator
 
 PREFIX = "advdiff_"
 LARGEST = 40
+Type = Literal["krylov", "expokit"]
+TYPES: tuple[str, ...] = get_args(Type)
 
 
 @dataclass(frozen=True)
-class MFNOptions:
+class MFNOptions(EngineOptions):
     """How MFN is run.
 
     Attributes:
@@ -38,11 +40,17 @@ class MFNOptions:
         max_restarts: restarts (krylov) or steps (expokit) after which it is an error.
     """
 
-    type: Literal["krylov", "expokit"] = "krylov"
+    type: Type = "krylov"
     tolerance: float = 1e-8
     nodes: int | None = None
     dimension: int | None = None
     max_restarts: int = 1000
+
+    @classmethod
+    def of(cls, asked: Any) -> MFNOptions:
+        """See :class:`EngineOptions`; ``krylov`` where another engine is asked for."""
+        options = super().of(asked)
+        return replace(options, type=asked.method) if asked.method in TYPES else options
 
 
 class Action:
@@ -155,6 +163,9 @@ def scaled(matrix: PETSc.Mat, generator: Generator) -> PETSc.Mat:
 class MFNEngine:
     """The engine ``krylov`` or ``expokit``; see :mod:`advdiff.expm.engine` for its methods."""
 
+    names, Options = TYPES, MFNOptions
+    needs_diagonal_mass, factorises, has_exact_gradients = False, False, False
+
     def __init__(self, generator: Generator, options: MFNOptions | None = None):
         options = MFNOptions() if options is None else options
         self.generator, self.options = generator, options
@@ -264,13 +275,11 @@ class MFNEngine:
         self,
         initial: PETSc.Vec,
         times: Sequence[float],
-        stiffness: PETSc.Mat | None = None,
-        d_initial: PETSc.Vec | None = None,
+        change: Change,
         load: PETSc.Vec | None = None,
-        d_load: PETSc.Vec | None = None,
     ) -> tuple[Solution, list[PETSc.Vec]]:
         """The states and their derivative along (dθ0, dK, dF), by quadrature (collective)."""
-        return quadrature.push(self, initial, times, stiffness, d_initial, load, d_load)
+        return quadrature.push(self, initial, times, change, load)
 
     def pull(
         self, solution: Solution, residuals: Sequence[PETSc.Vec], cotangent: Cotangent

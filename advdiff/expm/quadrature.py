@@ -19,7 +19,7 @@ from petsc4py import PETSc
 
 from advdiff import progress
 from advdiff.errors import ConvergenceError
-from advdiff.expm.engine import Cotangent, Pullback, Solution
+from advdiff.expm.engine import Change, Cotangent, Pullback, Solution
 from advdiff.expm.generator import Generator
 
 FEWEST, MOST = 4, 256
@@ -96,19 +96,18 @@ def push(
     engine: Marching,
     initial: PETSc.Vec,
     times: Sequence[float],
-    stiffness: PETSc.Mat | None = None,
-    d_initial: PETSc.Vec | None = None,
+    change: Change,
     load: PETSc.Vec | None = None,
-    d_load: PETSc.Vec | None = None,
     nodes: int | None = None,
 ) -> tuple[Solution, list[PETSc.Vec]]:
     """States and tangents at the output times (collective)."""
     nodes = nodes or engine.options.nodes or resolving(engine, times, engine.options.tolerance)
     mass = engine.generator.mass
+    d_initial, stiffness, d_load = change
     state, tangent = initial.copy(), engine.generator.vector()
     if d_initial is not None:
         d_initial.copy(tangent)
-    forcing, change = engine.generator.vector(), engine.generator.vector()
+    forcing, moved = engine.generator.vector(), engine.generator.vector()
     moving = stiffness is not None or d_load is not None
     states, tangents, now = [], [], 0.0
     for time in progress.counted(times, "output times"):
@@ -122,15 +121,15 @@ def push(
                 forcing.set(0.0)
             if d_load is not None:
                 forcing.axpy(1.0, d_load)
-            mass.solve(forcing, change)
-            tangent.axpy(w, change)
+            mass.solve(forcing, moved)
+            tangent.axpy(w, moved)
             now = s
         engine.advance(time - now, state, load)
         engine.step(time - now, tangent, tangent)
         states.append(state.copy())
         tangents.append(tangent.copy())
         now = time
-    for work in (state, tangent, forcing, change):
+    for work in (state, tangent, forcing, moved):
         work.destroy()
     report = {**engine.report(), "quadrature_nodes": nodes}
     return Solution(tuple(times), states, report), tangents

@@ -18,20 +18,26 @@ Both approximate the same states within the tolerance.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from petsc4py import PETSc
 
 from advdiff.errors import ConvergenceError
-from advdiff.expm.engine import Cotangent, Pullback, Solution, checked_times
+from advdiff.expm.engine import (
+    Change,
+    Cotangent,
+    EngineOptions,
+    Pullback,
+    Solution,
+    checked_times,
+)
 from advdiff.expm.filter_flow import FilterFlow, lift, sweep_back
 from advdiff.expm.generator import Generator
 from advdiff.expm.krylov_increments import KrylovIncrements
 from advdiff.expm.learned_filter import learn_filter
 from advdiff.expm.rational_filter import CROUZEIX, RationalFilter, design_filter
 from advdiff.expm.resolvent import Resolvent
-from advdiff.petsc_errors import good_values
 
 PREFIX = "advdiff_shift_invert_"
 
@@ -40,7 +46,7 @@ LONGEST_DESIGN = 250
 
 
 @dataclass(frozen=True)
-class ShiftInvertOptions:
+class ShiftInvertOptions(EngineOptions):
     """What can be asked of the engine; PETSc options ``-advdiff_shift_invert_<name>`` win.
 
     Attributes:
@@ -72,19 +78,6 @@ class ShiftInvertOptions:
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
 
-    def overridden(self) -> ShiftInvertOptions:
-        """These options with what the PETSc options database says."""
-        database = PETSc.Options(PREFIX)
-        getters = {
-            "tolerance": database.getReal,
-            "pole": database.getReal,
-            "dimension": database.getInt,
-            "max_dimension": database.getInt,
-            "learn": database.getBool,
-        }
-        with good_values(PREFIX):
-            return replace(self, **{n: get(n) for n, get in getters.items() if database.hasName(n)})
-
 
 class ShiftInvert:
     """Engine protocol of :mod:`advdiff.expm.engine` on shift-and-invert rational approximation.
@@ -93,10 +86,12 @@ class ShiftInvert:
     """
 
     name = "shift-invert"
+    names, Options = (name,), ShiftInvertOptions
+    needs_diagonal_mass, factorises, has_exact_gradients = False, True, True
 
     def __init__(self, generator: Generator, options: ShiftInvertOptions | None = None):
         self.generator = generator
-        self.options = (options or ShiftInvertOptions()).overridden()
+        self.options = (options or ShiftInvertOptions()).overridden(PREFIX)
         self._resolvents: dict[float, Resolvent] = {}
         self._learned: dict[tuple[float, ...], RationalFilter] = {}
 
@@ -136,17 +131,15 @@ class ShiftInvert:
         self,
         initial: PETSc.Vec,
         times: Sequence[float],
-        stiffness: PETSc.Mat | None = None,
-        d_initial: PETSc.Vec | None = None,
+        change: Change,
         load: PETSc.Vec | None = None,
-        d_load: PETSc.Vec | None = None,
     ) -> tuple[Solution, list[PETSc.Vec]]:
         """Filtered states and their exact derivative along (dθ0, dK, dF) (collective)."""
         times = checked_times(times)
         flow, report = self._filtered(initial, times, load)
         resolvent = self._resolvent(report["pole"])
         before = resolvent.solves
-        derivatives = flow.push(d_initial, stiffness, d_load)
+        derivatives = flow.push(change)
         flow.destroy()
         report["solves"] += resolvent.solves - before
         return Solution(times, flow.states, report), derivatives

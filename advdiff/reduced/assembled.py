@@ -32,8 +32,8 @@ class Assembled:
 
     def along(self, control: str, direction: fem.Function) -> tuple[PETSc.Mat, PETSc.Vec | None]:
         """Their derivatives along a direction of a control."""
-        stiffness, load = self._operator.push({control: direction})
-        return stiffness.copy(), None if load is None else load.copy()
+        change = self._operator.push({control: direction})
+        return change.stiffness.copy(), None if change.load is None else change.load.copy()
 
     def scale(self, stiffness: PETSc.Mat, factor: float) -> None:
         """K ← factor K."""

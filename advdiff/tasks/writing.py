@@ -8,6 +8,7 @@ from petsc4py import PETSc
 
 from advdiff.concerns import Concern, after
 from advdiff.errors import ConvergenceError, InputError
+from advdiff.expm.engine import error_estimate
 from advdiff.mesh_error import Unknown
 from advdiff.problem import Problem
 from advdiff.store import Store
@@ -75,14 +76,14 @@ def mesh_error(problem: Problem, say: Say, what: str, estimate: Callable[[], flo
 
 def write_solver(file: Store, report: dict) -> None:
     file.file.require_group("solver")
-    file.attributes(report | {"error_estimate": after.error_estimate(report)}, "solver")
+    file.attributes(report | {"error_estimate": error_estimate(report)}, "solver")
 
 
 def say_solver(say: Say, report: dict) -> None:
     """Which engine, and why where it was chosen."""
     reason = f": {report['reason']}" if "reason" in report else ""
     say(f"solver      {report['method']}{reason}")
-    say(f"error       {after.error_estimate(report):.1e} of the states by the solver, relative")
+    say(f"error       {error_estimate(report):.1e} of the states by the solver, relative")
 
 
 def warn(problem: Problem, say: Say, found: list[Concern]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from advdiff import Problem, concerns, config, summary, tasks
 from advdiff.concerns import after
 from advdiff.errors import Alone, on_root
+from advdiff.expm.engine import error_estimate
 from advdiff.inverse.map import Estimate, Iteration
 from advdiff.result import ResultFile
 from tests import flows
@@ -89,7 +90,7 @@ def test_bounds_of_a_source_are_unknown(tmp_path):
 )
 def test_of_a_solver(report, error, found):
     report |= {"method": "m", "tolerance": 1e-8}
-    assert after.error_estimate(report) == pytest.approx(error, nan_ok=True)
+    assert error_estimate(report) == pytest.approx(error, nan_ok=True)
     assert keys(after.of_solver(report)) == found
 
 

@@ -11,7 +11,7 @@ from petsc4py import PETSc
 from scipy.linalg import expm, expm_frechet
 
 from advdiff.expm.ellipse import expand
-from advdiff.expm.engine import ConvergenceError
+from advdiff.expm.engine import Change, ConvergenceError
 from advdiff.expm.faber import FaberEngine
 from advdiff.expm.faber_options import FaberOptions
 from advdiff.expm.faber_recurrence import FaberRecurrence, Growth
@@ -254,8 +254,9 @@ def test_wrong_ellipse_is_noticed_in_every_verb():
             actual = solver.forward(initial, TIMES).states
             expected = good.forward(initial, TIMES).states
         elif verb == "push":
-            actual = solver.push(initial, TIMES, problems.direction(generator))[1]
-            expected = good.push(initial, TIMES, problems.direction(generator))[1]
+            change = Change(stiffness=problems.direction(generator))
+            actual = solver.push(initial, TIMES, change)[1]
+            expected = good.push(initial, TIMES, change)[1]
         else:
             actual, expected = [solver.transpose(duals, TIMES)], [good.transpose(duals, TIMES)]
         assert solver.ellipse == good.ellipse
@@ -378,7 +379,7 @@ def frechet(generator, direction, initial, times):
 def test_push_is_the_frechet_derivative(name):
     generator = PROBLEMS[name]()
     initial, direction = problems.rough(generator), problems.direction(generator)
-    _, derivatives = engine(generator, 1e-12).push(initial, TIMES, direction)
+    _, derivatives = engine(generator, 1e-12).push(initial, TIMES, Change(stiffness=direction))
     for state, exact in zip(
         derivatives, frechet(generator, direction, initial, TIMES), strict=True
     ):
@@ -420,7 +421,7 @@ def test_adjoint_identities(name, tolerance, memory, loaded):
     cotangent = PatternCotangent(generator.stiffness)
     gradient = solver.pull(solution, duals, cotangent)
     assert (gradient.load is None) == (not loaded)
-    pushed, derivatives = solver.push(initial, TIMES, direction, d_initial, load, d_load)
+    pushed, derivatives = solver.push(initial, TIMES, Change(d_initial, direction, d_load), load)
     for a, b in zip(pushed.states, solution.states, strict=True):
         a.axpy(-1.0, b)
         assert a.norm() <= 1e-13 * b.norm()

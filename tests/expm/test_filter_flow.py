@@ -5,6 +5,7 @@ import pytest
 from scipy.linalg import expm
 
 from advdiff.errors import ConvergenceError
+from advdiff.expm.engine import Change
 from advdiff.expm.generator import Generator
 from tests.expm.shift_invert_problems import (
     Along,
@@ -44,20 +45,19 @@ def test_push_is_the_true_derivative(small, known, tolerance):
     ours = engine(generator, tolerance)
     load = problem.load(problem.rough(3))
     zero, no_load = np.zeros(generator.size), np.zeros((generator.size, generator.size))
-    for start, direction in (
-        (problem.rough(1), {"stiffness": problem.direction(5)}),
-        (problem.blob(), {"stiffness": problem.direction(5)}),
-        (problem.blob(), {"stiffness": problem.faster()}),
-        (problem.blob(), {"d_initial": problem.rough(7), "d_load": problem.load(problem.rough(9))}),
+    for start, change in (
+        (problem.rough(1), Change(stiffness=problem.direction(5))),
+        (problem.blob(), Change(stiffness=problem.direction(5))),
+        (problem.blob(), Change(stiffness=problem.faster())),
+        (problem.blob(), Change(problem.rough(7), load=problem.load(problem.rough(9)))),
     ):
-        _, derivatives = ours.push(start, TIMES, load=load, **direction)
+        _, derivatives = ours.push(start, TIMES, change, load)
         expected = reference.derivatives(
             gathered(start),
             gathered(load),
             TIMES,
-            dense(direction["stiffness"]) if "stiffness" in direction else no_load,
-            gathered(direction["d_initial"]) if "d_initial" in direction else zero,
-            gathered(direction["d_load"]) if "d_load" in direction else zero,
+            no_load if change.stiffness is None else dense(change.stiffness),
+            *(zero if v is None else gathered(v) for v in (change.initial, change.load)),
         )
         size = max(map(reference.norm, expected))
         assert reference.largest_error(derivatives, expected) <= tolerance * size
@@ -74,12 +74,12 @@ def test_pull_is_the_adjoint_of_push(small, known):
     solution = ours.forward(initial, TIMES, load, record=True)
     along = Along(problem.direction(5))
     initial_bar, load_bar = ours.pull(solution, residuals, along)
-    for direction, pulled in (
-        ({"stiffness": along.direction}, along.value),
-        ({"d_initial": d_initial}, initial_bar.dot(d_initial)),
-        ({"d_load": d_load}, load_bar.dot(d_load)),
+    for change, pulled in (
+        (Change(stiffness=along.direction), along.value),
+        (Change(d_initial), initial_bar.dot(d_initial)),
+        (Change(load=d_load), load_bar.dot(d_load)),
     ):
-        _, derivatives = ours.push(initial, TIMES, load=load, **direction)
+        _, derivatives = ours.push(initial, TIMES, change, load)
         parts = [r.dot(dy) for r, dy in zip(residuals, derivatives, strict=True)]
         assert pulled == pytest.approx(sum(parts), rel=1e-11, abs=1e-12 * max(map(abs, parts)))
     without = ours.pull(ours.forward(initial, TIMES, record=True), residuals, along)

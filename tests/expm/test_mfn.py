@@ -86,8 +86,8 @@ def test_push_against_dense_differences(flow, degree, method):
     direction.x.petsc_vec.scale(scale)
     direction.x.scatter_forward()
     start = dense.random(problem.initial, 6)
-    stiffness, d_load = operator.push({name: direction})
-    arguments = (problem.initial, TIMES, stiffness, start, operator.load, d_load)
+    change = operator.push({name: direction})._replace(initial=start)
+    arguments = (problem.initial, TIMES, change, operator.load)
     options = MFNOptions(tolerance=1e-12)
     if method == "augmented":
         _, tangents = augmented.push(operator.generator, options, *arguments)
@@ -138,10 +138,9 @@ def test_pull_is_the_adjoint_of_push():
             expected += start.dot(pullback.initial)
         if load:
             expected += load.dot(pullback.load)
-        stiffness, lifted = operator.push(directions)
-        _, tangents = engine.push(
-            problem.initial, TIMES, stiffness, start, operator.load, load or lifted
-        )
+        change = operator.push(directions)
+        change = change._replace(initial=start, load=load or change.load)
+        _, tangents = engine.push(problem.initial, TIMES, change, operator.load)
         found = sum(t.dot(r) for t, r in zip(tangents, residuals, strict=True))
         assert found == pytest.approx(expected, rel=1e-9)
 

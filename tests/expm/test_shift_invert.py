@@ -7,6 +7,7 @@ from petsc4py import PETSc
 from scipy.linalg import eigh, expm
 
 from advdiff.errors import ConvergenceError
+from advdiff.expm.engine import Change
 from advdiff.expm.shift_invert import ShiftInvertOptions
 from tests.expm.shift_invert_problems import Along, Cellular, Dense, engine, gathered, without_bound
 
@@ -87,7 +88,8 @@ def test_cosine_modes_decay_as_they_should(degree):
     ours = engine(problem.generator)
     krylov = ours.forward(mode, TIMES)
     assert krylov.report["solves"] <= 5
-    filtered, derivatives = ours.push(mode, TIMES, problem.stiffness(1.0, 0.0))  # dκ = 1
+    along = problem.stiffness(1.0, 0.0)  # dκ = 1
+    filtered, derivatives = ours.push(mode, TIMES, Change(stiffness=along))
     for t, y, z, dy in zip(TIMES, krylov.states, filtered.states, derivatives, strict=True):
         for state, factor in ((y, 1.0), (z, 1.0), (dy, rate * t / diffusivity)):
             state.axpy(-factor * np.exp(rate * t), mode)

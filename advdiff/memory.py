@@ -52,27 +52,17 @@ class Size(NamedTuple):
         """Of the cells."""
         return {"interval": 1, "triangle": 2, "quadrilateral": 2}.get(self.cell, 3)
 
+    @property
+    def is_simplicial(self) -> bool:
+        """Whether the cells are triangles or tetrahedra; an interval counts as a box."""
+        return self.cell in ("triangle", "tetrahedron")
+
 
 def box(cells: list[int], cell: str) -> Size:
     """The size of a box with so many cells along each axis."""
     boxes = float(math.prod(map(float, cells)))
-    simplices = math.factorial(len(cells)) if cell in ("triangle", "tetrahedron") else 1
-    return Size(cell, simplices * boxes, boxes)
-
-
-def unknowns(size: Size, method: str, degree: int) -> tuple[float, float]:
-    """Unknowns of θ, and entries of K."""
-    dim = size.dim
-    simplex = size.cell in ("triangle", "tetrahedron")
-    if method == "dg":
-        each = math.comb(degree + dim, dim) if simplex else (degree + 1) ** dim
-        neighbours = dim + 2 if simplex else 2 * dim + 1
-        return size.cells * each, size.cells * each**2 * neighbours
-    # elements of a mesh of boxes, whether they are divided or not
-    boxes = size.cells / (math.factorial(dim) if simplex else 1)
-    count = max(boxes * degree**dim, size.nodes)
-    row = (degree + 2) ** dim * ({2: 0.75, 3: 0.55}.get(dim, 1.0) if simplex else 1.0)
-    return count, count * row * (2.5 if method == "cip" else 1.0)
+    size = Size(cell, boxes, boxes)
+    return size._replace(cells=boxes * math.factorial(len(cells))) if size.is_simplicial else size
 
 
 def estimate(experiment, size: Size, ranks: int) -> dict[str, float]:
@@ -81,12 +71,15 @@ def estimate(experiment, size: Size, ranks: int) -> dict[str, float]:
     Args:
         experiment: a :class:`~advdiff.schema.Experiment`.
     """
+    from advdiff.discretization import METHODS
+    from advdiff.semigroup import ENGINES
+
     table, solver = experiment.discretization, experiment.solver
-    dim = size.dim
-    n, entries = unknowns(size, table.method, table.degree)
+    elements, dim = METHODS[table.method], size.dim
+    n, entries = elements.sizes(size, table.degree)
     times, task = float(len(experiment.time.times)), experiment.task
-    consistent = table.method in ("cg", "cip") and table.degree > 1
-    solves = consistent or solver.method == "shift-invert"
+    consistent = not elements.has_diagonal_mass(table.degree)
+    solves = consistent or ENGINES[solver.method].factorises
     gradient = task in ("invert", "sample")
     directions = len(experiment.sensitivity.directions) if task == "sensitivity" else 0
     parts = {

@@ -291,7 +291,8 @@ def _remainder(
             "needs that; take method = 'recurrence'"
         )
     flow, spread = math.inf, math.inf
-    if kernel.holds(matrix) and _has_energy(operator):
+    has_energy = kernel.holds(matrix) and operator.discretization.has_energy()
+    if has_energy and _crossing(operator, operator.velocity) <= CROSSING:
         velocity = {n: f for n, f in directions.items() if n in ("given", "stream")}
         flow = _flow(operator, Velocity(domain, **velocity)) if velocity else 0.0
         spread = 0.0
@@ -303,18 +304,6 @@ def _remainder(
             spread = ratio.norm(PETSc.NormType.INFINITY)
             ratio.destroy()
     return Remainder(gap, kernel.norm(matrix), flow, spread)
-
-
-def _has_energy(operator: Operator) -> bool:
-    """Whether xᵀKx = −∫κ|∇x|² in one quadrature that K and J share, and nothing crosses walls.
-
-    Spectral has a rule of its own; that of cg is chosen by the form, but exact on affine simplices.
-    """
-    domain, method = operator.domain, operator.discretization.method
-    affine = domain.is_simplicial and compat.coordinate_map(domain.mesh).degree == 1
-    if method != "spectral" and not (method == "cg" and affine):
-        return False
-    return _crossing(operator, operator.velocity) <= CROSSING
 
 
 def _crossing(operator: Operator, flow: Velocity) -> float:
@@ -333,12 +322,8 @@ def _flow(operator: Operator, direction: Velocity) -> float:
     domain, discretization = operator.domain, operator.discretization
     if _crossing(operator, direction) > CROSSING:
         return math.inf
-    if discretization.method == "spectral":
-        # the forms see v and κ at the points of their quadrature alone, which are these nodes
-        degree = operator.degree
-    elif direction.given is None:
-        degree = 1  # v and κ are linear on a simplex, |v|²/κ convex
-    else:
+    degree = discretization.largest_at(is_linear=direction.given is None)
+    if degree is None:
         return math.inf
     element = basix.ufl.element("Lagrange", domain.mesh.basix_cell(), degree, discontinuous=True)
     space = fem.functionspace(domain.mesh, element)

@@ -4,15 +4,17 @@ from functools import cache
 
 import numpy as np
 import pytest
+import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
 from advdiff import velocity
 from advdiff.conditions import Conditions
-from advdiff.discretization import make
+from advdiff.discretization import METHODS, make
 from advdiff.domain import box
 from advdiff.fields import interpolate, scalar_field, vector_field
 from advdiff.operator import Operator
+from advdiff.schema.space import ELEMENTS
 from tests import dense
 
 KINDS = [
@@ -93,6 +95,31 @@ def operator(method, degree, cell, *, periodic=False, closed=False):
     result = Operator(make(domain, method, degree), flow, diffusivity, source, conditions)
     result.assemble()
     return result
+
+
+def test_registry_and_file_have_the_same_elements():
+    assert set(METHODS) == set(ELEMENTS)
+    for name, kind in METHODS.items():
+        assert kind.method == name and kind.is_discontinuous != ELEMENTS[name].continuous
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize(("method", "degree", "cell"), KINDS)
+def test_what_elements_say_of_themselves(method, degree, cell):
+    """The diagonal mass, and the energy xᵀKx = −∫κ|∇x|² of a flow that crosses no wall."""
+    op = operator(method, degree, cell, closed=True)
+    kind = op.discretization
+    assert kind.has_diagonal_mass(degree) == op.mass.is_diagonal
+    x = dense.random(op.generator.vector(), 4)
+    moved, theta = op.generator.vector(), op.extend(x)
+    op.generator.stiffness.mult(x, moved)
+    slope = ufl.grad(theta)
+    energy = fem.form(op.diffusivity * ufl.dot(slope, slope) * kind.dx)
+    expected = -op.domain.comm.allreduce(fem.assemble_scalar(energy))
+    if kind.has_energy():
+        assert x.dot(moved) == pytest.approx(expected, rel=1e-12)
+    if kind.is_damped and degree > 0 and DIMENSIONS[cell] == 2:
+        assert x.dot(moved) < 1.0001 * expected  # more is taken out than diffusion does
 
 
 @pytest.mark.parametrize(("method", "degree", "cell", "periodic"), PLACES)

@@ -9,6 +9,7 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff import Problem, config, memory, tasks
+from advdiff.discretization import METHODS
 from advdiff.errors import InputError
 from tests import flows
 
@@ -39,7 +40,8 @@ def test_unknowns_and_entries(cells, method, degree, cell):
     problem = flows.problem(domain=domain, physics=physics, discretization=table)
     generator = problem.operator.generator
     entries = generator.stiffness.getInfo(PETSc.Mat.InfoType.GLOBAL_SUM)["nz_used"]
-    n, found = memory.unknowns(memory.box(cells, cell), method, degree)
+    n, found = METHODS[method].sizes(memory.box(cells, cell), degree)
+    assert METHODS[method].has_diagonal_mass(degree) == generator.mass.is_diagonal
     assert 0.5 < n / generator.size < 2
     assert 0.5 < found / entries < 2
     assert memory.box(cells, cell).cells == problem.domain.size.cells

@@ -10,6 +10,7 @@ import numpy as np
 
 from advdiff.concerns import Concern, percent
 from advdiff.concerns.before import DIVERGENCE
+from advdiff.discretization import damped
 from advdiff.expm.engine import error_estimate
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def of_states(problem: Problem, states: Sequence[PETSc.Vec]) -> list[Concern]:
             "bounds",
             f"the tracer, {least:.3g} … {largest:.3g}, leaves the bounds {low:.3g} … {high:.3g} of "
             f"its data by {percent(share)} of their width: the mesh does not resolve it; refine "
-            "it, or take discretization.method = 'dg' or 'cip'",
+            f"it, or take discretization.method = {damped()}",
             float(share),
         )
     ]

@@ -17,6 +17,7 @@ from mpi4py import MPI
 
 from advdiff import compat
 from advdiff.concerns import Concern, percent
+from advdiff.discretization import damped
 from advdiff.operator import Operator
 from advdiff.transport import Transport
 
@@ -115,10 +116,10 @@ def _mesh_peclet(operator: Operator) -> Concern | None:
     largest, share = mesh_peclet(operator)
     if not largest > 1.0:
         return None
-    damped = operator.discretization.has_facets
-    what = "would be smeared over a cell" if damped else "would oscillate"
+    is_damped = operator.discretization.is_damped
+    what = "would be smeared over a cell" if is_damped else "would oscillate"
     remedy = f"take cells {largest:.2g} times smaller or a higher discretization.degree"
-    remedy += "" if damped else ", or method = 'cip'"
+    remedy += "" if is_damped else f", or method = {damped()}"
     return Concern(
         "mesh-peclet",
         f"mesh Péclet number |u|h/2κ up to {largest:.3g}, above 1 in {percent(share)} of the "

@@ -19,9 +19,9 @@ from advdiff.discretization.continuous import InteriorPenalty, Lagrange, Spectra
 from advdiff.discretization.discontinuous import Discontinuous
 from advdiff.domain import Domain
 from advdiff.errors import InputError
-from advdiff.schema.space import DEGREES
+from advdiff.schema.space import ELEMENTS
 
-__all__ = ["METHODS", "Discretization", "make"]
+__all__ = ["METHODS", "Discretization", "damped", "make"]
 
 METHODS: dict[str, type[Discretization]] = {
     kind.method: kind for kind in (Lagrange, Spectral, InteriorPenalty, Discontinuous)
@@ -37,14 +37,15 @@ def make(domain: Domain, method: str = "cg", degree: int = 1, **options) -> Disc
     Raises:
         InputError: for a degree or a kind of cell that the method does not have.
     """
-    kind, (low, high) = METHODS[method], DEGREES[method]
-    if not low <= degree <= high:
+    kind, allowed = METHODS[method], ELEMENTS[method]
+    if not allowed.lowest <= degree <= allowed.highest:
         raise InputError(
-            f"discretization.degree = {degree}: method = '{method}' has degrees {low} to {high}"
-        )
-    if method == "spectral" and domain.is_simplicial and domain.dim > 1:
-        raise InputError(
-            f"discretization.method = 'spectral': needs quadrilaterals or hexahedra, the mesh has "
-            f"cells of kind {domain.mesh.topology.cell_name()}; set domain.cell or take 'cg'"
+            f"discretization.degree = {degree}: method = '{method}' has degrees {allowed.lowest} "
+            f"to {allowed.highest}"
         )
     return kind(domain, degree, **options)
+
+
+def damped() -> str:
+    """The methods that damp what the mesh does not resolve, for messages: ``'cip' or 'dg'``."""
+    return " or ".join(f"'{name}'" for name, kind in METHODS.items() if kind.is_damped)

@@ -14,6 +14,7 @@ from ufl.algorithms import estimate_total_polynomial_degree, extract_coefficient
 from ufl.algorithms.apply_integral_scaling import compute_integrand_scaling_factor
 
 from advdiff.domain import Domain
+from advdiff.memory import Size
 
 
 class Sides(NamedTuple):
@@ -74,12 +75,14 @@ class Discretization:
         dx, ds, dS: measures of cells, boundary facets and facets between cells.
         is_discontinuous: whether θ may jump between cells.
         has_facets: whether k has terms on facets between cells.
+        is_damped: whether it damps what the mesh does not resolve, instead of oscillating.
         flow_factor: the numerical range lies in |Im z|² ≤ factor·P·|Re z|, P = max |u|²/κ.
     """
 
     method: ClassVar[str]
     is_discontinuous = False
     has_facets = False
+    is_damped = False
     flow_factor = 1.0
 
     def __init__(self, domain: Domain, degree: int):
@@ -97,6 +100,31 @@ class Discretization:
     def mass(self) -> PETSc.Vec | PETSc.Mat:
         """M over all unknowns: its diagonal where it is one, else a matrix (collective)."""
         raise NotImplementedError
+
+    @classmethod
+    def has_diagonal_mass(cls, degree: int) -> bool:
+        """Whether :meth:`mass` is a diagonal."""
+        raise NotImplementedError
+
+    @classmethod
+    def sizes(cls, size: Size, degree: int) -> tuple[float, float]:
+        """About how many unknowns θ has on a mesh, and how many entries K."""
+        raise NotImplementedError
+
+    def has_energy(self) -> bool:
+        """Whether xᵀKx = −∫κ|∇x|² in one quadrature that K and its derivatives share, where nothing
+        crosses the boundary.
+        """
+        return False
+
+    def largest_at(self, is_linear: bool) -> int | None:
+        """Degree of the nodes where |v|²/κ is as large as the forms see it anywhere, None where no
+        nodes tell; asked where :meth:`has_energy`.
+
+        Args:
+            is_linear: whether v is, as κ, in each cell.
+        """
+        return None
 
     def cells(self, theta, phi, u, kappa) -> ufl.Form:
         """−∫κ∇θ·∇φ − ½∫(φ u·∇θ − θ u·∇φ) on the cells."""

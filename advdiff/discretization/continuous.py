@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import basix.ufl
 import ufl
 
+from advdiff import compat
 from advdiff.discretization.base import Discretization, Sides, upwind
 from advdiff.domain import Domain
+from advdiff.errors import InputError
+from advdiff.memory import Size
 
 STABILIZATION = 0.1
 
@@ -20,8 +25,27 @@ class Lagrange(Discretization):
         return basix.ufl.element("Lagrange", self.domain.mesh.basix_cell(), self.degree)
 
     def mass(self):
-        # row sums of degree 1 are positive on any mesh
-        return self._row_sums() if self.degree == 1 else self._gram()
+        return self._row_sums() if self.has_diagonal_mass(self.degree) else self._gram()
+
+    @classmethod
+    def has_diagonal_mass(cls, degree):
+        return degree == 1  # row sums of degree 1 are positive on any mesh
+
+    @classmethod
+    def sizes(cls, size: Size, degree: int):
+        # elements of a mesh of boxes, whether they are divided or not
+        boxes = size.cells / (math.factorial(size.dim) if size.is_simplicial else 1)
+        count = max(boxes * degree**size.dim, size.nodes)
+        share = {2: 0.75, 3: 0.55}.get(size.dim, 1.0) if size.is_simplicial else 1.0
+        return count, count * share * (degree + 2) ** size.dim
+
+    def has_energy(self):
+        # the rule of the cells is that of the form: exact on affine simplices
+        domain = self.domain
+        return domain.is_simplicial and compat.coordinate_map(domain.mesh).degree == 1
+
+    def largest_at(self, is_linear):
+        return 1 if is_linear else None  # |v|²/κ is convex then
 
 
 class Spectral(Lagrange):
@@ -33,6 +57,12 @@ class Spectral(Lagrange):
     method = "spectral"
 
     def __init__(self, domain: Domain, degree: int):
+        if domain.is_simplicial and domain.dim > 1:
+            raise InputError(
+                "discretization.method = 'spectral': needs quadrilaterals or hexahedra, the mesh "
+                f"has cells of kind {domain.mesh.topology.cell_name()}; set domain.cell or take "
+                "'cg'"
+            )
         super().__init__(domain, degree)
         rule = {"quadrature_rule": "GLL", "quadrature_degree": 2 * degree - 1}
         self.dx = domain.dx(metadata=rule)
@@ -42,6 +72,16 @@ class Spectral(Lagrange):
     def mass(self):
         return self._row_sums()
 
+    @classmethod
+    def has_diagonal_mass(cls, degree):
+        return True
+
+    def has_energy(self):
+        return True
+
+    def largest_at(self, is_linear):
+        return self.degree  # the points of the quadrature are these nodes
+
 
 class InteriorPenalty(Lagrange):
     """Lagrange elements with γ h²k^−3.5 |u·n| [∂θ/∂n][∂φ/∂n] on the facets between cells.
@@ -50,11 +90,20 @@ class InteriorPenalty(Lagrange):
     the cell Péclet number is large, and leaves the mass untouched.
     """
 
-    method, has_facets = "cip", True
+    method = "cip"
+    has_facets = is_damped = True
 
     def __init__(self, domain: Domain, degree: int, stabilization: float = STABILIZATION):
         super().__init__(domain, degree)
         self.stabilization = stabilization
+
+    @classmethod
+    def sizes(cls, size: Size, degree: int):
+        count, entries = super().sizes(size, degree)
+        return count, 2.5 * entries  # with the neighbours' neighbours
+
+    def has_energy(self):
+        return False
 
     def facets(self, theta: Sides, phi: Sides, u, kappa, dS):
         normal = ufl.FacetNormal(self.domain.mesh)("+")

@@ -10,6 +10,8 @@ The penalty follows from the inverse inequality ‖g‖²_F ≤ C|F|/|T|·‖g�
 
 from __future__ import annotations
 
+import math
+
 import basix
 import basix.ufl
 import ufl
@@ -17,6 +19,7 @@ import ufl
 from advdiff.discretization.base import Discretization, Sides, upwind
 from advdiff.domain import Domain
 from advdiff.errors import InputError
+from advdiff.memory import Size
 
 MARGIN = 1.5
 ROUNDING = 1e-12
@@ -26,7 +29,7 @@ class Discontinuous(Discretization):
     """Discontinuous polynomials of degree 0 … 3 on affine cells."""
 
     method = "dg"
-    is_discontinuous = has_facets = True
+    is_discontinuous = has_facets = is_damped = True
 
     def __init__(self, domain: Domain, degree: int):
         super().__init__(domain, degree)
@@ -56,6 +59,17 @@ class Discontinuous(Discretization):
             lagrange_variant=basix.LagrangeVariant.legendre,
             discontinuous=True,
         )
+
+    @classmethod
+    def has_diagonal_mass(cls, degree):
+        return True
+
+    @classmethod
+    def sizes(cls, size: Size, degree: int):
+        dim = size.dim
+        each = math.comb(degree + dim, dim) if size.is_simplicial else (degree + 1) ** dim
+        neighbours = dim + 2 if size.is_simplicial else 2 * dim + 1
+        return size.cells * each, size.cells * each**2 * neighbours
 
     def mass(self):
         gram = self._gram()

@@ -97,10 +97,11 @@ class Experiment(ExperimentFile):
                     "physics.diffusivity|a field, while unknowns.diffusivity estimates one "
                     "number; give a number as first guess, or unknowns.diffusivity = 'field'"
                 )
-            if u.initial and self.discretization.method == "dg":
+            if u.initial and not self.discretization.elements.continuous:
                 raise ValueError(
                     "unknowns.initial|true: its prior needs a continuous field, which method = "
-                    "'dg' has not; take discretization.method = 'cg', 'cip' or 'spectral'"
+                    f"'{self.discretization.method}' has not; take discretization.method = 'cg', "
+                    "'cip' or 'spectral'"
                 )
         if self.laplace is not None and (self.task != "invert" or self.reduced is not None):
             raise ValueError(

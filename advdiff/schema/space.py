@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, FiniteFloat, model_validator
 
@@ -12,7 +12,30 @@ from advdiff.keytypes import Count, FileName, Positive, Table
 
 AXES = ("x", "y", "z")
 CELLS = {1: ("interval",), 2: ("triangle", "quadrilateral"), 3: ("tetrahedron", "hexahedron")}
-DEGREES = {"cg": (1, 3), "spectral": (2, 8), "cip": (1, 3), "dg": (0, 3)}
+
+
+class Elements(NamedTuple):
+    """What a family of elements allows in an experiment file.
+
+    Attributes:
+        lowest, highest: degree.
+        boxes: degrees up to this one need quadrilaterals or hexahedra.
+        continuous: whether θ is.
+    """
+
+    lowest: int
+    highest: int
+    boxes: int = -1
+    continuous: bool = True
+
+
+ELEMENTS = {
+    "cg": Elements(1, 3),
+    "spectral": Elements(2, 8, boxes=8),
+    "cip": Elements(1, 3),
+    "dg": Elements(0, 3, boxes=0, continuous=False),
+}
+"""``discretization.method`` → what it allows."""
 FEWEST = 3
 """Cells along a periodic axis: with two of them, two facets would have the same vertices."""
 
@@ -88,23 +111,28 @@ class DomainTable(Table):
 class DiscretizationTable(Table):
     """How the equation is discretised in space."""
 
-    method: Literal["cg", "spectral", "cip", "dg"] = Field("cg", description="family of elements")
+    method: Literal[tuple(ELEMENTS)] = Field("cg", description="family of elements")
     degree: Annotated[int, Field(ge=0, le=8)] = Field(1, description="of the polynomials")
     stabilization: Positive | None = Field(None, description="γ of cip (0.1)")
     mesh_error: bool = Field(True, description="estimate it, by cells twice as large")
 
     @model_validator(mode="after")
     def _complete(self):
-        low, high = DEGREES[self.method]
-        if not low <= self.degree <= high:
+        allowed = self.elements
+        if not allowed.lowest <= self.degree <= allowed.highest:
             raise ValueError(
-                f"degree|{self.degree}: method = '{self.method}' has degrees {low} to {high}"
+                f"degree|{self.degree}: method = '{self.method}' has degrees {allowed.lowest} to "
+                f"{allowed.highest}"
             )
         if self.stabilization is not None and self.method != "cip":
             raise ValueError("stabilization|only method = 'cip' takes it; remove it")
         return self
 
+    @property
+    def elements(self) -> Elements:
+        """What the method allows."""
+        return ELEMENTS[self.method]
+
     def cell(self, dim: int) -> str:
         """The kind of cell to take where the file says nothing: simplices wherever they will do."""
-        boxes = self.method == "spectral" or (self.method == "dg" and self.degree == 0)
-        return CELLS[dim][-1 if boxes else 0]
+        return CELLS[dim][-1 if self.degree <= self.elements.boxes else 0]

@@ -67,9 +67,10 @@ def conclude(
         split: seconds of the run, by what they were spent on.
         more: writes what else there is.
     """
-    judged = judge(problem, estimate)
+    with progress.stage("judgement"):
+        judged = judge(problem, estimate)
+        solution = problem.semigroup().solve(problem.experiment.time.times)
     speak(say, judged)
-    solution = problem.semigroup().solve(problem.experiment.time.times)
     with (
         progress.stage("write", unit="fields"),
         store.create(path, problem.samples, attributes(problem)) as file,

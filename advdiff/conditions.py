@@ -77,6 +77,13 @@ class BoundaryForms:
         high = [f.x.petsc_vec.max()[1] for f in brought]
         return min(low, default=np.inf), max(high, default=-np.inf)
 
+    def keeps_bounds(self) -> bool:
+        """Whether the tracer stays between what it is and what the conditions bring in, of which
+        α(θ_ext − θ) and the inflow's |u·n|(θ_in − θ) draw it to theirs (collective).
+        """
+        drawn = all(alpha.x.petsc_vec.min()[1] >= 0.0 for alpha, _ in self._robin.values())
+        return drawn and not self._flux
+
     def _ds(self, name: str) -> ufl.Measure:
         return self._discretization.ds(self._domain.tags[name])
 

@@ -7,13 +7,16 @@ which errs on the safe side.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 from petsc4py import PETSc
 
 from advdiff import progress
+from advdiff.concerns import Concern, after
+from advdiff.errors import ConvergenceError, InputError
 from advdiff.observe import Sensors
 from advdiff.problem import Problem
 from advdiff.schema import Experiment
@@ -25,6 +28,52 @@ POINTS = {1: 100, 2: 24, 3: 8}
 
 class Unknown(ValueError):
     """Why there is no estimate."""
+
+
+@dataclass(frozen=True)
+class MeshError:
+    """What cells twice as large change.
+
+    Attributes:
+        what: "theta" or "readings".
+        value: relative, or in standard deviations of the noise; None: not estimated.
+        reason: why it was not, or empty where nobody asked.
+    """
+
+    what: str
+    value: float | None = None
+    reason: str = ""
+
+    @property
+    def lines(self) -> list[str]:
+        """For the log."""
+        if self.value is None:
+            return [f"mesh error  not estimated: {self.reason}"] if self.reason else []
+        unit = "standard deviations of their noise" if self.what == "readings" else "relative"
+        change = f"change {self.what} by {self.value:.2g} ({unit})"
+        return [f"mesh error  cells twice as large {change}"]
+
+    @property
+    def attributes(self) -> dict[str, float]:
+        """For the result file."""
+        return {} if self.value is None else {f"mesh_error_of_{self.what}": self.value}
+
+    @property
+    def concerns(self) -> list[Concern]:
+        """What there is to warn of."""
+        return [] if self.value is None else after.of_mesh(self.value, self.what)
+
+
+def measure(problem: Problem, what: str, difference: Callable[[], float]) -> MeshError:
+    """The ``difference`` that cells twice as large make, where it is wanted and there is one
+    (collective).
+    """
+    if not problem.experiment.discretization.mesh_error:
+        return MeshError(what)
+    try:
+        return MeshError(what, difference())
+    except (Unknown, InputError, ConvergenceError) as reason:
+        return MeshError(what, reason=str(reason))
 
 
 def coarser(experiment: Experiment) -> Experiment:

@@ -30,7 +30,7 @@ from advdiff.errors import InputError
 from advdiff.expm.engine import Change
 from advdiff.expm.generator import Generator, Mass
 from advdiff.fields import interpolate
-from advdiff.velocity import Velocity
+from advdiff.velocity import DIVERGENCE, Velocity
 
 Field = Callable[[np.ndarray], np.ndarray]
 
@@ -180,6 +180,16 @@ class Operator:
         part.copy(out)
         vector.restoreSubVector(self.free, part)
         return out
+
+    def keeps_bounds(self) -> bool:
+        """Whether the equation itself, on any mesh, keeps θ between the least and the largest that
+        it starts with or is brought in (collective); each term and condition has its say.
+        """
+        return (
+            self.source is None
+            and self.boundary_forms.keeps_bounds()
+            and self.velocity.relative_divergence() <= DIVERGENCE
+        )
 
     # -- states ---------------------------------------------------------------------------------
 

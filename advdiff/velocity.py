@@ -27,6 +27,8 @@ from advdiff.samples import Samples
 DEGREE = 2
 ROUNDING = 1e-10
 """Relative size below which a gradient or divergence is but rounding."""
+DIVERGENCE = 1e-3
+"""Of |∇u|; less is what interpolation leaves."""
 
 Field = Callable[[np.ndarray], np.ndarray]
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
 from advdiff.concerns import Concern, percent
-from advdiff.concerns.before import DIVERGENCE
 from advdiff.discretization import damped
 from advdiff.expm.engine import error_estimate
 
 if TYPE_CHECKING:
-    from petsc4py import PETSc
-
     from advdiff.inverse.map import Estimate
     from advdiff.problem import Problem
 
@@ -66,27 +63,16 @@ def of_solver(report: Mapping[str, Any]) -> list[Concern]:
     return found
 
 
-def of_states(problem: Problem, states: Sequence[PETSc.Vec]) -> list[Concern]:
-    """Of the tracer's bounds: without sources it stays between the least and the largest that it
-    starts with or is brought in (collective).
+def of_range(problem: Problem, least: float, largest: float) -> list[Concern]:
+    """Of the range that the tracer reached, where the equation keeps it between the least and the
+    largest that it starts with or is brought in (collective).
     """
-    operator, samples = problem.operator, problem.samples
-    if operator.source is not None or problem.conditions.flux:
+    operator = problem.operator
+    if not operator.keeps_bounds():
         return []
-    if operator.velocity.relative_divergence() > DIVERGENCE:
-        return []
-    function = None
-
-    def range_of(state: PETSc.Vec) -> tuple[float, float]:
-        nonlocal function
-        function = operator.extend(state, function)
-        values = samples.values(function)
-        return values.min()[1], values.max()[1]
-
-    lows, highs = zip(operator.boundary_forms.extremes(), range_of(problem.initial), strict=True)
-    low, high = min(lows), max(highs)
-    reached = [range_of(state) for state in states]
-    least, largest = min(r[0] for r in reached), max(r[1] for r in reached)
+    start = problem.samples.values(operator.extend(problem.initial))
+    low, high = operator.boundary_forms.extremes()
+    low, high = min(low, start.min()[1]), max(high, start.max()[1])
     width = high - low
     excess = max(low - least, largest - high)
     if not excess > OVERSHOOT * width:

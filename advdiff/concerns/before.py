@@ -20,9 +20,8 @@ from advdiff.concerns import Concern, percent
 from advdiff.discretization import damped
 from advdiff.operator import Operator
 from advdiff.transport import Transport
+from advdiff.velocity import DIVERGENCE
 
-DIVERGENCE = 1e-3
-"""Of |∇u|; less is what interpolation leaves."""
 LEAK = 1e-3
 """Of the largest speed; less across a wall is what interpolation, or a polygon's corners, leave."""
 TINY = 1e-300

@@ -162,24 +162,11 @@ def minimise(
     white.gradient(xi, gradient)
     white.solves = 0
     # TAO's first step is minus the gradient: scaled like this it has the prior's unit length.
-    scale = white.scale = gradient.norm() or 1.0
+    white.scale = gradient.norm() or 1.0
 
     def monitor(tao) -> None:
-        iteration, value, norm = tao.getSolutionStatus()[:3]
-        value, norm = scale * value, scale * norm
-        x = tao.getSolution()
-        m = prior.color(x)
-        regularization = 0.5 * x.dot(x) + objective.penalty(m)
-        entry = Iteration(
-            iteration,
-            value,
-            value - regularization,
-            regularization,
-            norm,
-            white.solves,
-            white.seconds,
-            white.products,
-        )
+        m = prior.color(tao.getSolution())
+        entry = _iteration(tao, white, m)
         estimate.history.append(entry)
         if watch is not None:
             watch(entry, m)
@@ -187,11 +174,7 @@ def minimise(
 
     tao = make_tao(start.comm, type)
     raised: list[BaseException] = []
-    tao.setObjectiveGradient(_keeping(raised, white.evaluate), gradient)
-    shell = SimpleNamespace(mult=_keeping(raised, white.mult))
-    hessian = PETSc.Mat().createPython((xi.getSizes(), xi.getSizes()), shell, comm=xi.comm)
-    hessian.setUp()
-    tao.setHessian(_keeping(raised, white.linearise), hessian)
+    hessian = _give(tao, white, gradient, raised)
     tao.setMonitor(_keeping(raised, monitor))
     tao.setMaximumIterations(max_iterations)
     tao.setMaximumFunctionEvaluations(20 * max_iterations)
@@ -204,22 +187,55 @@ def minimise(
         if raised:
             raise raised[0] from None
         raise
-    reason = tao.getConvergedReason()
     estimate.m = prior.color(xi)
-    estimate.converged = reason > 0
-    final = estimate.history[-1]
-    reached = f"{final.gradient_norm / scale:.1e}"
-    why = STOPPED.get(reason, f"TAO reason {reason}")
-    verdict = "reached" if estimate.converged else f"NOT reached ({why})"
-    products = f", {white.products} Hessian products" if white.products else ""
-    estimate.message = (
-        f"gradient tolerance {gradient_tolerance:g} {verdict}: gradient {reached} of its first "
-        f"norm after {tao.getIterationNumber()} iterations and {white.solves} solves{products}"
-    )
+    estimate.converged = tao.getConvergedReason() > 0
+    final = estimate.history[-1].gradient_norm / white.scale
+    estimate.message = _message(tao, white, gradient_tolerance, final)
     estimate.evaluation = objective.evaluate(estimate.m)
     for thing in (tao, hessian):
         thing.destroy()
     return estimate
+
+
+def _give(
+    tao: PETSc.TAO, white: _White, gradient: PETSc.Vec, raised: list[BaseException]
+) -> PETSc.Mat:
+    """Give TAO the objective, its gradient and its Hessian, which is returned."""
+    tao.setObjectiveGradient(_keeping(raised, white.evaluate), gradient)
+    shell, sizes = SimpleNamespace(mult=_keeping(raised, white.mult)), gradient.getSizes()
+    hessian = PETSc.Mat().createPython((sizes, sizes), shell, comm=gradient.comm)
+    hessian.setUp()
+    tao.setHessian(_keeping(raised, white.linearise), hessian)
+    return hessian
+
+
+def _iteration(tao: PETSc.TAO, white: _White, m: PETSc.Vec) -> Iteration:
+    """Where TAO is, at m (collective)."""
+    iteration, value, norm = tao.getSolutionStatus()[:3]
+    value, norm, x = white.scale * value, white.scale * norm, tao.getSolution()
+    regularization = 0.5 * x.dot(x) + white.objective.penalty(m)
+    return Iteration(
+        iteration,
+        value,
+        value - regularization,
+        regularization,
+        norm,
+        white.solves,
+        white.seconds,
+        white.products,
+    )
+
+
+def _message(tao: PETSc.TAO, white: _White, tolerance: float, reached: float) -> str:
+    """How TAO ended, in a sentence."""
+    reason = tao.getConvergedReason()
+    why = STOPPED.get(reason, f"TAO reason {reason}")
+    verdict = "reached" if reason > 0 else f"NOT reached ({why})"
+    products = f", {white.products} Hessian products" if white.products else ""
+    return (
+        f"gradient tolerance {tolerance:g} {verdict}: gradient {reached:.1e} of its first norm "
+        f"after {tao.getIterationNumber()} iterations and {white.solves} solves{products}"
+    )
 
 
 class _White:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +22,11 @@ from advdiff.reduced.greedy import Round, greedy
 from advdiff.reduced.groups import Groups
 from advdiff.reduced.reducer import ReducedOptions, Reducer
 from advdiff.reduced.spectral import eigenbasis
-from advdiff.reduced.trust import Progress, ReducedEstimate
-from advdiff.reduced.trust import invert as minimise
+from advdiff.reduced.trust import Progress, ReducedEstimate, TrustRegion
 from advdiff.store import Store
-from advdiff.tasks.invert import write_estimate
+from advdiff.tasks.estimate import conclude
 from advdiff.tasks.stages import TimeSplit
-from advdiff.tasks.writing import warn
-
-Say = Callable[[str], None]
+from advdiff.tasks.writing import Say, warn
 
 
 def reducer(problem: Problem) -> Reducer:
@@ -42,7 +40,7 @@ def reducer(problem: Problem) -> Reducer:
     return Reducer(problem.model, problem.prior, ReducedOptions(**table), groups)
 
 
-def invert(problem: Problem, say: Say, path: Path, resume: bool = False) -> bool:
+def run_reduced_inversion(problem: Problem, say: Say, path: Path, resume: bool = False) -> bool:
     """Run it, and write the result with a group ``/reduced`` (collective).
 
     Returns:
@@ -55,30 +53,67 @@ def invert(problem: Problem, say: Say, path: Path, resume: bool = False) -> bool
     else:
         checkpoint.remove()
     with stopping.resumable(checkpoint.path):
-        return _invert(problem, say, path, checkpoint, reached)
+        return _minimise(problem, say, path, checkpoint, reached)
 
 
-def _invert(
+def _minimise(
     problem: Problem, say: Say, path: Path, checkpoint: ReducedCheckpoint, reached: Progress | None
 ) -> bool:
-    experiment, unknowns = problem.experiment, problem.unknowns
     problem.calibrate()
     clock, began = TimeSplit(), time.perf_counter()
     offline = reducer(problem)
     rounds: list[Round] = []
     if offline.options.box > 0.0 and reached is None:
-        with progress.stage("basis"):
-            offline.enrich([offline.evaluate(offline.mean)])
-            rounds = greedy(offline)
-        for entry in rounds:
-            say(
-                f"greedy      basis {entry.size:4d}  bound {entry.bound:9.3e} at the worst of "
-                f"{offline.options.candidates} points  {entry.evaluations} full evaluations"
-            )
+        rounds = _chosen(offline, say)
+    found = _optimum(problem, say, offline, reached, checkpoint.save)
+    seconds = time.perf_counter() - began
+    m = problem.unknowns.from_numpy(found.m)
+    estimate = Estimate(m, found.history, found.converged, found.message)
+    estimate.evaluation = problem.objective.evaluate(m)
+    summary = _summary(offline, found, seconds)
+    _speak(say, found, summary)
+    condition = summary["eigenbasis_condition"]
+    warn(problem, say, after.of_eigenbasis(condition, offline.options.method))
+    plain: list[Iteration] = []
+    if problem.experiment.reduced.compare:
+        compared, plain = _compare(problem, say, offline, found, seconds)
+        summary |= compared
+    problem.unknowns.assign(m)
+    problem.operator.assemble()
+    if not problem.writes:
+        return found.converged
+    more = partial(_write, found=found, rounds=rounds, summary=summary, plain=plain)
+    conclude(problem, say, path, estimate, clock.seconds(), more)
+    _save_model(problem, say, offline)
+    if found.converged:
+        checkpoint.remove()
+    return found.converged
 
-    first = None
 
-    def watch(entry, _m) -> None:
+def _chosen(offline: Reducer, say: Say) -> list[Round]:
+    """A basis by greedy choice, to start with (collective)."""
+    with progress.stage("basis"):
+        offline.enrich([offline.evaluate(offline.mean)])
+        rounds = greedy(offline)
+    for entry in rounds:
+        say(
+            f"greedy      basis {entry.size:4d}  bound {entry.bound:9.3e} at the worst of "
+            f"{offline.options.candidates} points  {entry.evaluations} full evaluations"
+        )
+    return rounds
+
+
+def _optimum(
+    problem: Problem,
+    say: Say,
+    offline: Reducer,
+    reached: Progress | None,
+    save: Callable[[Progress], None],
+) -> ReducedEstimate:
+    """The iteration, said as it goes (collective)."""
+    table, first = problem.experiment.optimizer, None
+
+    def watch(entry: Iteration, _m: np.ndarray) -> None:
         nonlocal first
         first = first or entry.gradient_norm or 1.0
         progress.descent(bar, entry.iteration, entry.gradient_norm / first)
@@ -88,58 +123,38 @@ def _invert(
             f"{offline.basis.size:4d}  {entry.seconds:7.1f} s"
         )
 
-    tolerance = experiment.optimizer.gradient_tolerance
-    with progress.stage("inversion", -math.log10(tolerance), "decades") as bar:
-        found = minimise(
+    with progress.stage("inversion", -math.log10(table.gradient_tolerance), "decades") as bar:
+        return TrustRegion(
             offline,
             problem.unknowns.to_numpy(problem.prior.mean),
-            gradient_tolerance=tolerance,
-            max_iterations=experiment.optimizer.max_iterations,
+            gradient_tolerance=table.gradient_tolerance,
+            max_iterations=table.max_iterations,
             watch=watch,
             resume=reached,
-            save=checkpoint.save,
-        )
-    seconds = time.perf_counter() - began
-    m = unknowns.from_numpy(found.m)
-    estimate = Estimate(m, found.history, found.converged, found.message)
-    estimate.evaluation = problem.objective.evaluate(m)
-    summary = _summary(offline, found, seconds)
+            save=save,
+        ).run()
+
+
+def _speak(say: Say, found: ReducedEstimate, summary: dict[str, float]) -> None:
     say(f"optimiser   {found.message}")
     say(
         f"reduced     basis {summary['dimension']}, {summary['reduced_evaluations']} reduced "
-        f"evaluations in {summary['online_seconds']:.2f} s; {seconds:.1f} s in all"
+        f"evaluations in {summary['online_seconds']:.2f} s; {summary['seconds']:.1f} s in all"
     )
-    condition = summary["eigenbasis_condition"]
-    warn(problem, say, after.of_eigenbasis(condition, offline.options.method))
     if "bound" in summary:
         say(
             f"bound       {summary['bound']:.2e} of the state at the estimate, true error "
             f"{summary['state_error']:.2e}, effectivity {summary['effectivity']:.0f}"
         )
-    plain: list[Iteration] = []
-    if experiment.reduced.compare:
-        compared, plain = _compare(problem, say, offline, found, seconds)
-        summary |= compared
-    unknowns.assign(m)
-    problem.operator.assemble()
-    if not problem.writes:
-        return found.converged
-    with progress.stage("write", unit="fields"):
-        write_estimate(
-            problem,
-            say,
-            path,
-            estimate,
-            clock.seconds(),
-            lambda file: _write(file, found, rounds, summary, plain),
-        )
+
+
+def _save_model(problem: Problem, say: Say, offline: Reducer) -> None:
+    """``reduced.model``, where it is asked for (collective)."""
+    experiment = problem.experiment
     if experiment.reduced.model is not None:
         target = experiment.resolve(experiment.reduced.model)
         on_root(problem.comm, lambda: offline.reduced.save(target))
         say(f"model       {target}: opens without a mesh or PETSc")
-    if found.converged:
-        checkpoint.remove()
-    return found.converged
 
 
 def _summary(offline: Reducer, found: ReducedEstimate, seconds: float) -> dict[str, float]:

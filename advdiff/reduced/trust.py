@@ -84,8 +84,13 @@ class Progress:
     tolerances: np.ndarray
 
 
-class Corrected:
-    """The reduced objective in ξ, with the full model's value and gradient at a centre."""
+class CorrectedObjective:
+    """The surrogate: the reduced objective in ξ, value and gradient the full one's at a centre.
+
+    Args:
+        reducer: has the reduced model of the present basis.
+        centre: the full model where the two agree.
+    """
 
     def __init__(self, reducer: Reducer, centre: Point):
         self.objective, self.prior = reducer.objective(), reducer.prior
@@ -108,119 +113,223 @@ class Corrected:
         return value, self.prior.factor.T @ at.gradient + self.slope
 
 
-def invert(
-    reducer: Reducer,
-    start: np.ndarray,
-    *,
-    gradient_tolerance: float = 1e-4,
-    max_iterations: int = 300,
-    watch: Callable[[Iteration, np.ndarray], None] | None = None,
-    reference: float | None = None,
-    resume: Progress | None = None,
-    save: Callable[[Progress], None] | None = None,
-) -> ReducedEstimate:
-    """Minimise the full objective (collective; every rank does the same online work).
+@dataclass(frozen=True)
+class Criterion:
+    """What becomes of a trial point and of the radius.
+
+    Attributes:
+        ratio: what the full objective gained over what the surrogate foretold.
+    """
+
+    ratio: float
+
+    @classmethod
+    def of(cls, centre: Point, trial: Point, foretold: float, flatter: bool) -> Criterion:
+        """Compare; where the gain is but rounding, a gradient that became ``flatter`` decides."""
+        gained = centre.objective - trial.objective
+        if flatter and abs(gained) <= ROUNDING * abs(centre.objective):
+            return cls(1.0)
+        return cls(gained / foretold if foretold > 0.0 else -1.0)
+
+    @property
+    def accepts(self) -> bool:
+        """Whether the trial point is the next centre."""
+        return self.ratio > ACCEPT
+
+    @property
+    def growth(self) -> float:
+        """The factor of the radius."""
+        if self.ratio < POOR:
+            return 0.25
+        return 2.0 if self.ratio > GOOD else 1.0
+
+
+class TrustRegion:
+    """The iteration from centre to centre (collective; every rank does the same online work).
 
     Args:
+        reducer: makes the reduced models; a new one, or one that has a basis already.
         start: first guess.
         gradient_tolerance: of the full ‖∇_ξ‖, relative to ``reference`` (None: that at ``start``).
         max_iterations: of each reduced problem.
         watch: called with every accepted iteration and its m, on every rank.
         resume: go on from here; the basis is made again from its points.
         save: called at the start and after every correction, on every rank.
+
+    Attributes:
+        centre: the full model at the best point so far.
+        radius: up to which bound the surrogate is trusted, relative to ‖θ0‖.
+        inverse: the inverse Hessian that BFGS has learned; None: nothing yet.
+        corrections: reduced problems solved; the first evaluation is none.
+        estimate: what is known of the answer.
     """
-    options, prior = reducer.options, reducer.prior
-    began = time.perf_counter()
-    estimate = ReducedEstimate(np.array(start, dtype=float))
-    # the initial evaluation is not a correction
-    inverse, radius, corrections, earlier = None, options.radius, 0, 0
-    if resume is None:
-        centre = reducer.evaluate(start)
-        reducer.enrich([centre])
-    else:
-        centre = _again(reducer, resume)
-        inverse, radius, corrections = resume.inverse, resume.radius, resume.corrections
-        reference, earlier = resume.reference, resume.evaluations
 
-    def norm(point: Point) -> float:
-        return float(np.linalg.norm(prior.factor.T @ point.gradient))
+    def __init__(
+        self,
+        reducer: Reducer,
+        start: np.ndarray,
+        *,
+        gradient_tolerance: float = 1e-4,
+        max_iterations: int = 300,
+        watch: Callable[[Iteration, np.ndarray], None] | None = None,
+        reference: float | None = None,
+        resume: Progress | None = None,
+        save: Callable[[Progress], None] | None = None,
+    ):
+        self.reducer, self.gradient_tolerance = reducer, gradient_tolerance
+        self.max_iterations, self._watch, self._save = max_iterations, watch, save
+        self._began = time.perf_counter()
+        self.estimate = ReducedEstimate(np.array(start, dtype=float))
+        if resume is None:
+            self.inverse, self.radius, self.corrections = None, reducer.options.radius, 0
+            self._earlier = 0
+            self.centre = reducer.evaluate(start)
+            reducer.enrich([self.centre])
+        else:
+            self.inverse, self.radius = resume.inverse, resume.radius
+            self.corrections, self._earlier = resume.corrections, resume.evaluations
+            self.centre, reference = _again(reducer, resume), resume.reference
+        self.reference = self.norm(self.centre) if reference is None else reference
 
-    def note(point: Point) -> None:
-        entry = Iteration(
-            len(estimate.history),
-            point.objective,
-            point.misfit,
-            point.regularization,
-            norm(point),
-            earlier + reducer.full.evaluations,
-            time.perf_counter() - began,
+    def norm(self, point: Point) -> float:
+        """‖∇_ξ‖ of the full objective."""
+        return float(np.linalg.norm(self.reducer.prior.factor.T @ point.gradient))
+
+    @property
+    def target(self) -> float:
+        """The norm of the gradient to reach."""
+        return self.gradient_tolerance * self.reference
+
+    @property
+    def reached(self) -> bool:
+        """Whether the centre is an optimum."""
+        return self.norm(self.centre) <= self.target
+
+    @property
+    def evaluations(self) -> int:
+        """Of the full model, those before a stop among them."""
+        return self._earlier + self.reducer.full.evaluations
+
+    def run(self) -> ReducedEstimate:
+        """Minimise the full objective (collective)."""
+        self.estimate.sizes.append(self.reducer.basis.size)
+        self._note()
+        self._keep()
+        most = self.reducer.options.corrections
+        while self.norm(self.centre) > self.target and self.corrections < most:
+            self._correct()
+            self._keep()
+        return self._finished()
+
+    def _correct(self) -> None:
+        """Solve a reduced problem, judge its optimum by the full model, enrich the basis."""
+        estimate, reducer = self.estimate, self.reducer
+        self.corrections += 1
+        surrogate, began = CorrectedObjective(reducer, self.centre), time.perf_counter()
+        xi = self._propose(surrogate)
+        foretold = self.centre.objective - surrogate.value_and_gradient(xi)[0]
+        estimate.online_seconds += time.perf_counter() - began
+        estimate.reduced_evaluations += reducer.reduced.evaluations
+        trial = reducer.evaluate(reducer.prior.color(xi))
+        estimate.checks.append(reducer.check(trial))
+        before, after = self.norm(self.centre), self.norm(trial)
+        if after > STALLED * before:
+            reducer.tolerance *= FINER
+        criterion = Criterion.of(self.centre, trial, foretold, flatter=after < before)
+        self.radius *= criterion.growth
+        if criterion.accepts:
+            self.centre = trial
+        if not self.reached:
+            reducer.enrich([trial])
+        estimate.sizes.append(reducer.basis.size)
+        if criterion.accepts:
+            self._note()
+
+    def _propose(self, surrogate: CorrectedObjective) -> np.ndarray:
+        """The surrogate's optimum, or the first iterate whose bound exceeds the radius; BFGS starts
+        from what it has learned, and goes on learning.
+        """
+        reducer, prior, limit = self.reducer, self.reducer.prior, self.radius
+        bounded = reducer.reduced.bound is not None
+        if bounded:
+            limit = max(limit, 2.0 * reducer.relative_bound(prior.color(surrogate.centre)))
+
+        def leave(xi: np.ndarray) -> None:
+            if bounded and reducer.relative_bound(prior.color(xi)) > limit:
+                raise StopIteration
+
+        inverse = self.inverse
+        if inverse is None:
+            # the first step has the prior's unit length
+            size = np.linalg.norm(surrogate.value_and_gradient(surrogate.centre)[1])
+            inverse = np.eye(prior.mean.size) / (size or 1.0)
+        result = minimize(
+            surrogate.value_and_gradient,
+            surrogate.centre,
+            jac=True,
+            method="BFGS",
+            callback=leave,
+            options={
+                "gtol": INNER * self.target,
+                "norm": 2,
+                "maxiter": self.max_iterations,
+                "hess_inv0": _symmetric(inverse),
+            },
         )
-        estimate.history.append(entry)
-        if watch is not None:
-            watch(entry, point.m)
+        learned = np.array(result.hess_inv)
+        sound = np.isfinite(learned).all() and np.linalg.eigvalsh(_symmetric(learned))[0] > 0
+        self.inverse = learned if sound else None
+        return np.array(result.x)
 
-    def keep() -> None:
-        if save is None:
+    def _note(self) -> None:
+        """The centre is an iteration."""
+        centre, history = self.centre, self.estimate.history
+        entry = Iteration(
+            len(history),
+            centre.objective,
+            centre.misfit,
+            centre.regularization,
+            self.norm(centre),
+            self.evaluations,
+            time.perf_counter() - self._began,
+        )
+        history.append(entry)
+        if self._watch is not None:
+            self._watch(entry, centre.m)
+
+    def _keep(self) -> None:
+        if self._save is None:
             return
-        points, tolerances = zip(*reducer.enriched, strict=True)
-        save(
+        points, tolerances = zip(*self.reducer.enriched, strict=True)
+        self._save(
             Progress(
-                centre.m,
-                reference,
-                radius,
-                reducer.tolerance,
-                inverse,
-                corrections,
-                earlier + reducer.full.evaluations,
+                self.centre.m,
+                self.reference,
+                self.radius,
+                self.reducer.tolerance,
+                self.inverse,
+                self.corrections,
+                self.evaluations,
                 np.array(points),
                 np.array(tolerances),
             )
         )
 
-    reference = norm(centre) if reference is None else reference
-    estimate.sizes.append(reducer.basis.size)
-    note(centre)
-    keep()
-    target = gradient_tolerance * reference
-    while norm(centre) > target and corrections < options.corrections:
-        corrections += 1
-        model = Corrected(reducer, centre)
-        before = time.perf_counter()
-        xi, inverse = _propose(reducer, model, radius, INNER * target, max_iterations, inverse)
-        predicted = centre.objective - model.value_and_gradient(xi)[0]
-        estimate.online_seconds += time.perf_counter() - before
-        estimate.reduced_evaluations += reducer.reduced.evaluations
-        trial = reducer.evaluate(prior.color(xi))
-        estimate.checks.append(reducer.check(trial))
-        if norm(trial) > STALLED * norm(centre):
-            reducer.tolerance *= FINER
-        gained = centre.objective - trial.objective
-        small = abs(gained) <= ROUNDING * abs(centre.objective)
-        ratio = gained / predicted if predicted > 0.0 else -1.0
-        if small and norm(trial) < norm(centre):
-            ratio = 1.0
-        if ratio < POOR:
-            radius *= 0.25
-        elif ratio > GOOD:
-            radius *= 2.0
-        if ratio > ACCEPT:
-            centre = trial
-        if norm(centre) > target:
-            reducer.enrich([trial])
-        estimate.sizes.append(reducer.basis.size)
-        if centre is trial:
-            note(centre)
-        keep()
-    estimate.m, estimate.point = centre.m, centre
-    estimate.evaluations = earlier + reducer.full.evaluations
-    estimate.converged = norm(centre) <= target
-    verdict = "reached" if estimate.converged else "NOT reached"
-    estimate.message = (
-        f"gradient tolerance {gradient_tolerance:g} {verdict}: gradient "
-        f"{norm(centre) / reference if reference else 0.0:.1e} of its first norm after "
-        f"{corrections} reduced problems and {estimate.evaluations} full evaluations"
-    )
-    return estimate
+    def _finished(self) -> ReducedEstimate:
+        estimate, norm = self.estimate, self.norm(self.centre)
+        estimate.m, estimate.point = self.centre.m, self.centre
+        estimate.evaluations, estimate.converged = self.evaluations, self.reached
+        verdict = "reached" if estimate.converged else "NOT reached"
+        estimate.message = (
+            f"gradient tolerance {self.gradient_tolerance:g} {verdict}: gradient "
+            f"{norm / self.reference if self.reference else 0.0:.1e} of its first norm after "
+            f"{self.corrections} reduced problems and {estimate.evaluations} full evaluations"
+        )
+        return estimate
+
+
+def _symmetric(matrix: np.ndarray) -> np.ndarray:
+    return 0.5 * (matrix + matrix.T)
 
 
 def _again(reducer: Reducer, progress: Progress) -> Point:
@@ -234,47 +343,3 @@ def _again(reducer: Reducer, progress: Progress) -> Point:
             centre = point
     reducer.tolerance = progress.tolerance
     return reducer.evaluate(progress.m) if centre is None else centre
-
-
-def _propose(
-    reducer: Reducer,
-    model: Corrected,
-    radius: float,
-    tolerance: float,
-    max_iterations: int,
-    inverse: np.ndarray | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The reduced optimum, or the first iterate whose bound exceeds the radius.
-
-    With it the inverse Hessian that BFGS has learned, which is where the next one starts.
-    """
-    prior = reducer.prior
-    bounded = reducer.reduced.bound is not None
-    limit = radius
-    if bounded:
-        limit = max(radius, 2.0 * reducer.relative_bound(prior.color(model.centre)))
-
-    def leave(xi: np.ndarray) -> None:
-        if bounded and reducer.relative_bound(prior.color(xi)) > limit:
-            raise StopIteration
-
-    if inverse is None:
-        # the first step has the prior's unit length
-        size = np.linalg.norm(model.value_and_gradient(model.centre)[1])
-        inverse = np.eye(prior.mean.size) / (size or 1.0)
-    result = minimize(
-        model.value_and_gradient,
-        model.centre,
-        jac=True,
-        method="BFGS",
-        callback=leave,
-        options={
-            "gtol": tolerance,
-            "norm": 2,
-            "maxiter": max_iterations,
-            "hess_inv0": 0.5 * (inverse + inverse.T),
-        },
-    )
-    learned = np.array(result.hess_inv)
-    sound = np.isfinite(learned).all() and np.linalg.eigvalsh(0.5 * (learned + learned.T))[0] > 0
-    return np.array(result.x), learned if sound else None

@@ -19,7 +19,7 @@ from advdiff.concerns import after, before
 from advdiff.errors import ConvergenceError
 from advdiff.inverse.likelihood import Potential
 from advdiff.inverse.prior import Independent, Prior
-from advdiff.mesh_error import of_readings
+from advdiff.mesh_error import measure, of_readings
 from advdiff.parts import Modes
 from advdiff.problem import Problem
 from advdiff.sampling import fields
@@ -29,7 +29,7 @@ from advdiff.sampling.order import Order
 from advdiff.sampling.reduced import ReducedPotential, reduce
 from advdiff.sampling.tasks import Groups, sample
 from advdiff.store import Store
-from advdiff.tasks.writing import mesh_error, write_solver, write_states
+from advdiff.tasks.writing import write_solver, write_states
 from advdiff.unknowns import Part
 from advdiff.velocity import curl
 
@@ -129,13 +129,13 @@ def _at_mean(problem: Problem, store: Store) -> None:
     problem.operator.assemble()
     solution = problem.semigroup().solve(problem.experiment.time.times)
     problem.concerns.add(before.concerns(problem) + after.of_solver(solution.report))
-    problem.concerns.add(after.of_states(problem, solution.states))
     name = "tracer at the posterior mean of the parameters"
-    write_states(store, "theta", problem, solution.states, boundary=True, name=name)
-    silent = lambda line: None  # noqa: E731  (what there is to warn of is said at the end)
+    reached = write_states(store, "theta", problem, solution.states, boundary=True, name=name)
+    problem.concerns.add(after.of_range(problem, *reached))
     observe = problem.model.observe
-    mesh = mesh_error(problem, silent, "readings", lambda: of_readings(problem, m, observe(m)))
-    write_solver(store, solution.report | mesh)
+    mesh = measure(problem, "readings", lambda: of_readings(problem, m, observe(m)))
+    problem.concerns.add(mesh.concerns)  # said at the end
+    write_solver(store, solution.report | mesh.attributes)
 
 
 @dataclass(frozen=True)

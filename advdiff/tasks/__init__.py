@@ -13,8 +13,9 @@ from advdiff.concerns import before
 from advdiff.errors import InputError, on_root
 from advdiff.petsc_errors import finite_numbers, good_options
 from advdiff.problem import Problem
+from advdiff.schema import Experiment
 from advdiff.tasks.writing import Say
-from advdiff.velocity import ROUNDING
+from advdiff.velocity import DIVERGENCE, ROUNDING
 
 
 def check(problem: Problem) -> list[str]:
@@ -50,7 +51,7 @@ def _check(problem: Problem) -> list[str]:
     lines.append(f"memory      about {memory.human(needed)}, {free} free")
     _ = problem.initial
     divergence = operator.velocity.relative_divergence()
-    if ROUNDING < divergence <= before.DIVERGENCE:
+    if ROUNDING < divergence <= DIVERGENCE:
         lines.append(f"divergence  {divergence:.2g} of |grad u| (given velocity, L2)")
     if experiment.task == "sensitivity":
         for name in experiment.sensitivity.directions:
@@ -93,7 +94,7 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
     for line in lines:
         say(line)
     path = problem.experiment.output_path
-    task = _room(problem.experiment.task)
+    task = _room(problem.experiment)
     with good_options(), finite_numbers():
         converged = task(problem, say, path, resume) and "solver-error" not in problem.concerns
     if not problem.writes:
@@ -103,16 +104,20 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
     return converged
 
 
-def _room(task: str) -> Callable[[Problem, Say, Path, bool], bool]:
-    """What runs a task; of the rooms only its own is loaded."""
-    if task == "invert":
-        from advdiff.tasks.invert import invert
+def _room(experiment: Experiment) -> Callable[[Problem, Say, Path, bool], bool]:
+    """What runs the task; of the rooms only its own is loaded."""
+    if experiment.task == "invert":
+        if experiment.reduced is not None:
+            from advdiff.reduced.task import run_reduced_inversion
 
-        return invert
-    if task == "sample":
+            return run_reduced_inversion
+        from advdiff.tasks.invert import run_inversion
+
+        return run_inversion
+    if experiment.task == "sample":
         from advdiff.sampling.flow import sample_flow
 
         return sample_flow
     from advdiff.tasks import forward
 
-    return {"solve": forward.solve, "sensitivity": forward.sensitivity}[task]
+    return {"solve": forward.solve, "sensitivity": forward.sensitivity}[experiment.task]

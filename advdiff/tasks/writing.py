@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 from petsc4py import PETSc
 
 from advdiff.concerns import Concern, after
-from advdiff.errors import ConvergenceError, InputError
 from advdiff.expm.engine import error_estimate
-from advdiff.mesh_error import Unknown
 from advdiff.problem import Problem
 from advdiff.store import Store
 from advdiff.velocity import Velocity
@@ -32,20 +31,35 @@ def begin(file: Store, problem: Problem) -> None:
     file.axis("vertex", problem.samples.count)
     file.axis("dim", problem.domain.dim)
     file.mesh()
-    problem.concerns.write(file)
 
 
-def write_states(file: Store, path: str, problem: Problem, states, *, boundary: bool, name: str):
-    operator, samples = problem.operator, problem.samples
-    function = None
+def write_states(
+    file: Store,
+    path: str,
+    problem: Problem,
+    states: Sequence[PETSc.Vec],
+    *,
+    boundary: bool,
+    name: str,
+) -> tuple[float, float]:
+    """A field at all output times (collective).
 
-    def ordered() -> Iterable[PETSc.Vec]:
-        nonlocal function
+    Returns:
+        The least and the largest value that was written.
+    """
+    least, largest = math.inf, -math.inf
+
+    def sampled() -> Iterator[PETSc.Vec]:
+        nonlocal least, largest
+        function = values = None
         for state in states:
-            function = operator.extend(state, function, boundary=boundary)
-            yield samples.values(function)
+            function = problem.operator.extend(state, function, boundary=boundary)
+            values = problem.samples.values(function, values)
+            least, largest = min(least, values.min()[1]), max(largest, values.max()[1])
+            yield values
 
-    file.fields(path, ordered(), len(states), name)
+    file.fields(path, sampled(), len(states), name)
+    return least, largest
 
 
 def write_state(file: Store, path: str, problem: Problem, state: PETSc.Vec, name: str) -> None:
@@ -57,21 +71,6 @@ def write_velocity(file: Store, path: str, flow: Velocity, name: str) -> None:
     file.field(path, flow.sampled(file.samples), name)
     values = {"divergence": flow.divergence(), "relative_divergence": flow.relative_divergence()}
     file.attributes(values, path)
-
-
-def mesh_error(problem: Problem, say: Say, what: str, estimate: Callable[[], float]) -> dict:
-    """Say how much cells twice as large change ``what``, and what is to be written of it."""
-    if not problem.experiment.discretization.mesh_error:
-        return {}
-    try:
-        value = estimate()
-    except (Unknown, InputError, ConvergenceError) as reason:
-        say(f"mesh error  not estimated: {reason}")
-        return {}
-    unit = "standard deviations of their noise" if what == "readings" else "relative"
-    say(f"mesh error  cells twice as large change {what} by {value:.2g} ({unit})")
-    warn(problem, say, after.of_mesh(value, what))
-    return {f"mesh_error_of_{what}": value}
 
 
 def write_solver(file: Store, report: dict) -> None:

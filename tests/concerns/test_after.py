@@ -64,8 +64,30 @@ def test_nothing_to_warn_of(tmp_path):
 
 def test_bounds_of_a_source_are_unknown(tmp_path):
     problem = experiment(tmp_path, physics=STEEP | {"source": 1.0})
-    solution = problem.semigroup().solve([0.1])
-    assert after.of_states(problem, solution.states) == []
+    assert not problem.operator.keeps_bounds()
+    assert after.of_range(problem, -9.0, 9.0) == []
+
+
+@pytest.mark.parametrize(
+    ("physics", "kept"),
+    [
+        ({}, True),
+        ({"dirichlet": {"left": 0.0}}, True),
+        ({"robin": {"left": {"coefficient": "x + 1.0", "exterior": 0.3}}}, True),
+        ({"robin": {"left": {"coefficient": "x - 1.0", "exterior": 0.3}}}, False),
+        ({"flux": {"left": 0.1}}, False),
+        ({"source": "x"}, False),
+        ({"velocity": ["0", "0"]}, True),
+        ({"velocity": ["-x", "0"], "inflow": {"right": 0.0}}, False),
+        ({"velocity": ["-1", "0"], "inflow": {"right": 0.0}}, True),
+    ],
+)
+def test_the_mesh_is_blamed_only_where_the_equation_keeps_bounds(tmp_path, physics, kept):
+    """Of a tracer far outside of its data: at a wall of α < 0, say, it grows by itself."""
+    physics = {"diffusivity": 0.2, "initial": "cos(pi*x)"} | physics
+    problem = experiment(tmp_path, physics=physics)
+    assert keys(after.of_range(problem, -9.0, 9.0)) == ["bounds"] * kept
+    assert after.of_range(problem, -0.9, 0.9) == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from mpi4py import MPI
 from advdiff.errors import InputError
 from advdiff.reduced.groups import Groups
 from advdiff.reduced.projection import Projection
-from advdiff.reduced.trust import invert
+from advdiff.reduced.trust import TrustRegion
 from tests.reduced import cases
 
 
@@ -74,7 +74,7 @@ def test_the_estimate_is_the_full_models(folder):
     found = {}
     for steps in (0, 3):
         made = cases.reducer(problem, tolerance=1e-2, sensors=steps)
-        found[steps] = made, invert(made, made.mean, gradient_tolerance=1e-6)
+        found[steps] = made, TrustRegion(made, made.mean, gradient_tolerance=1e-6).run()
         assert found[steps][1].converged, found[steps][1].message
     made, estimate = found[3]
     expected = made.prior.whiten(problem.unknowns.to_numpy(plain.m))

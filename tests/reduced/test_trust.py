@@ -9,7 +9,7 @@ from advdiff import tasks
 from advdiff.errors import InputError
 from advdiff.reduced.greedy import greedy
 from advdiff.reduced.groups import Groups
-from advdiff.reduced.trust import invert
+from advdiff.reduced.trust import TrustRegion
 from tests.reduced import cases
 
 REDUCED = {"tolerance": 0.3, "snapshots": 8, "residuals": "orthonormal"}
@@ -20,7 +20,7 @@ def test_the_full_models_optimum(tmp_path):
     plain = problem.invert()
     evaluations = plain.history[-1].solves
     made = cases.reducer(problem, tolerance=1e-3)
-    found = invert(made, made.mean, gradient_tolerance=1e-6)
+    found = TrustRegion(made, made.mean, gradient_tolerance=1e-6).run()
     assert plain.converged and found.converged, found.message
     expected = made.prior.whiten(problem.unknowns.to_numpy(plain.m))
     assert made.prior.whiten(found.m) == pytest.approx(expected, abs=1e-4)
@@ -132,7 +132,7 @@ def test_no_checkpoint_or_that_of_another_problem(tmp_path):
 @pytest.mark.serial
 def test_a_basis_too_small_is_said(tmp_path):
     made = cases.reducer(cases.problem(tmp_path), dimension=3, corrections=2)
-    found = invert(made, made.mean, gradient_tolerance=1e-8)
+    found = TrustRegion(made, made.mean, gradient_tolerance=1e-8).run()
     assert not found.converged and "NOT reached" in found.message
 
 

@@ -21,11 +21,11 @@ import h5py
 import numpy as np
 from scipy.linalg import expm
 
-import advdiff
 from advdiff import hdf5, matexp
 from advdiff.reduced.affine import Affine
 from advdiff.reduced.bound import ResidualBound
 from advdiff.reduced.exponential import Exponential
+from advdiff.version import __version__
 
 CONDITION = 1e4
 """Of an eigenbasis that "auto" takes: a bound, which is well above the condition number itself."""
@@ -192,7 +192,7 @@ class ReducedModel:
         for name, values in self.arrays().items():
             target[name] = values
         target.attrs["method"] = self.method
-        target.attrs["advdiff_version"] = advdiff.__version__
+        target.attrs["advdiff_version"] = __version__
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is saved, by name."""

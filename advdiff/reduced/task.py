@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from advdiff.concerns import after
 from advdiff.errors import on_root
 from advdiff.inverse.map import Estimate, Iteration
 from advdiff.problem import Problem
+from advdiff.progress import Say
 from advdiff.reduced.checkpoint import ReducedCheckpoint
 from advdiff.reduced.greedy import Round, greedy
 from advdiff.reduced.groups import Groups
@@ -27,8 +27,6 @@ from advdiff.store import Store
 from advdiff.tasks.invert import write_estimate
 from advdiff.tasks.stages import TimeSplit
 from advdiff.tasks.writing import warn
-
-Say = Callable[[str], None]
 
 
 def reducer(problem: Problem) -> Reducer:

@@ -13,7 +13,7 @@ from advdiff.concerns import before
 from advdiff.errors import InputError, on_root
 from advdiff.petsc_errors import finite_numbers, good_options
 from advdiff.problem import Problem
-from advdiff.tasks.writing import Say
+from advdiff.progress import Say
 from advdiff.velocity import ROUNDING
 
 

@@ -18,11 +18,11 @@ from advdiff.inverse.laplace_task import laplace
 from advdiff.inverse.map import Estimate, Iteration
 from advdiff.mesh_error import of_readings
 from advdiff.problem import Problem, Truth
+from advdiff.progress import Say
 from advdiff.semigroup import make_engine
 from advdiff.store import Store
 from advdiff.tasks.stages import TimeSplit
 from advdiff.tasks.writing import (
-    Say,
     attributes,
     begin,
     mesh_error,

@@ -10,10 +10,9 @@ from advdiff.concerns import Concern, after
 from advdiff.errors import ConvergenceError, InputError
 from advdiff.mesh_error import Unknown
 from advdiff.problem import Problem
+from advdiff.progress import Say
 from advdiff.store import Store
 from advdiff.velocity import Velocity
-
-Say = Callable[[str], None]
 
 
 def attributes(problem: Problem) -> dict:

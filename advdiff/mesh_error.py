@@ -14,10 +14,11 @@ import numpy as np
 from petsc4py import PETSc
 
 from advdiff import progress
+from advdiff.expression import AXES
 from advdiff.observe import Sensors
 from advdiff.problem import Problem
 from advdiff.schema import Experiment
-from advdiff.schema.space import AXES, FEWEST
+from advdiff.schema.space import FEWEST
 
 POINTS = {1: 100, 2: 24, 3: 8}
 """Dimension → points along an axis where two solutions are compared."""

@@ -20,9 +20,8 @@ from petsc4py import PETSc
 
 from advdiff import compat, hdf5
 from advdiff.errors import InputError, on_root, shortened, suggestion
+from advdiff.expression import AXES
 from advdiff.operator import Operator
-
-AXES = ("x", "y", "z")
 
 
 @dataclass(frozen=True)

@@ -20,15 +20,13 @@ from petsc4py import PETSc
 from advdiff import compat
 from advdiff.domain import Domain
 from advdiff.errors import InputError
-from advdiff.fields import interpolate
+from advdiff.fields import Field, interpolate
 from advdiff.linear import cholesky
 from advdiff.samples import Samples
 
 DEGREE = 2
 ROUNDING = 1e-10
 """Relative size below which a gradient or divergence is but rounding."""
-
-Field = Callable[[np.ndarray], np.ndarray]
 
 
 def curl(stream: fem.Function) -> ufl.core.expr.Expr:

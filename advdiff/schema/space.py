@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, model_validator
 
+from advdiff.expression import AXES
 from advdiff.keytypes import Count, FileName, Positive, Table, fault
 
-AXES = ("x", "y", "z")
 CELLS = {1: ("interval",), 2: ("triangle", "quadrilateral"), 3: ("tetrahedron", "hexahedron")}
 DEGREES = {"cg": (1, 3), "spectral": (2, 8), "cip": (1, 3), "dg": (0, 3)}
 FEWEST = 3

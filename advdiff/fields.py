@@ -18,8 +18,8 @@ from advdiff.periodic import PeriodicMesh
 SEAM = 1e-2
 """Jump across a seam, relative to the largest value, that is more than the tail of a bump."""
 
-ROUNDING = 1e-14
-"""Of coordinates, relative to the largest."""
+ON_AXIS = 1e-14
+"""A coordinate below this part of the largest is 0."""
 
 Field = Callable[[np.ndarray], np.ndarray]
 """Of coordinates (3, n): values (n,), or (dim, n) of a vector field."""
@@ -87,7 +87,7 @@ def broken_space(space: fem.FunctionSpace, shape: tuple[int, ...] = ()) -> fem.F
 
 def _clean(x: np.ndarray) -> np.ndarray:
     """Coordinates, with 0 where they are its rounding: 1/x has a pole there, and no other value."""
-    return np.where(np.abs(x) < ROUNDING * np.abs(x).max(initial=0.0), 0.0, x)
+    return np.where(np.abs(x) < ON_AXIS * np.abs(x).max(initial=0.0), 0.0, x)
 
 
 def _require_periodic(function: fem.Function, key: str, field: Callable) -> None:

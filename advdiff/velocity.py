@@ -25,7 +25,7 @@ from advdiff.linear import cholesky
 from advdiff.samples import Samples
 
 DEGREE = 2
-ROUNDING = 1e-10
+VANISHING = 1e-10
 """Relative size below which a gradient or divergence is but rounding."""
 
 
@@ -123,7 +123,7 @@ class Velocity:
             return 0.0
         value = self.domain.norm(ufl.div(self.given))
         scale = self.domain.norm(ufl.grad(self.given)) + self._size()
-        return value if value > ROUNDING * scale else 0.0
+        return value if value > VANISHING * scale else 0.0
 
     def relative_divergence(self) -> float:
         """‖∇·u‖ / ‖∇u‖ of the given part, in L² (collective); 0 where it is constant."""

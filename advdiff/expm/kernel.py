@@ -20,7 +20,7 @@ from advdiff.errors import ConvergenceError
 from advdiff.expm.generator import Generator
 from advdiff.linear import direct
 
-ROUNDING = 1e-11
+CONSERVED = 1e-11
 """Row and column sums below this part of the largest absolute row sum are zero."""
 RESIDUAL = 1e-8
 """Relative residual above which a solve with K has failed."""
@@ -59,7 +59,7 @@ class Kernel:
 
     def holds(self, matrix: PETSc.Mat) -> bool:
         """Whether K1 = 0 and 1ᵀK = 0 to rounding."""
-        return max(self.leaks(matrix)) <= ROUNDING
+        return max(self.leaks(matrix)) <= CONSERVED
 
     def mean(self, state: PETSc.Vec) -> float:
         """c with Πx = c1."""

@@ -31,7 +31,7 @@ CONDITION = 1e4
 """Of an eigenbasis that "auto" takes: a bound, which is well above the condition number itself."""
 FEW = 4
 """Distinct steps up to which their exponentials are cheaper than one eigendecomposition."""
-ROUNDING = 1e-12
+SKEW = 1e-12
 """Relative size of what keeps a matrix from being skew, when it is rounding."""
 _SAME_STEP = 8 * np.finfo(float).eps
 
@@ -110,7 +110,7 @@ class ReducedModel:
         largest = np.abs(self.stack).max(axis=1)
         skew = np.array(
             [
-                np.abs(cube + cube.T).max() <= ROUNDING * size
+                np.abs(cube + cube.T).max() <= SKEW * size
                 for cube, size in zip(cubes, largest, strict=True)
             ]
         )

@@ -1,6 +1,6 @@
 """Sensitivities and inversion for advection-diffusion on FEniCSx, PETSc and SLEPc."""
 
-__version__ = "0.1.0"
+from advdiff.version import __version__ as __version__
 
 
 def __getattr__(name: str):

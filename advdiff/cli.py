@@ -20,7 +20,8 @@ from pathlib import Path
 import click
 from click.exceptions import Exit
 
-from advdiff import __version__, arguments, stopping
+from advdiff import arguments, stopping
+from advdiff.version import __version__
 
 
 class Commands(click.Group):

@@ -11,7 +11,7 @@ one of the first two.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,10 +22,8 @@ from mpi4py import MPI
 from advdiff.discretization import Discretization
 from advdiff.domain import Domain
 from advdiff.errors import InputError
-from advdiff.fields import interpolate
+from advdiff.fields import Field, interpolate
 from advdiff.velocity import Velocity
-
-Field = Callable[[np.ndarray], np.ndarray]
 
 NEGLIGIBLE = 1e-6
 """Part of the largest speed; a smaller one across a boundary is taken for interpolation error."""

@@ -5,16 +5,16 @@ The file is TOML.  Paths in it are relative to the file itself.  Its tables are 
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
 from mpi4py import MPI
 from pydantic import ValidationError
 
-from advdiff.errors import InputError, nearest, on_root, shortened, suggestion
-from advdiff.keytypes import StreamVelocity, Table, VelocityField, VorticityVelocity
+from advdiff.config_messages import explain
+from advdiff.errors import InputError, on_root, shortened
+from advdiff.keytypes import StreamVelocity, VelocityField, VorticityVelocity
 from advdiff.sampling.schema import ModelExperiment
 from advdiff.schema import Experiment
 from advdiff.study import TASKS
@@ -26,8 +26,6 @@ __all__ = ["Experiment", "StreamVelocity", "VelocityField", "VorticityVelocity",
 
 LARGEST = 10_000_000
 """Bytes of an experiment file."""
-LONGEST_KEY = 60
-"""Characters of a key in a message."""
 
 
 def load(
@@ -86,7 +84,7 @@ def parse(
     try:
         return kind(**data, path=Path(path), text=text)
     except ValidationError as error:
-        raise InputError(_explain(error, kind)) from None
+        raise InputError(explain(error, kind)) from None
 
 
 def _kind(data: dict[str, Any]) -> type[Experiment | ModelExperiment | Study]:
@@ -122,133 +120,3 @@ def _override(data: dict[str, Any], setting: str) -> None:
                 "give a key of the experiment file"
             )
     table[parts[-1]] = parsed
-
-
-# -- what is wrong, in one line -------------------------------------------------------------------
-
-PHRASES = {
-    "int_type": "must be a whole number",
-    "float_type": "must be a number",
-    "string_type": "must be a string",
-    "bool_type": "must be true or false",
-    "list_type": "must be a list",
-    "finite_number": "must be a finite number",
-    "greater_than": "must be greater than {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than": "must be less than {lt}",
-    "less_than_equal": "must be at most {le}",
-    "too_short": "must have {min_length} or more entries",
-    "too_long": "must have {max_length} or fewer entries",
-}
-"""What to say for the types of pydantic's errors that can occur."""
-
-
-def _explain(error: ValidationError, experiment: type[Table]) -> str:
-    """The first problem, as one line: key, value, remedy."""
-    problems = error.errors()
-    # A misspelt key is missing under its right name too: speak of the misspelling; and first of
-    # the task, which says what the other keys are.
-    problem = min(problems, key=lambda p: (p["loc"] != ("task",), p["type"] != "extra_forbidden"))
-    kind, value = problem["type"], problem["input"]
-    message = problem["msg"].removeprefix("Value error, ")
-    cause = problem.get("ctx", {}).get("error")
-    if isinstance(cause, InputError):
-        return str(cause)
-    location = _location(problem["loc"])
-    key = _key(location)
-    if kind == "value_error" and "|" in message:
-        inner, _, message = message.partition("|")
-        return f"{key}.{inner}: {message}" if key else f"{inner}: {message}"
-    if kind == "extra_forbidden":
-        *table, name = location
-        known = _known_keys(table, experiment)
-        elsewhere = [] if nearest(str(name), known) else _places(str(name), experiment)
-        if key in elsewhere:  # of another alternative
-            elsewhere = []
-        remedy = f"did you mean '{elsewhere[0]}'?" if elsewhere else suggestion(str(name), known)
-        return f"{key}: unknown key; {remedy}"
-    if kind == "missing":
-        return f"{key}: missing; add it to the experiment file"
-    if kind in ("model_type", "dict_type", "model_attributes_type"):
-        return f"{key} = {shortened(value)}: must be a table; write [{key}] and its keys below"
-    if kind == "union_tag_not_found":
-        return f"{key}.kind: missing; add it to the experiment file"
-    if kind == "union_tag_invalid":
-        tag, known = problem["ctx"]["tag"], problem["ctx"]["expected_tags"].replace(", ", " or ")
-        return f"{key}.kind = {shortened(tag)}: must be {known}{_meant(tag, known)}"
-    if isinstance(value, Table | dict):
-        return f"{key}: {message}"
-    bounds = {k: v for k, v in problem.get("ctx", {}).items() if isinstance(v, int | float)}
-    phrase = message
-    if kind in PHRASES:
-        phrase = PHRASES[kind].format(**{k: f"{v:g}" for k, v in bounds.items()})
-    if kind == "literal_error":
-        phrase = f"must be {problem['ctx']['expected']}"
-        if key == "task":
-            phrase += ", or of a study, " + " or ".join(map(repr, TASKS))
-        phrase += _meant(value, phrase)
-    return f"{key} = {shortened(value)}: {phrase}"
-
-
-def _meant(value: Any, choices: str) -> str:
-    """``"; did you mean 'x'?"`` where one of the quoted choices is close."""
-    close = nearest(value, re.findall("'([^']+)'", choices)) if isinstance(value, str) else None
-    return f"; did you mean '{close}'?" if close else ""
-
-
-def _location(found: tuple) -> tuple:
-    """A location in which also the kind of model, as an alternative, is in parentheses."""
-    if found[:1] == ("model",) and len(found) > 1:
-        return "model", f"({str(found[1]).replace('-', '')})", *found[2:]
-    return found
-
-
-def _key(location: tuple) -> str:
-    """The dotted key of a location; pydantic's names of alternatives are in parentheses."""
-    key = ""
-    for part in location:
-        if isinstance(part, int):
-            key += f"[{part}]"
-        elif part == "[key]":
-            key += " (the name)"
-        elif not part.startswith("("):
-            part = part if len(part) <= LONGEST_KEY else shortened(part)[1:-1]
-            key += f".{part}" if key else part
-    return key
-
-
-def _known_keys(location: list, experiment: type[Table]) -> list[str]:
-    """Keys of the table at a location."""
-    kind: Any = experiment
-    for part in location:
-        members = _members(kind)
-        tables = [t for t in members if isinstance(t, type) and issubclass(t, Table)]
-        if isinstance(part, str) and part.startswith("("):
-            name = part.strip("()")
-            kind = next((t for t in members if t.__name__.lower().startswith(name)), None)
-        elif get_origin(kind) in (dict, list):
-            kind = get_args(kind)[-1]
-        else:
-            kind = next(t.model_fields[part].annotation for t in tables if part in t.model_fields)
-    tables = [t for t in _members(kind) if isinstance(t, type) and issubclass(t, Table)]
-    return [k for t in tables for k in t.model_fields if k not in ("path", "text")]
-
-
-def _places(name: str, table: type[Table], key: str = "") -> list[str]:
-    """The dotted keys of this name, those of few parts first."""
-    found = []
-    for inner, field in table.model_fields.items():
-        if key + inner not in ("path", "text"):
-            if inner == name:
-                found.append(key + inner)
-            for kind in _members(field.annotation):
-                if isinstance(kind, type) and issubclass(kind, Table):
-                    found += _places(name, kind, f"{key}{inner}.")
-    return sorted(found, key=lambda place: place.count("."))
-
-
-def _members(annotation: Any) -> list:
-    """The alternatives of a type; of a list or dict, itself."""
-    if isinstance(annotation, type) or get_origin(annotation) in (list, dict):
-        return [annotation]
-    return [t for a in get_args(annotation) for t in _members(a)]

@@ -16,10 +16,10 @@ from mpi4py import MPI
 from advdiff import compat, memory, meshing
 from advdiff import periodic as closed
 from advdiff.errors import InputError, on_root, suggestion
+from advdiff.expression import AXES
 from advdiff.jit import share_cache
 
 SIDES = ("left", "right", "bottom", "top", "front", "back")
-AXES = ("x", "y", "z")
 SIMPLICES = {1: mesh.CellType.interval, 2: mesh.CellType.triangle, 3: mesh.CellType.tetrahedron}
 
 

@@ -18,7 +18,7 @@ from advdiff.errors import InputError, shortened, suggestion
 
 LONGEST = 4000
 DEEPEST = 200
-COORDINATES = ("x", "y", "z")
+AXES = ("x", "y", "z")
 CONSTANTS = {"pi": np.pi, "e": np.e}
 ELEMENTARY = (
     *("sin", "cos", "tan", "exp", "log", "sqrt", "sinh", "cosh", "tanh", "arctan"),
@@ -100,7 +100,7 @@ class Expression:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             reason = error.msg if isinstance(error, SyntaxError) else "not an expression"
             raise self._refuse(
-                reason, f"write arithmetic in {', '.join(COORDINATES[:dim])}, e.g. 'exp(-x**2)'"
+                reason, f"write arithmetic in {', '.join(AXES[:dim])}, e.g. 'exp(-x**2)'"
             ) from None
         self._check(tree, 1)
         self._tree = tree
@@ -149,10 +149,10 @@ class Expression:
             self._check(child, depth + 1)
 
     def _check_name(self, name: str) -> None:
-        known = [*COORDINATES[: self.dim], *CONSTANTS]
+        known = [*AXES[: self.dim], *CONSTANTS]
         if name in FUNCTIONS:
             raise self._refuse(f"function '{name}' without arguments", f"write {name}(…)")
-        if name in COORDINATES[self.dim :]:
+        if name in AXES[self.dim :]:
             raise self._refuse(
                 f"'{name}' in {self.dim} dimension(s)", f"write it in {', '.join(known[:-2])}"
             )
@@ -164,7 +164,7 @@ class Expression:
             case ast.Constant(value=value):
                 return np.float64(value)
             case ast.Name(id=name):
-                return CONSTANTS[name] if name in CONSTANTS else x[COORDINATES.index(name)]
+                return CONSTANTS[name] if name in CONSTANTS else x[AXES.index(name)]
             case ast.BinOp(op=op, left=left, right=right):
                 parts = [left, right]
             case ast.UnaryOp(op=op, operand=operand):

@@ -18,13 +18,15 @@ from advdiff.periodic import PeriodicMesh
 SEAM = 1e-2
 """Jump across a seam, relative to the largest value, that is more than the tail of a bump."""
 
-ROUNDING = 1e-14
-"""Of coordinates, relative to the largest."""
+ON_AXIS = 1e-14
+"""A coordinate below this part of the largest is 0."""
 
-FieldLike = float | int | str | Callable[[np.ndarray], np.ndarray]
+Field = Callable[[np.ndarray], np.ndarray]
+"""Of coordinates (3, n): values (n,), or (dim, n) of a vector field."""
+FieldLike = float | int | str | Field
 
 
-def scalar_field(value: FieldLike, key: str, dim: int) -> Callable[[np.ndarray], np.ndarray]:
+def scalar_field(value: FieldLike, key: str, dim: int) -> Field:
     """A callable of coordinates (3, n) with values (n,), from a number, expression or callable."""
     if isinstance(value, str):
         return Expression(value, key, dim)
@@ -34,9 +36,7 @@ def scalar_field(value: FieldLike, key: str, dim: int) -> Callable[[np.ndarray],
     return lambda x: np.full(x.shape[1], constant)
 
 
-def vector_field(
-    value: Sequence[FieldLike] | Callable[[np.ndarray], np.ndarray], key: str, dim: int
-) -> Callable[[np.ndarray], np.ndarray]:
+def vector_field(value: Sequence[FieldLike] | Field, key: str, dim: int) -> Field:
     """A callable of coordinates (3, n) with values (dim, n)."""
     if callable(value):
         return value
@@ -50,15 +50,13 @@ def vector_field(
 class Components:
     """A vector field of scalar ones: a callable of coordinates (3, n) with values (dim, n)."""
 
-    parts: tuple[Callable[[np.ndarray], np.ndarray], ...]
+    parts: tuple[Field, ...]
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         return np.stack([part(x) for part in self.parts])
 
 
-def interpolate(
-    field: Callable[[np.ndarray], np.ndarray], space: fem.FunctionSpace, key: str
-) -> fem.Function:
+def interpolate(field: Field, space: fem.FunctionSpace, key: str) -> fem.Function:
     """Nodal interpolation of a callable (collective).
 
     Raises:
@@ -89,7 +87,7 @@ def broken_space(space: fem.FunctionSpace, shape: tuple[int, ...] = ()) -> fem.F
 
 def _clean(x: np.ndarray) -> np.ndarray:
     """Coordinates, with 0 where they are its rounding: 1/x has a pole there, and no other value."""
-    return np.where(np.abs(x) < ROUNDING * np.abs(x).max(initial=0.0), 0.0, x)
+    return np.where(np.abs(x) < ON_AXIS * np.abs(x).max(initial=0.0), 0.0, x)
 
 
 def _require_periodic(function: fem.Function, key: str, field: Callable) -> None:

@@ -24,10 +24,22 @@ from pydantic import (
     Tag,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from advdiff.errors import InputError, shortened
 
 MOST_OUTPUTS = 100_000
+
+
+def fault(key: str | tuple[str, ...], what: str) -> PydanticCustomError:
+    """What a validator of a table raises about a key of it.
+
+    Args:
+        key: the key; of a table in the table, its path.
+        what: what is wrong, and the remedy.
+    """
+    location = (key,) if isinstance(key, str) else key
+    return PydanticCustomError("fault", "{what}", {"key": location, "what": what})
 
 
 class Formula(str):
@@ -101,16 +113,16 @@ def _petsc_options(options: dict[str, Any]) -> dict[str, Any]:
     elsewhere = "give it on the command line, where it is yours"
     for name, value in options.items():
         if not re.fullmatch(r"(advdiff|tao)_\w+", name, re.ASCII):
-            raise ValueError(
-                f"{shortened(name)[1:-1]}|is no option of a solver here; those begin with advdiff_ "
-                f"or tao_: {elsewhere}"
+            raise fault(
+                name,
+                f"is no option of a solver here; those begin with advdiff_ or tao_: {elsewhere}",
             )
         if not isinstance(value, str):
             continue
         if "view" in name or "monitor" in name:
-            raise ValueError(f"{name}|must be true or false in a file; {elsewhere}")
+            raise fault(name, f"must be true or false in a file; {elsewhere}")
         if not re.fullmatch(r"[\w.,+-]{1,80}", value, re.ASCII) or "python" in name + value.lower():
-            raise ValueError(f"{name}|{shortened(value)} is no plain word; {elsewhere}")
+            raise fault(name, f"{shortened(value)} is no plain word; {elsewhere}")
     return options
 
 
@@ -185,12 +197,12 @@ class GriddedVelocity(Gridded):
 
 
 def _scalar_kind(value: Any) -> str:
-    return "(gridded)" if isinstance(value, dict | GriddedScalar) else "(plain)"
+    return "gridded" if isinstance(value, dict | GriddedScalar) else "plain"
 
 
 Scalar = Annotated[
-    Annotated[float | str, PlainValidator(_scalar), Tag("(plain)")]
-    | Annotated[GriddedScalar, Tag("(gridded)")],
+    Annotated[float | str, PlainValidator(_scalar), Tag("plain")]
+    | Annotated[GriddedScalar, Tag("gridded")],
     Discriminator(_scalar_kind),
 ]
 """A number, an expression in x, y, z, or a field from a file."""
@@ -258,25 +270,25 @@ class VorticityVelocity(Table):
 
 def _velocity_kind(value: Any) -> str | None:
     if isinstance(value, list):
-        return "(list)"
+        return "list"
     if isinstance(value, GriddedVelocity) or (
         isinstance(value, dict) and ("file" in value or "components" in value)
     ):
-        return "(gridded)"
+        return "gridded"
     if isinstance(value, StreamVelocity) or (isinstance(value, dict) and "stream" in value):
-        return "(stream)"
+        return "stream"
     if isinstance(value, VorticityVelocity) or (
         isinstance(value, dict) and ("walls" in value or "vorticity" in value)
     ):
-        return "(vorticity)"
+        return "vorticity"
     return None
 
 
 VelocityField = Annotated[
-    Annotated[list[Scalar], Tag("(list)")]
-    | Annotated[GriddedVelocity, Tag("(gridded)")]
-    | Annotated[StreamVelocity, Tag("(stream)")]
-    | Annotated[VorticityVelocity, Tag("(vorticity)")],
+    Annotated[list[Scalar], Tag("list")]
+    | Annotated[GriddedVelocity, Tag("gridded")]
+    | Annotated[StreamVelocity, Tag("stream")]
+    | Annotated[VorticityVelocity, Tag("vorticity")],
     Discriminator(
         _velocity_kind,
         custom_error_type="velocity",

@@ -17,10 +17,11 @@ from petsc4py import PETSc
 from advdiff import progress
 from advdiff.concerns import Concern, after
 from advdiff.errors import ConvergenceError, InputError
+from advdiff.expression import AXES
 from advdiff.observe import Sensors
 from advdiff.problem import Problem
 from advdiff.schema import Experiment
-from advdiff.schema.space import AXES, FEWEST
+from advdiff.schema.space import FEWEST
 
 POINTS = {1: 100, 2: 24, 3: 8}
 """Dimension → points along an axis where two solutions are compared."""

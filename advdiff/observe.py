@@ -6,8 +6,6 @@ A data set is a list of readings (where, when, value, standard deviation).  Dist
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +18,9 @@ from petsc4py import PETSc
 
 from advdiff import compat, hdf5
 from advdiff.errors import InputError, on_root, shortened, suggestion
+from advdiff.expression import AXES
+from advdiff.models import tables
 from advdiff.operator import Operator
-
-AXES = ("x", "y", "z")
 
 
 @dataclass(frozen=True)
@@ -119,27 +117,12 @@ def _read(path: Path, dim: int, final: float, std: float | None) -> Readings:
 
 def _csv(path: Path, known: Sequence[str]) -> tuple[dict[str, np.ndarray], Sequence[int]]:
     """Columns by name, and the line of each row."""
-    try:
-        reader = csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig")), strict=True)
-        rows = [(reader.line_num, row) for row in reader]
-    except OSError as error:
-        raise InputError(
-            f"observations.file: {path}: {error.strerror}; give a .csv or .h5 file"
-        ) from None
-    except UnicodeDecodeError:
-        raise InputError(
-            f"observations.file: {path} is not UTF-8 text; give a .csv or .h5 file"
-        ) from None
-    except csv.Error as error:
-        raise InputError(
-            f"observations.file: {path}, row {reader.line_num}: {error}; mend the row"
-        ) from None
-    rows = [(i, r) for i, r in rows if any(map(str.strip, r)) and not r[0].strip().startswith("#")]
-    if not rows:
+    header, found = tables.rows(path, "observations.file", "give a .csv or .h5 file")
+    if not header:
         raise InputError(
             f"observations.file: {path} is empty; give columns {', '.join(known)} and readings"
         )
-    names = [name.strip().lower() for name in rows[0][1]]
+    names = [name.lower() for name in header]
     for separator, word in ((";", "semicolons"), ("\t", "tabs")):
         if len(names) == 1 and separator in names[0]:
             raise InputError(
@@ -153,13 +136,9 @@ def _csv(path: Path, known: Sequence[str]) -> tuple[dict[str, np.ndarray], Seque
             )
     if len(set(names)) != len(names):
         raise InputError(f"observations.file: {path}: a column occurs twice in {names}; remove one")
-    table = np.empty((len(rows) - 1, len(names)))
-    for k, (line, row) in enumerate(rows[1:]):
-        if len(row) != len(names):
-            raise InputError(
-                f"observations.file: {path}, row {line}: {len(row)} entries under "
-                f"{len(names)} columns; mend the row"
-            )
+    tables.require_even(names, found, path, "observations.file")
+    table = np.empty((len(found), len(names)))
+    for k, (line, row) in enumerate(found):
         for j, entry in enumerate(row):
             try:
                 table[k, j] = float(entry)
@@ -168,7 +147,7 @@ def _csv(path: Path, known: Sequence[str]) -> tuple[dict[str, np.ndarray], Seque
                     f"observations.file: {path}, row {line}: {names[j]} = {shortened(entry)} is no "
                     "number; mend the row"
                 ) from None
-    return dict(zip(names, table.T.copy(), strict=True)), [line for line, _ in rows[1:]]
+    return dict(zip(names, table.T.copy(), strict=True)), [line for line, _ in found]
 
 
 def _hdf5(path: Path, known: Sequence[str]) -> tuple[dict[str, np.ndarray], Sequence[int]]:

@@ -13,7 +13,7 @@ unknowns alone, and the constrained values g enter through F = l + k(g, ·).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -29,10 +29,8 @@ from advdiff.discretization.base import Sides, derivative, ruled, sides
 from advdiff.errors import InputError
 from advdiff.expm.engine import Change
 from advdiff.expm.generator import Generator, Mass
-from advdiff.fields import interpolate
+from advdiff.fields import Field, interpolate
 from advdiff.velocity import DIVERGENCE, Velocity
-
-Field = Callable[[np.ndarray], np.ndarray]
 
 
 class Operator:

@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from typing import TextIO, TypeVar
 
 T = TypeVar("T")
+Say = Callable[[str], None]
+"""What takes a line for the user (on rank 0)."""
 
 BAR_EVERY = 0.1
 """Seconds between two drawings of the bar."""
@@ -115,7 +117,7 @@ class Display:
         write: takes a line.
     """
 
-    def __init__(self, write: Callable[[str], None]):
+    def __init__(self, write: Say):
         self.write = write
         self.current: Stage | None = None
         self._last = 0.0
@@ -145,7 +147,7 @@ class Bar(Display):
         width: columns of the terminal.
     """
 
-    def __init__(self, write: Callable[[str], None], file: TextIO, width: int):
+    def __init__(self, write: Say, file: TextIO, width: int):
         super().__init__(write)
         from rich.console import Console
 
@@ -258,7 +260,7 @@ def shown(display: Display) -> Iterator[Display]:
         _display = before
 
 
-def display(write: Callable[[str], None], file: TextIO) -> Display:
+def display(write: Say, file: TextIO) -> Display:
     """A bar where the stream is a terminal's, a log elsewhere."""
     width = terminal(file)
     return Display(write) if width is None else Bar(write, file, width)

@@ -20,9 +20,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-import advdiff
 from advdiff import hdf5, stopping
 from advdiff.errors import InputError, NoRoom, on_root, room
+from advdiff.version import __version__
 
 FORMAT = 2
 """1: without /warnings, and the number in an attribute ``format``."""
@@ -195,7 +195,7 @@ def create(path: Path, comm, attributes: Mapping[str, Any]):
             result = ResultFile(file, comm)
             result.attributes(
                 {
-                    "advdiff_version": advdiff.__version__,
+                    "advdiff_version": __version__,
                     "format_version": FORMAT,
                     "ranks": comm.size,
                     "created_at": comm.bcast(datetime.now(UTC).isoformat(timespec="seconds")),
@@ -322,7 +322,7 @@ def _require_finished(file: h5py.File, path: Path) -> None:
         raise InputError(f"{path}: not written by advdiff; give a file written by 'advdiff run'")
     found = file.attrs.get("format_version", file.attrs.get("format", 0))
     if not isinstance(found, int | np.integer) or not 0 < found <= FORMAT:
-        wrote, newer = file.attrs["advdiff_version"], f"upgrade advdiff {advdiff.__version__}"
+        wrote, newer = file.attrs["advdiff_version"], f"upgrade advdiff {__version__}"
         raise InputError(
             f"{path}: format version {found} of advdiff {wrote}, this one reads 1 to {FORMAT}; "
             f"{newer if found else 'run the experiment again'}"

@@ -20,17 +20,15 @@ from petsc4py import PETSc
 from advdiff import compat
 from advdiff.domain import Domain
 from advdiff.errors import InputError
-from advdiff.fields import interpolate
+from advdiff.fields import Field, interpolate
 from advdiff.linear import cholesky
 from advdiff.samples import Samples
 
 DEGREE = 2
-ROUNDING = 1e-10
+VANISHING = 1e-10
 """Relative size below which a gradient or divergence is but rounding."""
 DIVERGENCE = 1e-3
 """Of |∇u|; less is what interpolation leaves."""
-
-Field = Callable[[np.ndarray], np.ndarray]
 
 
 def curl(stream: fem.Function) -> ufl.core.expr.Expr:
@@ -127,7 +125,7 @@ class Velocity:
             return 0.0
         value = self.domain.norm(ufl.div(self.given))
         scale = self.domain.norm(ufl.grad(self.given)) + self._size()
-        return value if value > ROUNDING * scale else 0.0
+        return value if value > VANISHING * scale else 0.0
 
     def relative_divergence(self) -> float:
         """‖∇·u‖ / ‖∇u‖ of the given part, in L² (collective); 0 where it is constant."""

@@ -34,6 +34,8 @@ KEYS = [
     ({"domain.diffusivity": 1.0}, ["domain.diffusivity: unknown", "'physics.diffusivity'"]),
     ({"SOLVER.method": "faber"}, ["SOLVER: unknown", "'solver'"]),
     ({"n" * 300: 1}, ["nnn...nnn", "n: unknown key"]),
+    ({"a\nb": 1}, ["a\\nb: unknown key"]),
+    ({"physics.robin": {"a\nb": {"coefficient": -1.0}}}, ["robin.a\\nb.coefficient: -1"]),
     ({"prior.velocity.sdt": 1.0}, ["prior.velocity.sdt", "'std'"]),
     ({"task": None}, ["task: missing"]),
     ({"task": "slove"}, ["task = 'slove'", "'solve'"]),

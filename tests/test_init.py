@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import tomllib
 
@@ -72,3 +73,9 @@ def test_a_task_that_is_none(tmp_path):
 
 def test_version(tmp_path):
     assert advdiff(tmp_path, "--version").out == f"advdiff {__version__}\n"
+
+
+def test_the_package_is_built_with_this_version(pytestconfig):
+    project = tomllib.loads((pytestconfig.rootpath / "pyproject.toml").read_text())
+    module, name = project["tool"]["setuptools"]["dynamic"]["version"]["attr"].rsplit(".", 1)
+    assert getattr(importlib.import_module(module), name) == __version__

@@ -58,7 +58,7 @@ def test_missing_module_is_named_with_the_line_to_type(tmp_path):
     for name in ("check_python.py", "packages.txt"):
         (tmp_path / name).write_text((SCRIPTS / name).read_text())
     with open(tmp_path / "packages.txt", "a") as packages:
-        packages.write("python3-no-such-thing no_such_thing\n")
+        packages.write("python3-no-such-thing no_such_thing\npypi:no-other>=2 no_other\n")
     environment = {**os.environ, "H5PY_ALWAYS_USE_MPI": "1"}
     done = subprocess.run(
         [sys.executable, tmp_path / "check_python.py"],
@@ -67,7 +67,14 @@ def test_missing_module_is_named_with_the_line_to_type(tmp_path):
         text=True,
     )
     assert done.returncode == 3
-    assert "no no_such_thing; type" in done.stderr
+    assert "no no_such_thing, no_other; type" in done.stderr
+    lines = (
+        "install no_such_thing no_other",
+        "install python3-no-such-thing && ",
+        "environment.yml",
+    )
+    assert any(line in done.stderr for line in lines)
+    assert "pypi:" not in done.stderr
 
 
 def test_environment_has_what_the_package_list_has():

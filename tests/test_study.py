@@ -159,6 +159,7 @@ def test_experiments_of_the_repository(name):
         ("replicates = [1]", "matexp.replicates: 1 entries; give one number, or one for each"),
         ("replicates = 0", "matexp.replicates: 0 is too few"),
         ("certified = -1", "matexp.certified = -1: must be a number of replicates"),
+        pytest.param(f"replicates = {10**400}", "matexp.replicates = 1000", id="huge"),
         ('laws = ["normal"]', r"matexp.laws\[0\] = 'normal': must be"),
         ('laws = ["cauchy", "cauchy"]', "matexp.laws: has an entry twice"),
         ("law = 1", "matexp.law: unknown key; did you mean 'laws'"),

@@ -22,7 +22,8 @@ from advdiff.errors import InputError
 from advdiff.memory import Size
 
 MARGIN = 1.5
-ROUNDING = 1e-12
+ORTHOGONAL = 1e-12
+"""Relative size of the entries beside a mass matrix' diagonal that are rounding."""
 
 
 class Discontinuous(Discretization):
@@ -77,7 +78,7 @@ class Discontinuous(Discretization):
         nothing = diagonal.duplicate()
         nothing.set(0.0)
         gram.setDiagonal(nothing)
-        if gram.norm() > ROUNDING * diagonal.norm():
+        if gram.norm() > ORTHOGONAL * diagonal.norm():
             raise InputError(
                 "discretization.method = 'dg': needs affine cells (simplices, parallelograms), the "
                 "mesh has others; take 'cg' or 'spectral', or mesh it with triangles"

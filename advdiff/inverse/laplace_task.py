@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from mpi4py import MPI
 from petsc4py import PETSc
@@ -14,6 +12,7 @@ from advdiff.inverse.laplace import Laplace, approximate
 from advdiff.inverse.map import Estimate
 from advdiff.inverse.spread import Directions, Spread, standard_deviations
 from advdiff.problem import Problem
+from advdiff.progress import Say
 from advdiff.store import Store
 
 TITLES = {
@@ -26,7 +25,7 @@ BAND = 1.959963984540054
 """Standard deviations either side of the mean that hold 95 % of a Gaussian."""
 
 
-def laplace(problem: Problem, say: Callable[[str], None], estimate: Estimate):
+def laplace(problem: Problem, say: Say, estimate: Estimate):
     """The Laplace approximation at the estimate (collective).
 
     Returns:

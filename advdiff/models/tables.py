@@ -1,17 +1,68 @@
-"""CSV files of the models: columns of numbers by name, errors that name the row."""
+"""CSV files: their rows; columns of numbers by name; errors that name the row."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from advdiff.errors import InputError
+from advdiff.errors import InputError, shortened
 
-Cell = Callable[[str], float]
+
+class Columns(dict[str, np.ndarray]):
+    """Name → column, shape (row,).
+
+    Attributes:
+        lines: of the file, shape (row,).
+    """
+
+    lines: Sequence[int] = ()
+
+
+def rows(
+    path: Path, key: str, remedy: str = "give a .csv file"
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header of a CSV, and line and cells of what follows it (local).
+
+    Blank lines and those that begin with # are passed over; of an empty file the header is empty.
+
+    Args:
+        key: of the experiment file, for messages.
+        remedy: what to do where there is no such file.
+
+    Raises:
+        InputError: naming the file and the row.
+    """
+    if path.exists() and not path.is_file():  # /dev/zero has no end
+        raise InputError(f"{key}: {path} is no file; {remedy}")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise InputError(f"{key}: {path}: {reason}; {remedy}") from None
+    reader = csv.reader(io.StringIO(text), strict=True)
+    try:
+        found = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+    except csv.Error as error:
+        raise InputError(f"{key}: {path}, row {reader.line_num}: {error}; mend the row") from None
+    found = [(line, row) for line, row in found if any(row) and not row[0].startswith("#")]
+    header = found[0][1] if found else []
+    return header, found[1:]
+
+
+def require_even(
+    header: Sequence[str], found: Sequence[tuple[int, list[str]]], path: Path, key: str
+) -> None:
+    """Raise :class:`InputError` for the first row that has not one entry a column."""
+    for line, row in found:
+        if len(row) != len(header):
+            raise InputError(
+                f"{key}: {path}, row {line}: {len(row)} entries under {len(header)} columns; mend "
+                "the row"
+            )
 
 
 def columns(
@@ -20,8 +71,8 @@ def columns(
     required: Sequence[str],
     optional: Sequence[str] = (),
     words: Mapping[str, Mapping[str, float]] | None = None,
-) -> dict[str, np.ndarray]:
-    """The columns of a CSV with a header (local), shape (row,) each.
+) -> Columns:
+    """The columns of a CSV with a header (local).
 
     Args:
         key: of the experiment file, for messages.
@@ -30,18 +81,7 @@ def columns(
     Raises:
         InputError: naming the file and the row.
     """
-    if path.exists() and not path.is_file():  # /dev/zero has no end
-        raise InputError(f"{key}: {path} is no file; give a .csv file")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise InputError(f"{key}: {path}: {reason}; give a .csv file") from None
-    try:
-        rows = [row for row in csv.reader(io.StringIO(text), strict=True) if row]
-    except csv.Error as error:
-        raise InputError(f"{key}: {path}: {error}; mend it") from None
-    header = [name.strip() for name in rows[0]] if rows else []
+    header, found = rows(path, key)
     for name in required:
         if name not in header:
             raise InputError(
@@ -53,23 +93,23 @@ def columns(
                 f"{key}: {path}: column '{name}' is unknown or there twice; known: "
                 + ", ".join((*required, *optional))
             )
-    if len(rows) < 2:
+    if not found:
         raise InputError(f"{key}: {path} has no rows; add some")
-    table = {name: np.empty(len(rows) - 1) for name in header}
-    for i, row in enumerate(rows[1:]):
-        if len(row) != len(header):
-            raise InputError(f"{key}: {path}, row {i + 2}: {len(row)} cells for {len(header)}")
+    require_even(header, found, path, key)
+    table = Columns({name: np.empty(len(found)) for name in header})
+    table.lines = [line for line, _ in found]
+    for i, (line, row) in enumerate(found):
         for name, cell in zip(header, row, strict=True):
-            table[name][i] = _number(cell.strip(), (words or {}).get(name), path, key, i, name)
+            table[name][i] = _number(cell, (words or {}).get(name), path, key, line, name)
     return table
 
 
-def _number(cell: str, words, path: Path, key: str, row: int, name: str) -> float:
+def _number(cell: str, words, path: Path, key: str, line: int, name: str) -> float:
     if words is not None:
         if cell in words:
             return words[cell]
         raise InputError(
-            f"{key}: {path}, row {row + 2}: {name} = {cell!r}; write {' or '.join(words)}"
+            f"{key}: {path}, row {line}: {name} = {shortened(cell)}; write {' or '.join(words)}"
         )
     try:
         value = float(cell)
@@ -77,23 +117,21 @@ def _number(cell: str, words, path: Path, key: str, row: int, name: str) -> floa
         value = np.nan
     if not np.isfinite(value):
         raise InputError(
-            f"{key}: {path}, row {row + 2}: {name} = {cell!r} is no finite number; mend it"
+            f"{key}: {path}, row {line}: {name} = {shortened(cell)} is no finite number; mend it"
         )
     return value
 
 
-def refuse(
-    table: Mapping[str, np.ndarray], bad: np.ndarray, path: Path, key: str, name: str, remedy: str
-) -> None:
+def refuse(table: Columns, bad: np.ndarray, path: Path, key: str, name: str, remedy: str) -> None:
     """Raise :class:`InputError` for the first row where ``bad``."""
     if bad.any():
         row = int(np.argmax(bad))
-        raise InputError(f"{key}: {path}, row {row + 2}: {name} = {table[name][row]:g}; {remedy}")
+        raise InputError(
+            f"{key}: {path}, row {table.lines[row]}: {name} = {table[name][row]:g}; {remedy}"
+        )
 
 
-def states(
-    table: Mapping[str, np.ndarray], names: Sequence[str], count: int, path: Path, key: str
-) -> None:
+def states(table: Columns, names: Sequence[str], count: int, path: Path, key: str) -> None:
     """Refuse what is no index from 0 to count − 1."""
     for name in names:
         column = table[name]

@@ -10,7 +10,7 @@ from slepc4py import SLEPc
 from advdiff.operator import Operator
 from advdiff.reduced.basis import Basis, plain
 
-ROUNDING = 1e-13
+SYMMETRIC = 1e-13
 """Relative difference of a matrix from its transpose that is rounding."""
 
 
@@ -49,7 +49,7 @@ class Assembled:
         size = y.norm()
         for sign in (-1, 1):
             y.axpy(-sign, z)
-            if y.norm() <= ROUNDING * size:
+            if y.norm() <= SYMMETRIC * size:
                 return sign
             y.axpy(sign, z)
         return 0

@@ -21,17 +21,17 @@ import h5py
 import numpy as np
 from scipy.linalg import expm
 
-import advdiff
 from advdiff import hdf5, matexp
 from advdiff.reduced.affine import Affine
 from advdiff.reduced.bound import ResidualBound
 from advdiff.reduced.exponential import Exponential
+from advdiff.version import __version__
 
 CONDITION = 1e4
 """Of an eigenbasis that "auto" takes: a bound, which is well above the condition number itself."""
 FEW = 4
 """Distinct steps up to which their exponentials are cheaper than one eigendecomposition."""
-ROUNDING = 1e-12
+SKEW = 1e-12
 """Relative size of what keeps a matrix from being skew, when it is rounding."""
 _SAME_STEP = 8 * np.finfo(float).eps
 
@@ -110,7 +110,7 @@ class ReducedModel:
         largest = np.abs(self.stack).max(axis=1)
         skew = np.array(
             [
-                np.abs(cube + cube.T).max() <= ROUNDING * size
+                np.abs(cube + cube.T).max() <= SKEW * size
                 for cube, size in zip(cubes, largest, strict=True)
             ]
         )
@@ -192,7 +192,7 @@ class ReducedModel:
         for name, values in self.arrays().items():
             target[name] = values
         target.attrs["method"] = self.method
-        target.attrs["advdiff_version"] = advdiff.__version__
+        target.attrs["advdiff_version"] = __version__
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is saved, by name."""

@@ -22,11 +22,9 @@ from ufl.algorithms import expand_derivatives, replace
 
 from advdiff.discretization.base import derivative, sides
 from advdiff.operator import Operator
+from advdiff.reduced.assembled import SYMMETRIC
 from advdiff.reduced.basis import local_array
 from advdiff.reduced.quadrature import Quadrature
-
-ROUNDING = 1e-13
-"""Relative size of what is rounding in the coefficients."""
 
 Weights = dict[tuple[int, int], np.ndarray]
 """(slot of φ, slot of θ) → w_p D(p), shape (local point,); slot 0: the value, 1 …: ∂/∂x …"""
@@ -150,7 +148,7 @@ class Points:
         size = self._largest(np.array([np.abs(weights[s]).max(initial=0.0) for s in slots])).max()
         for sign in (-1, 1):
             rest = [np.abs(weights[s] - sign * weights[s[::-1]]).max(initial=0.0) for s in slots]
-            if self._largest(np.array(rest)).max() <= ROUNDING * size:
+            if self._largest(np.array(rest)).max() <= SYMMETRIC * size:
                 return sign
         return 0
 

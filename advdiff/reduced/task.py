@@ -17,6 +17,7 @@ from advdiff.concerns import after
 from advdiff.errors import on_root
 from advdiff.inverse.map import Estimate, Iteration
 from advdiff.problem import Problem
+from advdiff.progress import Say
 from advdiff.reduced.checkpoint import ReducedCheckpoint
 from advdiff.reduced.greedy import Round, greedy
 from advdiff.reduced.groups import Groups
@@ -26,7 +27,7 @@ from advdiff.reduced.trust import Progress, ReducedEstimate, TrustRegion
 from advdiff.store import Store
 from advdiff.tasks.estimate import conclude
 from advdiff.tasks.stages import TimeSplit
-from advdiff.tasks.writing import Say, warn
+from advdiff.tasks.writing import warn
 
 
 def reducer(problem: Problem) -> Reducer:

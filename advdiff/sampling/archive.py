@@ -21,7 +21,6 @@ import h5py
 import numpy as np
 from petsc4py import PETSc
 
-import advdiff
 from advdiff import hdf5, stopping
 from advdiff.beside import Beside
 from advdiff.concerns import after
@@ -44,6 +43,7 @@ from advdiff.result import (
 from advdiff.sampling import seal
 from advdiff.sampling.layout import Layout, Snapshots
 from advdiff.sampling.order import Order
+from advdiff.version import __version__
 
 EVERY = 2.0
 """Seconds between blocks: what a kill may cost (the draws are made again, the same)."""
@@ -117,7 +117,7 @@ class Archive:
         created = self.world.bcast(datetime.now(UTC).isoformat(timespec="seconds"))
         result.attributes(
             {
-                "advdiff_version": advdiff.__version__,
+                "advdiff_version": __version__,
                 "format_version": FORMAT,
                 "ranks": self.world.size,
                 "created_at": created,

@@ -22,6 +22,7 @@ from advdiff.inverse.prior import Independent, Prior
 from advdiff.mesh_error import measure, of_readings
 from advdiff.parts import Modes
 from advdiff.problem import Problem
+from advdiff.progress import Say
 from advdiff.sampling import fields
 from advdiff.sampling.archive import mean
 from advdiff.sampling.layout import Data, Layout, Snapshots, Variable
@@ -32,8 +33,6 @@ from advdiff.store import Store
 from advdiff.tasks.writing import write_solver, write_states
 from advdiff.unknowns import Part
 from advdiff.velocity import curl
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, FiniteFloat, model_validator
 
-from advdiff.keytypes import Count, ExperimentFile, FileName, Positive, Table
+from advdiff.keytypes import Count, ExperimentFile, FileName, Positive, Table, fault
 
 GRADIENTS = ("exact", "per-term", "first-order", "asymptotic", "kernel-exact", "reduced")
 MOST_DRAWS = 100_000_000
@@ -42,19 +42,20 @@ class SamplerTable(Table):
     def _agree(self):
         gradient = self.kernel in ("mala", "hmc", "nuts")
         if self.gradient != "exact" and not gradient:
-            raise ValueError(f"gradient|kernel = '{self.kernel}' follows none; remove it")
+            raise fault("gradient", f"kernel = '{self.kernel}' follows none; remove it")
         if self.draws < 4:
-            raise ValueError(f"draws|{self.draws} is too few for diagnostics; give at least 4")
+            raise fault("draws", f"{self.draws} is too few for diagnostics; give at least 4")
         if self.chains * self.draws > MOST_DRAWS:
-            raise ValueError(
-                f"draws|{self.draws} of {self.chains} chains are more than {MOST_DRAWS} in all; "
-                "give fewer, or raise thin"
+            raise fault(
+                "draws",
+                f"{self.draws} of {self.chains} chains are more than {MOST_DRAWS} in all; "
+                "give fewer, or raise thin",
             )
         if self.metric == "laplace" and self.kernel == "random-walk":
-            raise ValueError(f"metric|kernel = '{self.kernel}' takes the prior's; remove it")
+            raise fault("metric", f"kernel = '{self.kernel}' takes the prior's; remove it")
         limit = {"pcn": 1.0, "mala": 2.0, "delayed-acceptance": 1.0}.get(self.kernel)
         if self.step_size is not None and limit is not None and self.step_size > limit:
-            raise ValueError(f"step_size|{self.step_size:g} is above {limit:g}; lower it")
+            raise fault("step_size", f"{self.step_size:g} is above {limit:g}; lower it")
         return self
 
 
@@ -89,13 +90,14 @@ class QuantumTable(Table):
     @model_validator(mode="after")
     def _sizes(self):
         if self.modes > self.nodes:
-            raise ValueError(f"modes|{self.modes} on {self.nodes} nodes; give fewer modes")
+            raise fault("modes", f"{self.modes} on {self.nodes} nodes; give fewer modes")
         if self.coarse is not None and (
             self.boundary != "periodic" or self.nodes % self.coarse or self.coarse < self.modes
         ):
-            raise ValueError(
-                f"coarse|{self.coarse}: take a divisor of nodes = {self.nodes}, not below modes, "
-                "and boundary = 'periodic'"
+            raise fault(
+                "coarse",
+                f"{self.coarse}: take a divisor of nodes = {self.nodes}, not below modes, "
+                "and boundary = 'periodic'",
             )
         return self
 
@@ -140,18 +142,21 @@ class ModelExperiment(ExperimentFile):
     def _agree(self):
         kind, sampler = self.model.kind, self.sampler
         if sampler.gradient == "reduced":
-            raise ValueError("sampler.gradient|'reduced' is for flows; take another")
+            raise fault(("sampler", "gradient"), "'reduced' is for flows; take another")
         if sampler.fields != SamplerTable.model_fields["fields"].default:
-            raise ValueError("sampler.fields|only flows have fields; remove it")
+            raise fault(("sampler", "fields"), "only flows have fields; remove it")
         if sampler.gradient != "exact" and kind != "rate-matrix":
-            raise ValueError("sampler.gradient|only kind = 'rate-matrix' has surrogates; remove it")
+            raise fault(
+                ("sampler", "gradient"), "only kind = 'rate-matrix' has surrogates; remove it"
+            )
         if sampler.kernel == "delayed-acceptance" and getattr(self.model, "coarse", None) is None:
-            raise ValueError(
-                "sampler.kernel|delayed-acceptance needs a cheap model, model.coarse of a quantum "
-                "model; take another kernel"
+            raise fault(
+                ("sampler", "kernel"),
+                "delayed-acceptance needs a cheap model, model.coarse of a quantum "
+                "model; take another kernel",
             )
         if self.prior.decay and kind == "rate-matrix":
-            raise ValueError("prior.decay|only kind = 'quantum' has waves; remove it")
+            raise fault(("prior", "decay"), "only kind = 'quantum' has waves; remove it")
         return self
 
     def inputs(self) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -21,13 +20,13 @@ from advdiff.inverse.chains.run import Groups, Options, make_kernel
 from advdiff.inverse.chains.run import run as run_chains
 from advdiff.inverse.map import minimise
 from advdiff.inverse.objective import Objective
+from advdiff.progress import Say
 from advdiff.sampling import models, summary
 from advdiff.sampling.archive import Archive
 from advdiff.sampling.layout import Layout
 from advdiff.sampling.order import Order
 from advdiff.sampling.schema import ModelExperiment, SamplerTable
 
-Say = Callable[[str], None]
 ABOUT, NEAR = 4, 0.1
 """Points beside the MAP that a reduced model is made from, and their distance from it in standard
 deviations of the prior; in Laplace coordinates it is 1."""

@@ -2,7 +2,7 @@
 
 Every table is a frozen model; a key that no model knows is an error.  Types are strict: ``true`` is
 no number, ``"1"`` neither.  A validator that finds fault with a key of its table raises
-``ValueError("key|what is wrong; remedy")``; ``config`` puts the table's name before it.
+``fault(key, "what is wrong; remedy")``; ``config_messages`` puts the table's name before it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from advdiff.keytypes import (
     PetscOptions,
     StreamVelocity,
     VorticityVelocity,
+    fault,
     walk,
 )
 from advdiff.sampling.schema import SamplerTable
@@ -38,24 +39,26 @@ from advdiff.schema.space import DiscretizationTable, DomainTable
 
 
 def refuse_sampler(sampler: SamplerTable, field: bool, reduced: bool) -> None:
-    """Raise ``ValueError`` for what the chains of a flow do not offer."""
+    """Raise a ``fault`` for what the chains of a flow do not offer."""
     if sampler.gradient not in ("exact", "reduced"):
-        raise ValueError("sampler.gradient|a flow has 'exact' and 'reduced'; take one of them")
+        raise fault(("sampler", "gradient"), "a flow has 'exact' and 'reduced'; take one of them")
     cheap = sampler.gradient == "reduced" or sampler.kernel == "delayed-acceptance"
     if cheap and not reduced:
         key, value = ("kernel", sampler.kernel)
         if sampler.gradient == "reduced":
             key, value = ("gradient", sampler.gradient)
-        raise ValueError(f"sampler.{key}|{value} needs a cheap model; add a table [reduced]")
+        raise fault(("sampler", key), f"{value} needs a cheap model; add a table [reduced]")
     if reduced and not cheap:
-        raise ValueError(
-            "reduced|no sampler takes it; remove the table, or write sampler.gradient = 'reduced' "
-            "or sampler.kernel = 'delayed-acceptance'"
+        raise fault(
+            "reduced",
+            "no sampler takes it; remove the table, or write sampler.gradient = 'reduced' "
+            "or sampler.kernel = 'delayed-acceptance'",
         )
     if field and sampler.kernel == "random-walk":
-        raise ValueError(
-            "sampler.kernel|random-walk does not move an unknown field: its step shrinks with the "
-            "mesh; take pcn, mala, hmc or nuts"
+        raise fault(
+            ("sampler", "kernel"),
+            "random-walk does not move an unknown field: its step shrinks with the "
+            "mesh; take pcn, mala, hmc or nuts",
         )
 
 
@@ -86,44 +89,47 @@ class Experiment(ExperimentFile):
     def _task(self):
         if self.task in ("invert", "sample"):
             if self.observations is None:
-                raise ValueError(
-                    f"observations.file|missing; task = '{self.task}' needs measurements"
+                raise fault(
+                    ("observations", "file"), f"missing; task = '{self.task}' needs measurements"
                 )
             u = self.unknowns
             if u.velocity is None and not u.diffusivity and not u.initial:
-                raise ValueError("unknowns|nothing is unknown; e.g. [unknowns] diffusivity = true")
+                raise fault("unknowns", "nothing is unknown; e.g. [unknowns] diffusivity = true")
             if u.diffusivity is True and not isinstance(self.physics.diffusivity, float):
-                raise ValueError(
-                    "physics.diffusivity|a field, while unknowns.diffusivity estimates one "
-                    "number; give a number as first guess, or unknowns.diffusivity = 'field'"
+                raise fault(
+                    ("physics", "diffusivity"),
+                    "a field, while unknowns.diffusivity estimates one "
+                    "number; give a number as first guess, or unknowns.diffusivity = 'field'",
                 )
             if u.initial and not self.discretization.elements.continuous:
-                raise ValueError(
-                    "unknowns.initial|true: its prior needs a continuous field, which method = "
+                raise fault(
+                    ("unknowns", "initial"),
+                    "true: its prior needs a continuous field, which method = "
                     f"'{self.discretization.method}' has not; take discretization.method = 'cg', "
-                    "'cip' or 'spectral'"
+                    "'cip' or 'spectral'",
                 )
         if self.laplace is not None and (self.task != "invert" or self.reduced is not None):
-            raise ValueError(
-                "laplace|only task = 'invert' without [reduced] takes it; remove the table"
+            raise fault(
+                "laplace", "only task = 'invert' without [reduced] takes it; remove the table"
             )
         if self.reduced is not None:
             velocity = self.unknowns.velocity
             if self.task not in ("invert", "sample"):
-                raise ValueError(
-                    "reduced|only task = 'invert' and 'sample' take it; remove the table"
+                raise fault(
+                    "reduced", "only task = 'invert' and 'sample' take it; remove the table"
                 )
             if self.unknowns.initial or (velocity and velocity.family == "stream"):
-                raise ValueError(
-                    "reduced|an unknown is a field, a reduced model needs coefficients; e.g. "
-                    "unknowns.velocity.family = 'sine', unknowns.initial = false"
+                raise fault(
+                    "reduced",
+                    "an unknown is a field, a reduced model needs coefficients; e.g. "
+                    "unknowns.velocity.family = 'sine', unknowns.initial = false",
                 )
         if self.task == "sample":
             refuse_sampler(self.sampler, self.unknowns.has_field, self.reduced is not None)
         if self.task == "sensitivity" and not self.sensitivity.directions:
-            raise ValueError(
-                "sensitivity.directions|missing; e.g. "
-                "[sensitivity.directions.shear] velocity = ['y', '0']"
+            raise fault(
+                ("sensitivity", "directions"),
+                "missing; e.g. [sensitivity.directions.shear] velocity = ['y', '0']",
             )
         return self
 

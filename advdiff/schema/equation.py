@@ -15,6 +15,7 @@ from advdiff.keytypes import (
     Scalar,
     Table,
     VelocityField,
+    fault,
 )
 
 
@@ -42,13 +43,14 @@ class PhysicsTable(Table):
         for kind in ("inflow", "flux", "robin"):
             for name in getattr(self, kind):
                 if name in self.dirichlet:
-                    raise ValueError(
-                        f"{kind}.{name}|'{name}' has a Dirichlet value too; remove one of them"
+                    raise fault(
+                        (kind, name), f"'{name}' has a Dirichlet value too; remove one of them"
                     )
         for name, robin in self.robin.items():
             if isinstance(robin.coefficient, float) and robin.coefficient < 0:
-                raise ValueError(
-                    f"robin.{name}.coefficient|{robin.coefficient:g} is negative; give α >= 0"
+                raise fault(
+                    ("robin", name, "coefficient"),
+                    f"{robin.coefficient:g} is negative; give α >= 0",
                 )
         return self
 
@@ -71,18 +73,18 @@ class TimeTable(Table):
         times = self.times
         if not isinstance(self.outputs, list):
             if times[0] == 0 or any(b <= a for a, b in pairwise(times)):
-                raise ValueError(
-                    f"final|{self.final:g} cannot be divided into {self.outputs} times; raise it"
+                raise fault(
+                    "final", f"{self.final:g} cannot be divided into {self.outputs} times; raise it"
                 )
             return self
         if any(not 0 < t <= self.final * (1 + 1e-12) for t in times):
             wrong = next(t for t in times if not 0 < t <= self.final * (1 + 1e-12))
-            raise ValueError(
-                f"outputs|{wrong:g} is not in 0 < t <= time.final = {self.final:g}; remove it"
+            raise fault(
+                "outputs", f"{wrong:g} is not in 0 < t <= time.final = {self.final:g}; remove it"
             )
         for a, b in pairwise(times):
             if b <= a:
-                raise ValueError(f"outputs|{b:g} follows {a:g}; give increasing times")
+                raise fault("outputs", f"{b:g} follows {a:g}; give increasing times")
         return self
 
     @property
@@ -113,9 +115,10 @@ class SolverTable(Table):
     @model_validator(mode="after")
     def _reachable(self):
         if self.method in ("auto", "faber") and self.tolerance < FINEST:
-            raise ValueError(
-                f"tolerance|{self.tolerance:g} is below {FINEST:g}, the least of method = "
-                f"'{self.method}'; raise it, or take 'shift-invert', 'krylov' or 'expokit'"
+            raise fault(
+                "tolerance",
+                f"{self.tolerance:g} is below {FINEST:g}, the least of method = "
+                f"'{self.method}'; raise it, or take 'shift-invert', 'krylov' or 'expokit'",
             )
         return self
 

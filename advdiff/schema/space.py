@@ -8,9 +8,9 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from advdiff.keytypes import Count, FileName, Positive, Table
+from advdiff.expression import AXES
+from advdiff.keytypes import Count, FileName, Positive, Table, fault
 
-AXES = ("x", "y", "z")
 CELLS = {1: ("interval",), 2: ("triangle", "quadrilateral"), 3: ("tetrahedron", "hexahedron")}
 
 
@@ -66,39 +66,37 @@ class DomainTable(Table):
     def _complete(self):
         if self.shape == "gmsh":
             if self.file is None:
-                raise ValueError("file|missing; shape = 'gmsh' needs the name of a .geo or .msh")
+                raise fault("file", "missing; shape = 'gmsh' needs the name of a .geo or .msh")
             for name in ("cell", "periodic"):
                 if getattr(self, name):
-                    raise ValueError(f"{name}|only built-in shapes take it; remove it")
+                    raise fault(name, "only built-in shapes take it; remove it")
             if Path(self.file).suffix not in (".geo", ".msh"):
-                raise ValueError(f"file|{self.file!r} is not a .geo or .msh file")
+                raise fault("file", f"{self.file!r} is not a .geo or .msh file")
             return self
         for name in ("file", "mesh_size"):
             if getattr(self, name) is not None:
-                raise ValueError(f"{name}|only shape = 'gmsh' takes it; remove it")
+                raise fault(name, "only shape = 'gmsh' takes it; remove it")
         if self.cells is None:
-            raise ValueError("cells|missing; give the number of cells along each axis")
+            raise fault("cells", "missing; give the number of cells along each axis")
         for name in ("cells", "lower", "upper"):
             value = getattr(self, name)
             if value is not None and len(value) != self.dim:
-                raise ValueError(f"{name}|{len(value)} entries; a {self.shape} needs {self.dim}")
+                raise fault(name, f"{len(value)} entries; a {self.shape} needs {self.dim}")
         if self.cell is not None and self.cell not in CELLS[self.dim]:
-            raise ValueError(
-                f"cell|'{self.cell}': a {self.shape} has {' or '.join(CELLS[self.dim])}"
-            )
+            raise fault("cell", f"'{self.cell}': a {self.shape} has {' or '.join(CELLS[self.dim])}")
         for axis in self.periodic:
             if axis not in AXES[: self.dim] or self.periodic.count(axis) > 1:
-                raise ValueError(
-                    f"periodic|{self.periodic}: a {self.shape} has axes {AXES[: self.dim]}"
+                raise fault(
+                    "periodic", f"{self.periodic}: a {self.shape} has axes {AXES[: self.dim]}"
                 )
             if self.cells[AXES.index(axis)] < FEWEST:
-                raise ValueError(
-                    f"cells|{self.cells}: a periodic axis needs {FEWEST} cells or more; raise it"
+                raise fault(
+                    "cells", f"{self.cells}: a periodic axis needs {FEWEST} cells or more; raise it"
                 )
         for axis, (a, b) in enumerate(zip(*self.corners, strict=True)):
             if not 0 < b - a < math.inf:
-                raise ValueError(
-                    f"upper|{b:g} on axis {axis} is not above the lower corner {a:g}; raise it"
+                raise fault(
+                    "upper", f"{b:g} on axis {axis} is not above the lower corner {a:g}; raise it"
                 )
         return self
 
@@ -120,12 +118,13 @@ class DiscretizationTable(Table):
     def _complete(self):
         allowed = self.elements
         if not allowed.lowest <= self.degree <= allowed.highest:
-            raise ValueError(
-                f"degree|{self.degree}: method = '{self.method}' has degrees {allowed.lowest} to "
-                f"{allowed.highest}"
+            raise fault(
+                "degree",
+                f"{self.degree}: method = '{self.method}' has degrees {allowed.lowest} to "
+                f"{allowed.highest}",
             )
         if self.stabilization is not None and self.method != "cip":
-            raise ValueError("stabilization|only method = 'cip' takes it; remove it")
+            raise fault("stabilization", "only method = 'cip' takes it; remove it")
         return self
 
     @property

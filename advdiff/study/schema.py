@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator, model_validator
 
 from advdiff.errors import shortened
-from advdiff.keytypes import ExperimentFile, Table
+from advdiff.keytypes import ExperimentFile, Table, fault
 from advdiff.matexp.laws import LAWS
 from advdiff.matexp.studies import SURROGATES
 from advdiff.study import TASKS
@@ -20,8 +20,10 @@ MOST_MATRICES = 1_000_000
 
 def _counts(value: Any) -> int | list[int]:
     entries = value if isinstance(value, list) and value else [value]
-    if any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in entries):
-        raise ValueError("must be a number of replicates, or a list of one for each d")
+    if any(type(n) is not int or not 0 <= n <= MOST_MATRICES for n in entries):
+        raise ValueError(
+            f"must be a number of replicates up to {MOST_MATRICES}, or a list of one for each d"
+        )
     return value
 
 
@@ -51,22 +53,24 @@ class MatexpTable(Table):
         for name in ("laws", "dimensions", "times", "methods"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
-                raise ValueError(f"{name}|has an entry twice; remove one")
+                raise fault(name, "has an entry twice; remove one")
         for name in ("replicates", "certified"):
             value = getattr(self, name)
             if isinstance(value, list) and len(value) != len(self.dimensions):
-                raise ValueError(
-                    f"{name}|{len(value)} entries; give one number, or one for each of the "
-                    f"{len(self.dimensions)} dimensions"
+                raise fault(
+                    name,
+                    f"{len(value)} entries; give one number, or one for each of the "
+                    f"{len(self.dimensions)} dimensions",
                 )
         count = len(self.laws) * sum(self.counts("replicates"))
         if count > MOST_MATRICES:
-            raise ValueError(
-                f"replicates|{shortened(self.replicates)} make {count:g} matrices, more than "
-                f"{MOST_MATRICES}; give fewer"
+            raise fault(
+                "replicates",
+                f"{shortened(self.replicates)} make {count:g} matrices, more than "
+                f"{MOST_MATRICES}; give fewer",
             )
         if 0 in self.counts("replicates"):
-            raise ValueError("replicates|0 is too few; give at least 1")
+            raise fault("replicates", "0 is too few; give at least 1")
         return self
 
     def counts(self, name: Literal["replicates", "certified"]) -> list[int]:
@@ -84,5 +88,5 @@ class Study(ExperimentFile):
     @model_validator(mode="after")
     def _task(self):
         if self.task == "surrogate-error" and not self.matexp.times:
-            raise ValueError("matexp.times|missing; e.g. times = [1e-3, 0.1, 10.0]")
+            raise fault(("matexp", "times"), "missing; e.g. times = [1e-3, 0.1, 10.0]")
         return self

@@ -19,10 +19,9 @@ from advdiff.errors import InputError, agreed, on_root
 from advdiff.matexp import derivative
 from advdiff.matexp.laws import LAWS, random_rate_matrix, unit_entry
 from advdiff.matexp.studies import RandomRates, SurrogateErrors, random_rates, surrogate_errors
+from advdiff.progress import Say
 from advdiff.result import ResultFile
 from advdiff.study.schema import Study
-
-Say = Callable[[str], None]
 
 
 class Replicate(NamedTuple):

@@ -13,9 +13,9 @@ from advdiff.concerns import before
 from advdiff.errors import InputError, on_root
 from advdiff.petsc_errors import finite_numbers, good_options
 from advdiff.problem import Problem
+from advdiff.progress import Say
 from advdiff.schema import Experiment
-from advdiff.tasks.writing import Say
-from advdiff.velocity import DIVERGENCE, ROUNDING
+from advdiff.velocity import DIVERGENCE, VANISHING
 
 
 def check(problem: Problem) -> list[str]:
@@ -51,7 +51,7 @@ def _check(problem: Problem) -> list[str]:
     lines.append(f"memory      about {memory.human(needed)}, {free} free")
     _ = problem.initial
     divergence = operator.velocity.relative_divergence()
-    if ROUNDING < divergence <= DIVERGENCE:
+    if VANISHING < divergence <= DIVERGENCE:
         lines.append(f"divergence  {divergence:.2g} of |grad u| (given velocity, L2)")
     if experiment.task == "sensitivity":
         for name in experiment.sensitivity.directions:

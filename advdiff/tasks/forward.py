@@ -12,10 +12,10 @@ from advdiff.concerns import after
 from advdiff.expm.engine import Solution
 from advdiff.mesh_error import measure, of_states
 from advdiff.problem import Problem
+from advdiff.progress import Say
 from advdiff.sensitivity import Sensitivity
 from advdiff.store import Store
 from advdiff.tasks.writing import (
-    Say,
     attributes,
     begin,
     say_solver,

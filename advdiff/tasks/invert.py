@@ -12,9 +12,10 @@ from advdiff.checkpoint import Checkpoint
 from advdiff.inverse.laplace_task import laplace
 from advdiff.inverse.map import Iteration
 from advdiff.problem import Problem
+from advdiff.progress import Say
 from advdiff.tasks.estimate import conclude
 from advdiff.tasks.stages import TimeSplit
-from advdiff.tasks.writing import Say, say_solver
+from advdiff.tasks.writing import say_solver
 
 
 def run_inversion(problem: Problem, say: Say, path: Path, resume: bool) -> bool:

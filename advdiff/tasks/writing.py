@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from petsc4py import PETSc
 
-from advdiff.concerns import Concern, after
+from advdiff.concerns import Concern
 from advdiff.expm.engine import error_estimate
 from advdiff.problem import Problem
+from advdiff.progress import Say
 from advdiff.store import Store
 from advdiff.velocity import Velocity
-
-Say = Callable[[str], None]
 
 
 def attributes(problem: Problem) -> dict:

@@ -11,7 +11,7 @@ from mpi4py import MPI
 from advdiff.errors import ConvergenceError
 from advdiff.inverse.chains import warmup
 from advdiff.inverse.chains.coordinates import White
-from advdiff.inverse.chains.diagnostics import ess_mean, rhat
+from advdiff.inverse.chains.diagnostics import mcse_mean, rhat
 from advdiff.inverse.chains.hmc import HMC
 from advdiff.inverse.chains.laplace_metric import recentred
 from advdiff.inverse.chains.philox import Random
@@ -51,7 +51,7 @@ def test_mean_and_variance_of_the_known_posterior(kernel):
         (1, draws, mean),
         (2, (draws - mean) ** 2, np.diag(covariance)),
     ):
-        error = values.std(axis=(0, 1)) / np.sqrt(ess_mean(values))
+        error = mcse_mean(values)
         assert (np.abs(values.mean(axis=(0, 1)) - exact) < 5 * error).all(), power
 
 
@@ -169,7 +169,7 @@ def test_a_surrogate_moves_the_trajectory_and_not_the_posterior():
     found = sample(potential, prior, options, surrogate=surrogate)
     mean, _ = problems.posterior()
     draws = found.array()
-    error = draws.std(axis=(0, 1)) / np.sqrt(ess_mean(draws))
+    error = mcse_mean(draws)
     assert (np.abs(draws.mean(axis=(0, 1)) - mean) < 5 * error).all()
     assert found.stat("step_size")[0, -1] < exact.stat("step_size")[0, -1]
 

@@ -180,7 +180,7 @@ def test_the_optimiser_takes_it_for_the_full_model(closed):
     from advdiff.inverse.likelihood import Gaussian, Potential
     from advdiff.inverse.map import minimise
     from advdiff.inverse.objective import Objective
-    from advdiff.reduced.vectors import VectorModel
+    from tests.reduced.vectors import VectorModel
 
     readings, unknowns = closed.full.readings, closed.model.unknowns
     model = VectorModel(closed.reduced, unknowns)

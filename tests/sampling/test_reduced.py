@@ -56,9 +56,9 @@ class Moments(NamedTuple):
 def moments(exact, options: Options, **extra) -> Moments:
     """Of a chain for the exact posterior."""
     draws = sample(exact.potential, exact.prior, options, **extra).array()
-    size, flat = diagnostics.ess_mean(draws), draws.reshape(-1, draws.shape[2])
-    assert size.min() > 20
-    return Moments(flat.mean(axis=0), flat.std(axis=0) / np.sqrt(size), flat.std(axis=0))
+    error, spread = diagnostics.mcse_mean(draws), draws.std(axis=(0, 1))
+    assert ((spread / error) ** 2).min() > 20
+    return Moments(draws.mean(axis=(0, 1)), error, spread)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
 from ufl.algorithms import extract_coefficients
 
+from advdiff import jit
 from advdiff.domain import Domain
 
 
@@ -133,14 +134,14 @@ class Discretization:
     def _row_sums(self) -> PETSc.Vec:
         """∫φ_a, the lumped mass."""
         phi = ufl.TestFunction(self.space)
-        diagonal = fem_petsc.assemble_vector(fem.form(phi * self.dx))
+        diagonal = fem_petsc.assemble_vector(jit.form(phi * self.dx))
         diagonal.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
         return diagonal
 
     def _gram(self) -> PETSc.Mat:
         """∫φ_a φ_b."""
         theta, phi = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
-        matrix = fem_petsc.assemble_matrix(fem.form(theta * phi * self.dx))
+        matrix = fem_petsc.assemble_matrix(jit.form(theta * phi * self.dx))
         matrix.assemble()
         return matrix
 

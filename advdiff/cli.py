@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 from click.exceptions import Exit
 
-from advdiff import arguments, stopping
+from advdiff import arguments, hdf5, stopping
 from advdiff.version import __version__
 
 
@@ -96,8 +96,7 @@ def _fail(error: str, code: int, comm) -> int:
             if time.monotonic() > until:
                 if comm.rank and not comm.Iprobe(0, stopping.TAG):
                     print(line, flush=True, file=sys.stderr)
-                stopping.sweep()
-                comm.Abort(code)
+                stopping.leave(code)
             time.sleep(1e-3)
     return code
 
@@ -186,7 +185,9 @@ def run(
     verbose: bool,
 ) -> None:
     """Run the experiment and write its result."""
-    _mute_hdf5()
+    from advdiff.errors import keep_lost_writes
+
+    keep_lost_writes()
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose; take one of them")
     tasks, task = _task(experiment, settings, output, groups)
@@ -263,28 +264,14 @@ def report(result: Path, output: Path | None) -> None:
     _say(str(on_root(world(), lambda: pages.write(result, output))))
 
 
-def _mute_hdf5() -> None:
-    """On a full disk, which has been said, HDF5 cannot let go of its objects: no word of that."""
-
-    def spoken(value: object) -> bool:
-        return "decrement id ref count" not in str(value)
-
-    def raised(kind, value, trace) -> None:  # what Cython cannot raise comes by both hooks
-        if spoken(value):
-            sys.__excepthook__(kind, value, trace)
-
-    def unraisable(about) -> None:
-        if spoken(about.exc_value):
-            sys.__unraisablehook__(about)
-
-    sys.excepthook, sys.unraisablehook = raised, unraisable
-
-
 def main() -> None:
     """The console script."""
     from advdiff.errors import ConvergenceError, InputError, NoRoom, suggestion, world
 
     warnings.simplefilter("ignore", RuntimeWarning)  # numpy's: what overflows is said in our words
+    for word in sys.argv[1:]:
+        if word.endswith(".h5"):
+            hdf5.expect(Path(word))
     comm = world()
     last = comm.Dup() if comm.size > 1 else comm
     if comm.rank:
@@ -303,8 +290,8 @@ def main() -> None:
         code = _fail(error.format_message(), 2, last)
     except InputError as error:
         code = _fail(str(error), 2, last)
-        if isinstance(error, NoRoom):
-            _leave_hdf5(code, comm)
+        if isinstance(error, NoRoom) and _hdf5_holds(comm):
+            stopping.leave(code)
     except ConvergenceError as error:
         code = _fail(str(error), 1, last)
     except BaseException:
@@ -312,17 +299,16 @@ def main() -> None:
             raise
         traceback.print_exc()
         sys.stderr.flush()
-        stopping.sweep()
-        comm.Abort(3)
+        stopping.leave(3)
     sys.stdout.flush()
     sys.exit(code)
 
 
-def _leave_hdf5(code: int, comm) -> None:
-    """End here and now where HDF5 might want to write more: it dies of a disk that is full."""
+def _hdf5_holds(comm) -> bool:
+    """Whether HDF5 may want to write more as this process ends.
+
+    A single process need not ask, for no other waits for its end.
+    """
     import h5py
 
-    if comm.size == 1:
-        os._exit(code)
-    if h5py.h5f.get_obj_count():
-        comm.Abort(code)
+    return comm.size == 1 or h5py.h5f.get_obj_count() > 0

@@ -19,6 +19,7 @@ import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
+from advdiff import jit
 from advdiff.discretization import Discretization
 from advdiff.domain import Domain
 from advdiff.errors import InputError
@@ -122,7 +123,7 @@ def require_inflow_data(domain: Domain, velocity: Velocity, conditions: Conditio
     entering = ufl.max_value(-ufl.dot(u, ufl.FacetNormal(domain.mesh)), 0.0)
     # of one form, as compiling many takes longer: the weights choose a part, and what of it
     weights = fem.Constant(domain.mesh, np.zeros((len(parts), 2)))
-    form = fem.form(
+    form = jit.form(
         sum(
             (weights[i, 0] * entering + weights[i, 1]) * domain.ds(domain.tags[name])
             for i, name in enumerate(parts)

@@ -29,6 +29,7 @@ from dolfinx.fem import petsc as fem_petsc
 from mpi4py import MPI
 from petsc4py import PETSc
 
+from advdiff import jit
 from advdiff.discretization.base import derivative, one_sided, sides
 from advdiff.expm.pattern import PatternCotangent
 from advdiff.fields import broken_space
@@ -80,7 +81,7 @@ class OperatorCotangent:
 
     def _gradients(self, value: ufl.Form, names: Sequence[str]) -> dict[str, fem.Form]:
         found = {name: derivative(value, self._operator.controls[name]) for name in names}
-        return {name: fem.form(form) for name, form in found.items() if not form.empty()}
+        return {name: jit.form(form) for name, form in found.items() if not form.empty()}
 
     def reset(self) -> None:
         """Ḡ = 0 and all gradients 0."""

@@ -13,11 +13,10 @@ import ufl
 from dolfinx import fem, mesh
 from mpi4py import MPI
 
-from advdiff import compat, memory, meshing
+from advdiff import compat, jit, memory, meshing
 from advdiff import periodic as closed
 from advdiff.errors import InputError, on_root, suggestion
 from advdiff.expression import AXES
-from advdiff.jit import share_cache
 
 SIDES = ("left", "right", "bottom", "top", "front", "back")
 SIMPLICES = {1: mesh.CellType.interval, 2: mesh.CellType.triangle, 3: mesh.CellType.tetrahedron}
@@ -33,7 +32,6 @@ class Domain:
     """
 
     def __init__(self, msh: mesh.Mesh, facet_tags: mesh.MeshTags, tags: dict[str, int]):
-        share_cache(msh.comm)
         self.mesh, self.facet_tags, self.tags = msh, facet_tags, tags
         self.ds = ufl.Measure("ds", domain=msh, subdomain_data=facet_tags)
         self.dx = ufl.Measure("dx", domain=msh)
@@ -94,12 +92,12 @@ class Domain:
     @cached_property
     def measure(self) -> float:
         """Length, area or volume of the domain (collective at first use)."""
-        one = fem.form(fem.Constant(self.mesh, 1.0) * self.dx)
+        one = jit.form(fem.Constant(self.mesh, 1.0) * self.dx)
         return self.comm.allreduce(fem.assemble_scalar(one), MPI.SUM)
 
     def norm(self, expression) -> float:
         """‖expression‖ in L² (collective)."""
-        square = fem.form(ufl.inner(expression, expression) * self.dx)
+        square = jit.form(ufl.inner(expression, expression) * self.dx)
         return float(np.sqrt(self.comm.allreduce(fem.assemble_scalar(square), MPI.SUM)))
 
 

@@ -1,32 +1,38 @@
 """HDF5 files of unknown make: one wrong byte can send the HDF5 library round for ever, or end it.
 
 HDF5 has no check sum for most of its own structures, and follows what stands in them.  So before a
-file is read, a child of this process (a fork, which takes a few milliseconds) goes through all that
-there is in it but the numbers.  It may take ``PATIENCE`` seconds of processor time, which a slow
-disk does not use; what it does not survive, this process does not try.
+file is read, a child goes through all that there is in it but the numbers: ``python -P hdf5.py``.
+It may take ``PATIENCE`` seconds of processor time, which a slow disk does not use; what it does not
+survive, this process does not try.
+
+A child takes as long to start as h5py takes to load.  Whoever knows early which file will be read
+says so by :func:`expect`, and loads h5py meanwhile.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import resource
 import signal
-import warnings
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
-
-from advdiff.stopping import SIGNALS
+if TYPE_CHECKING:
+    import h5py
 
 PATIENCE = 5
 """Seconds of processor time; files of advdiff take some hundredths."""
+SCRIPT = Path(__file__)
+PASSED_ON = (signal.SIGINT, signal.SIGTERM)
+"""Signals that end a child and say nothing of the file: this process has had them, too."""
 
-DEADLY = (
-    *(signal.SIGXCPU, signal.SIGSEGV, signal.SIGBUS),
-    *(signal.SIGABRT, signal.SIGFPE, signal.SIGILL),
-)
-"""By which HDF5 may end a process."""
+_expected: dict[tuple, subprocess.Popen] = {}
+_sound: set[tuple] = set()
 
 
 def read(path: Path) -> h5py.File:
@@ -35,62 +41,96 @@ def read(path: Path) -> h5py.File:
     Raises:
         OSError: if it is no HDF5, or damaged.
     """
+    import h5py
+
     require_sound(path)
     return h5py.File(path, "r")
 
 
+def expect(path: Path) -> None:
+    """Have a child begin to look at a file, if there is one (local; before MPI is loaded)."""
+    key = _key(path)
+    if key is not None and key not in _expected:
+        _expected[key] = _start(path)
+
+
 def require_sound(path: Path) -> None:
-    """Let a child look at a file (local; it takes no part in MPI).
+    """Let a child look at a file, once as long as that does not change (local).
 
     Raises:
         OSError: if the child comes to no end, or dies.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # threads: the child uses h5py alone
-        child = os.fork()
-    if child == 0:
-        for number in (*SIGNALS, *DEADLY):  # not as PETSc and MPI handle them, who end the job
-            signal.signal(number, signal.SIG_DFL)
-        try:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            resource.setrlimit(resource.RLIMIT_CPU, (PATIENCE, PATIENCE + 1))
-            _look(path)
-        finally:
-            os._exit(0)  # what can be raised, is when this process reads the file
-    _, status = os.waitpid(child, 0)
-    if not os.WIFSIGNALED(status):
+    from advdiff import child
+
+    key = _key(path)
+    if key is None or key in _sound:  # what is not there is said by who reads it
         return
-    number = os.WTERMSIG(status)
-    if number in SIGNALS:  # which this process has had, too
-        return
+    outcome = child.finish(_expected.pop(key, None) or _start(path))
+    number = -outcome.code
     if number == signal.SIGXCPU:
         raise OSError(f"damaged: HDF5 comes to no end in {PATIENCE} s")
-    raise OSError(f"damaged: HDF5 dies of it, signal {number}")
+    if number > 0 and number not in PASSED_ON:
+        raise OSError(f"damaged: HDF5 dies of it, signal {number}")
+    if number < 0:
+        raise OSError(f"no process of its own can look at it: {outcome.error}")
+    _sound.add(key)
 
 
-def _look(path: Path) -> None:
+def _key(path: Path) -> tuple | None:
+    """What differs where a file has changed; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _start(path: Path) -> subprocess.Popen:
+    from advdiff import child
+
+    return child.start(SCRIPT, os.fspath(path.absolute()), PATIENCE)
+
+
+# -- in the child ---------------------------------------------------------------------------------
+
+
+def look(path: str) -> None:
     """Read every attribute, axis, index of chunks and text of a file."""
-    with h5py.File(path, "r") as file:
-        _attributes(file)
-        file.visititems(lambda _, item: _item(item))
+    import h5py
 
+    def attributes(item: h5py.HLObject) -> None:
+        for name in item.attrs:
+            with contextlib.suppress(Exception):
+                item.attrs[name]
 
-def _attributes(item: h5py.HLObject) -> None:
-    for name in item.attrs:
+    def visit(_, item: h5py.HLObject) -> None:
+        """Go on after what can be raised."""
+        attributes(item)
+        if not isinstance(item, h5py.Dataset):
+            return
         with contextlib.suppress(Exception):
-            item.attrs[name]
+            for axis in item.dims:
+                _ = axis.label, axis.values()
+        with contextlib.suppress(Exception):
+            _ = item.chunks and item.id.get_num_chunks()
+        with contextlib.suppress(Exception):
+            item[...] if item.dtype.hasobject else item[:1]
+
+    with h5py.File(path, "r") as file:
+        attributes(file)
+        file.visititems(visit)
 
 
-def _item(item: h5py.HLObject) -> None:
-    """Go on after what can be raised."""
-    _attributes(item)
-    if not isinstance(item, h5py.Dataset):
-        return
-    with contextlib.suppress(Exception):
-        for axis in item.dims:
-            _ = axis.label, axis.values()
-    with contextlib.suppress(Exception):
-        _ = item.chunks and item.id.get_num_chunks()
-    with contextlib.suppress(Exception):
-        item[...] if item.dtype.hasobject else item[:1]
+def _main(path: str, patience: int) -> None:
+    import h5py  # noqa: F401  its loading does not count
+
+    limit = int(time.process_time()) + 1 + patience
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
+    with contextlib.suppress(Exception):  # what can be raised, is when the file is read
+        look(path)
+
+
+if __name__ == "__main__":
+    _main(*json.loads(sys.argv[1]))
+    os._exit(0)  # HDF5 might come to no end, or die, as it lets go of a damaged file

@@ -12,7 +12,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -72,25 +71,16 @@ def prepare(path: Path, clean: Path, mesh_size: float | None, most: list[float])
     Returns:
         ``dim`` and ``names`` (part → tag); or ``error``; or ``cells`` where these are too many.
     """
-    arguments = str(path), str(clean), mesh_size, most, PATIENCE
-    ours = ("OMPI_", "PMIX_", "PMI_", "PRTE_")  # the child is no rank
-    done = subprocess.run(
-        [sys.executable, "-P", __file__, json.dumps(arguments)],
-        env={name: value for name, value in os.environ.items() if not name.startswith(ours)},
-        capture_output=True,
-        text=True,
-        errors="replace",
-    )
-    answer = done.stdout.strip().split("\n")[-1]
-    try:
-        return json.loads(answer)
-    except ValueError:
-        if done.returncode == -signal.SIGALRM:
-            return {"error": f"gmsh has read {path} for {PATIENCE} s to no end; mend its loops"}
-        how = (
-            f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-        )
-        return {"error": f"gmsh cannot read {path}: it died of it ({how}); mend it"}
+    from advdiff import child
+
+    process = child.start(Path(__file__), str(path), str(clean), mesh_size, most, PATIENCE)
+    done = child.finish(process)
+    if done.answer is not None:
+        return done.answer
+    if done.code == -signal.SIGALRM:
+        return {"error": f"gmsh has read {path} for {PATIENCE} s to no end; mend its loops"}
+    how = f"signal {-done.code}" if done.code < 0 else f"exit code {done.code}"
+    return {"error": f"gmsh cannot read {path}: it died of it ({how}); mend it"}
 
 
 # -- in the child ---------------------------------------------------------------------------------

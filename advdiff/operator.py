@@ -22,6 +22,7 @@ from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
 
+from advdiff import jit
 from advdiff.conditions import BoundaryForms, Conditions
 from advdiff.cotangent import ASSEMBLY, OperatorCotangent
 from advdiff.discretization import Discretization
@@ -77,8 +78,8 @@ class Operator:
             sides(trial), sides(test), discretization.dS
         )
         self._whole_load = self.load_form(test)
-        self._stiffness_form = fem.form(self._whole)
-        self._load_form = None if self._whole_load.empty() else fem.form(self._whole_load)
+        self._stiffness_form = jit.form(self._whole)
+        self._load_form = None if self._whole_load.empty() else jit.form(self._whole_load)
         self._full = fem_petsc.assemble_matrix(self._stiffness_form)
         self._full.assemble()
         self._total = fem.Function(self.space)
@@ -130,7 +131,7 @@ class Operator:
             name: derivative(form, control, self._directions[name])
             for name, control in self.controls.items()
         }
-        return {name: fem.form(d) for name, d in derivatives.items() if not d.empty()}
+        return {name: jit.form(d) for name, d in derivatives.items() if not d.empty()}
 
     def _constrain(self, dirichlet: Mapping[str, Field]) -> None:
         self.boundary = fem.Function(self.space)

@@ -20,7 +20,7 @@ from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
 
-from advdiff import compat
+from advdiff import compat, jit
 from advdiff.domain import Domain
 
 HIGH = 3
@@ -181,7 +181,7 @@ class VertexSamples(Samples):
     def _shares(self) -> PETSc.Vec:
         """The part of each cell's size that belongs to each of its corners."""
         test = ufl.TestFunction(self.space)
-        return fem_petsc.assemble_vector(fem.form(test * self.domain.dx))
+        return fem_petsc.assemble_vector(jit.form(test * self.domain.dx))
 
     @cached_property
     def _sizes(self) -> PETSc.Vec:

@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PRECEDENCE = 0.5
@@ -67,13 +68,30 @@ def resumable(path: Path):
         _resumable = None
 
 
+def leave(code: int) -> NoReturn:
+    """End the process here and now, and the job with it: nothing is unwound.
+
+    The one place that does.  It is for those who cannot come to an ordinary end: a signal has come;
+    other ranks wait in a call that this one will never make; or HDF5 holds what a full disk does
+    not take, and would die as it lets go of that.
+    """
+    sweep()  # last: another rank may still want what it takes away
+    world = _world()
+    if world is not None and world.size > 1:
+        world.Abort(code)
+    os._exit(code)
+
+
+def _world():
+    """All ranks; None before MPI has started and after it has ended."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    return mpi.COMM_WORLD if mpi and mpi.Is_initialized() and not mpi.Is_finalized() else None
+
+
 def _stop(number: int, _frame) -> None:
     for other in SIGNALS:
         signal.signal(other, signal.SIG_IGN)
-    code = 128 + number
-    mpi = sys.modules.get("mpi4py.MPI")
-    world = mpi.COMM_WORLD if mpi and mpi.Is_initialized() and not mpi.Is_finalized() else None
-    silent = False
+    world, silent = _world(), False
     if world is not None and world.rank:
         time.sleep(PRECEDENCE)
         world.Isend(b"", 0, TAG)
@@ -87,7 +105,4 @@ def _stop(number: int, _frame) -> None:
         os.write(2, f"advdiff: stopped by {name}{remedy}\n".encode())
     if world is not None and world.size > 1:
         time.sleep(0.1)  # mpirun drops what it has not yet read
-        sweep()  # last: another rank may still want what it takes away
-        world.Abort(code)
-    sweep()
-    os._exit(code)
+    leave(128 + number)

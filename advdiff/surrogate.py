@@ -35,7 +35,7 @@ from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import compat
+from advdiff import compat, jit
 from advdiff.errors import InputError
 from advdiff.expm.engine import Engine, Solution, finite
 from advdiff.expm.kernel import Kernel
@@ -312,7 +312,7 @@ def _crossing(operator: Operator, flow: Velocity) -> float:
     normal, one = ufl.FacetNormal(domain.mesh), fem.Constant(domain.mesh, 1.0)
     forms = (abs(ufl.dot(flow.expression, normal)) * domain.ds, one * domain.ds)
     crossing, size = (
-        domain.comm.allreduce(fem.assemble_scalar(fem.form(form)), MPI.SUM) for form in forms
+        domain.comm.allreduce(fem.assemble_scalar(jit.form(form)), MPI.SUM) for form in forms
     )
     return crossing / (speed * size) if speed * size > 0.0 else 0.0
 
@@ -328,7 +328,7 @@ def _flow(operator: Operator, direction: Velocity) -> float:
     element = basix.ufl.element("Lagrange", domain.mesh.basix_cell(), degree, discontinuous=True)
     space = fem.functionspace(domain.mesh, element)
     v = direction.expression
-    ratio = fem.Expression(ufl.dot(v, v) / operator.diffusivity, compat.interpolation_points(space))
+    ratio = jit.expression(ufl.dot(v, v) / operator.diffusivity, compat.interpolation_points(space))
     sample = fem.Function(space)
     sample.interpolate(ratio)
     return domain.comm.allreduce(float(sample.x.array.max(initial=0.0)), MPI.MAX)

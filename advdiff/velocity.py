@@ -17,7 +17,7 @@ from dolfinx.fem import petsc as fem_petsc
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import compat
+from advdiff import compat, jit
 from advdiff.domain import Domain
 from advdiff.errors import InputError
 from advdiff.fields import Field, interpolate
@@ -75,7 +75,7 @@ class Velocity:
         if self.given is not None:
             degree = self.given.function_space.element.basix_element.degree
         space = fem.functionspace(self.domain.mesh, ("DG", degree))
-        values = fem.Expression(quantity, compat.interpolation_points(space))
+        values = jit.expression(quantity, compat.interpolation_points(space))
         sample = fem.Function(space)
 
         def largest() -> float:
@@ -92,7 +92,7 @@ class Velocity:
         """A collective function that returns the components of the present u at sample points."""
         u, part = self.expression, fem.Function(samples.space)
         points = compat.interpolation_points(samples.space)
-        axes = [fem.Expression(u[axis], points) for axis in range(self.domain.dim)]
+        axes = [jit.expression(u[axis], points) for axis in range(self.domain.dim)]
 
         def sample() -> list[PETSc.Vec]:
             components = []
@@ -211,10 +211,10 @@ def solve_stream(
             fem.dirichletbc(PETSc.ScalarType(values.get(name, 0.0)), dofs[name], space)
             for name in walls
         ]
-        matrix = fem_petsc.assemble_matrix(fem.form(energy), bcs=bcs)
+        matrix = fem_petsc.assemble_matrix(jit.form(energy), bcs=bcs)
         matrix.assemble()
-        rhs = fem_petsc.assemble_vector(fem.form(load * phi * domain.dx))
-        fem_petsc.apply_lifting(rhs, [fem.form(energy)], [bcs])
+        rhs = fem_petsc.assemble_vector(jit.form(load * phi * domain.dx))
+        fem_petsc.apply_lifting(rhs, [jit.form(energy)], [bcs])
         rhs.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
         fem_petsc.set_bc(rhs, bcs)
         ksp = cholesky(matrix, "advdiff_stream_")
@@ -227,7 +227,7 @@ def solve_stream(
 
     def circulation(left: fem.Function, right: fem.Function, load) -> float:
         form = ufl.inner(ufl.grad(left), ufl.grad(right)) * domain.dx - load * left * domain.dx
-        return domain.comm.allreduce(fem.assemble_scalar(fem.form(form)), MPI.SUM)
+        return domain.comm.allreduce(fem.assemble_scalar(jit.form(form)), MPI.SUM)
 
     stream = solve(omega, fixed)
     if free:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 
 import h5py
@@ -58,10 +59,40 @@ def test_a_file_without_end(small, monkeypatch):
         hdf5.read(small)
 
 
-def test_what_kills_the_child_is_named(small, monkeypatch):
-    monkeypatch.setattr(hdf5, "_look", lambda path: hdf5.os.abort())
-    with pytest.raises(OSError, match="HDF5 dies of it, signal 6"):
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        ("import os; os.abort()", "HDF5 dies of it, signal 6"),
+        ("import nothing_of_that_name", "no process of its own can look at it: ModuleNotFound"),
+    ],
+)
+def test_what_ends_the_child_is_named(small, tmp_path, monkeypatch, script, error):
+    other = tmp_path / "other.py"
+    other.write_text(script)
+    monkeypatch.setattr(hdf5, "SCRIPT", other)
+    with pytest.raises(OSError, match=error):
         hdf5.read(small)
+
+
+def test_nothing_is_forked(small, monkeypatch):
+    """A process with MPI and its threads must not."""
+    monkeypatch.setattr(os, "fork", lambda: pytest.fail("forked"))
+    hdf5.read(small).close()
+
+
+def test_a_file_is_looked_at_once_and_again_where_it_changes(small, monkeypatch):
+    started = []
+    start = hdf5._start
+    monkeypatch.setattr(hdf5, "_start", lambda path: started.append(path) or start(path))
+    hdf5.expect(small)
+    hdf5.read(small).close()
+    hdf5.read(small).close()
+    assert started == [small]
+    monkeypatch.setattr(hdf5, "PATIENCE", 1)
+    spoil(small)
+    with pytest.raises(OSError, match="damaged"):
+        hdf5.read(small)
+    assert started == [small, small]
 
 
 def test_a_result_with_a_wrong_byte(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from dolfinx import fem
 from mpi4py import MPI
 
-from advdiff import domain
+from advdiff import domain, jit
 
 pytest.importorskip("gmsh")
 
@@ -37,12 +37,12 @@ def cells(found: domain.Domain) -> int:
 
 def part(found: domain.Domain, name: str) -> float:
     """Length or area of a boundary part."""
-    one = fem.form(fem.Constant(found.mesh, 1.0) * found.ds(found.tags[name]))
+    one = jit.form(fem.Constant(found.mesh, 1.0) * found.ds(found.tags[name]))
     return found.comm.allreduce(fem.assemble_scalar(one), MPI.SUM)
 
 
 def every_boundary_facet_is_named(found: domain.Domain) -> bool:
-    one = fem.form(fem.Constant(found.mesh, 1.0) * found.ds)
+    one = jit.form(fem.Constant(found.mesh, 1.0) * found.ds)
     boundary = found.comm.allreduce(fem.assemble_scalar(one), MPI.SUM)
     return np.isclose(boundary, sum(part(found, name) for name in found.tags), rtol=1e-12)
 

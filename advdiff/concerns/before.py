@@ -15,7 +15,7 @@ import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
-from advdiff import compat
+from advdiff import compat, jit
 from advdiff.concerns import Concern, percent
 from advdiff.discretization import damped
 from advdiff.operator import Operator
@@ -68,8 +68,8 @@ def mesh_peclet(operator: Operator) -> Extreme:
     peclet = ufl.dot(u, u) / ufl.max_value(kappa * turns, TINY)
     space = fem.functionspace(domain.mesh, ("DG", 0))
     values = fem.Function(space)
-    values.interpolate(fem.Expression(peclet, compat.interpolation_points(space)))
-    volumes = fem.assemble_vector(fem.form(ufl.TestFunction(space) * domain.dx))
+    values.interpolate(jit.expression(peclet, compat.interpolation_points(space)))
+    volumes = fem.assemble_vector(jit.form(ufl.TestFunction(space) * domain.dx))
     return _extreme(space, values.x.array, volumes.array)
 
 
@@ -84,7 +84,7 @@ def layer_peclet(operator: Operator, names: Sequence[str]) -> Extreme:
     space = fem.functionspace(domain.mesh, ("DG", 0))
     phi = ufl.TestFunction(space)
     total, areas = (
-        fem.assemble_vector(fem.form(form)).array
+        fem.assemble_vector(jit.form(form)).array
         for form in (ratio / max(1, kind.degree) * phi * ds, phi * ds)
     )
     return _extreme(space, total / np.maximum(areas, TINY), areas)
@@ -97,7 +97,7 @@ def crossing(operator: Operator, name: str | None) -> tuple[float, float, float]
     u_n = ufl.dot(operator.velocity.expression, ufl.FacetNormal(domain.mesh))
     one = fem.Constant(domain.mesh, 1.0)
     forms = (ufl.max_value(u_n, 0.0) * ds, ufl.max_value(-u_n, 0.0) * ds, one * ds)
-    local = [fem.assemble_scalar(fem.form(form)) for form in forms]
+    local = [fem.assemble_scalar(jit.form(form)) for form in forms]
     return tuple(domain.comm.allreduce(value, MPI.SUM) for value in local)
 
 

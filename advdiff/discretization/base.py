@@ -13,6 +13,7 @@ from petsc4py import PETSc
 from ufl.algorithms import estimate_total_polynomial_degree, extract_coefficients
 from ufl.algorithms.apply_integral_scaling import compute_integrand_scaling_factor
 
+from advdiff import jit
 from advdiff.domain import Domain
 from advdiff.memory import Size
 
@@ -162,14 +163,14 @@ class Discretization:
     def _row_sums(self) -> PETSc.Vec:
         """∫φ_a, the lumped mass."""
         phi = ufl.TestFunction(self.space)
-        diagonal = fem_petsc.assemble_vector(fem.form(phi * self.dx))
+        diagonal = fem_petsc.assemble_vector(jit.form(phi * self.dx))
         diagonal.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
         return diagonal
 
     def _gram(self) -> PETSc.Mat:
         """∫φ_a φ_b."""
         theta, phi = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
-        matrix = fem_petsc.assemble_matrix(fem.form(theta * phi * self.dx))
+        matrix = fem_petsc.assemble_matrix(jit.form(theta * phi * self.dx))
         matrix.assemble()
         return matrix
 

@@ -29,6 +29,7 @@ from petsc4py import PETSc
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
+from advdiff import jit
 from advdiff.inverse.chains.philox import Random
 from advdiff.labels import node_labels, places
 from advdiff.linear import cholesky
@@ -128,15 +129,15 @@ class Matern:
         form = gamma * (
             energy * ufl.dx + rate * robin(power, dim) * ufl.inner(trial, test) * ufl.ds
         )
-        full = fem_petsc.assemble_matrix(fem.form(form))
+        full = fem_petsc.assemble_matrix(jit.form(form))
         full.assemble()
         self.matrix = full.createSubMatrix(rows, rows)
-        mass = fem_petsc.assemble_matrix(fem.form(ufl.inner(trial, test) * ufl.dx))
+        mass = fem_petsc.assemble_matrix(jit.form(ufl.inner(trial, test) * ufl.dx))
         mass.assemble()
         # Scaling the diagonal keeps it positive for every degree, which row sums do not.
         diagonal = mass.getDiagonal()
         volume = space.mesh.comm.allreduce(
-            fem.assemble_scalar(fem.form(fem.Constant(space.mesh, 1.0) * ufl.dx))
+            fem.assemble_scalar(jit.form(fem.Constant(space.mesh, 1.0) * ufl.dx))
         )
         diagonal.scale(space.dofmap.index_map_bs * volume / diagonal.sum())
         part = diagonal.getSubVector(rows)

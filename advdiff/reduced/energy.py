@@ -16,6 +16,7 @@ from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
 
+from advdiff import jit
 from advdiff.domain import Domain
 from advdiff.linear import cholesky
 from advdiff.mixer import GOLDEN, mix
@@ -47,7 +48,7 @@ class Energy:
         dx = points.dx
         theta, phi = ufl.TrialFunction(space), ufl.TestFunction(space)
         energy = diffusivity * ufl.dot(ufl.grad(theta), ufl.grad(phi)) + shift * theta * phi
-        full = fem_petsc.assemble_matrix(fem.form(energy * dx))
+        full = fem_petsc.assemble_matrix(jit.form(energy * dx))
         full.assemble()
         if operator.is_constrained:
             full = full.createSubMatrix(operator.free, operator.free)
@@ -55,10 +56,10 @@ class Energy:
         self._noise = fem.Function(points.space)
         slope = ufl.as_vector([self._noise[1 + i] for i in range(domain.dim)])
         load = ufl.sqrt(diffusivity) * ufl.dot(slope, ufl.grad(phi))
-        self._load = fem.form((load + np.sqrt(shift) * self._noise[0] * phi) * dx)
+        self._load = jit.form((load + np.sqrt(shift) * self._noise[0] * phi) * dx)
         self._order = points.order
         self._heights = 1.0 / np.sqrt(points.weights)[self._order]
-        position = fem.Expression(ufl.SpatialCoordinate(mesh), points.places)
+        position = jit.expression(ufl.SpatialCoordinate(mesh), points.places)
         positions = position.eval(mesh, points.cells)
         positions = np.reshape(positions, (len(points.cells), len(points.places), -1))
         inner = positions + INWARDS * (positions.mean(axis=1, keepdims=True) - positions)

@@ -20,6 +20,7 @@ from petsc4py import PETSc
 from slepc4py import SLEPc
 from ufl.algorithms import expand_derivatives, replace
 
+from advdiff import jit
 from advdiff.discretization.base import derivative, sides
 from advdiff.operator import Operator
 from advdiff.reduced.assembled import SYMMETRIC
@@ -49,7 +50,7 @@ class Points:
         trial, test = ufl.TrialFunction(space), ufl.TestFunction(points.space)
         slope = ufl.as_vector([test[1 + i] for i in range(operator.domain.dim)])
         values = test[0] * trial + ufl.dot(slope, ufl.grad(trial))
-        self._matrix = fem_petsc.assemble_matrix(fem.form(values * points.dx))
+        self._matrix = fem_petsc.assemble_matrix(jit.form(values * points.dx))
         self._matrix.assemble()
         self._points, self._weights = points, points.weights
         self._expressions: dict[str | None, tuple] = {}
@@ -131,7 +132,7 @@ class Points:
                 if not isinstance(entry, ufl.constantvalue.Zero):
                     slots.append((beta, alpha))
                     entries.append(entry)
-        return slots, fem.Expression(ufl.as_vector(entries), self._points.places)
+        return slots, jit.expression(ufl.as_vector(entries), self._points.places)
 
     def _unit(self, function: fem.Function, slot: int) -> dict:
         """(θ, ∇θ) is the unit vector of a slot."""

@@ -11,6 +11,8 @@ import ufl
 from dolfinx import fem, mesh
 from dolfinx.fem import petsc as fem_petsc
 
+from advdiff import jit
+
 
 class Quadrature:
     """The points of a rule on the cells of this rank (collective).
@@ -40,7 +42,7 @@ class Quadrature:
         self.places = element.custom_quadrature()[0]
         self.dx = ufl.dx(domain=msh, metadata=dict(rule))
         self.space = fem.functionspace(msh, element)
-        weights = fem.form(ufl.TestFunction(self.space)[0] * self.dx)
+        weights = jit.form(ufl.TestFunction(self.space)[0] * self.dx)
         self.template = fem_petsc.assemble_vector(weights)
         self.weights = self.template.array_r[::slots].copy()
         count = msh.topology.index_map(msh.topology.dim).size_local

@@ -16,6 +16,7 @@ from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
 
+from advdiff import jit
 from advdiff.inverse.likelihood import Potential
 from advdiff.inverse.objective import Objective
 from advdiff.parts import InitialState
@@ -62,8 +63,8 @@ class Averages:
         weight = 1.0
         for i in range(dim):
             weight *= ufl.cos(np.pi * wave[i] * (x[i] - lower[i]) / (upper[i] - lower[i]))
-        form = fem.form(weight * ufl.inner(axis, test) * ufl.dx)
-        one = fem.form(fem.Constant(msh, 1.0) * ufl.dx)
+        form = jit.form(weight * ufl.inner(axis, test) * ufl.dx)
+        one = jit.form(fem.Constant(msh, 1.0) * ufl.dx)
         volume = problem.comm.allreduce(fem.assemble_scalar(one))
         count = len(self.waves)
         root = count if problem.comm.rank == 0 else 0

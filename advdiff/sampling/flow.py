@@ -11,10 +11,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import ufl
-from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
 
+from advdiff import jit
 from advdiff.concerns import after, before
 from advdiff.errors import ConvergenceError
 from advdiff.inverse.likelihood import Potential
@@ -184,9 +184,9 @@ def nearest(problem: Problem, part: Modes) -> np.ndarray:
     problem.unknowns.assign(problem.unknowns.vector())
     missing = problem.truth.velocity.expression - problem.operator.velocity.expression
     test, trial = ufl.TestFunction(space), ufl.TrialFunction(space)
-    load = fem_petsc.assemble_vector(fem.form(ufl.inner(missing, flow(test)) * ufl.dx))
+    load = fem_petsc.assemble_vector(jit.form(ufl.inner(missing, flow(test)) * ufl.dx))
     load.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
-    mass = fem_petsc.assemble_matrix(fem.form(ufl.inner(flow(trial), flow(test)) * ufl.dx))
+    mass = fem_petsc.assemble_matrix(jit.form(ufl.inner(flow(trial), flow(test)) * ufl.dx))
     mass.assemble()
     gram = part.basis.transposeMatMult(mass.matMult(part.basis))
     right, found = part.template.duplicate(), part.template.duplicate()

@@ -12,7 +12,7 @@ from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import Problem, config
+from advdiff import Problem, config, jit
 from advdiff.fields import interpolate
 from advdiff.sensitivity import Direction
 
@@ -154,7 +154,7 @@ def l2_error(problem: Problem, state: PETSc.Vec, exact: Callable, *, boundary: b
     truth = interpolate(exact, fem.functionspace(domain.mesh, ("DG", degree)), "exact")
 
     def norm(expression) -> float:
-        square = fem.form(expression**2 * domain.dx(metadata=quadrature))
+        square = jit.form(expression**2 * domain.dx(metadata=quadrature))
         return np.sqrt(problem.comm.allreduce(fem.assemble_scalar(square), MPI.SUM))
 
     return norm(function - truth) / norm(truth)

@@ -13,6 +13,7 @@ from dolfinx.fem.petsc import assemble_matrix, assemble_vector
 from mpi4py import MPI
 from petsc4py import PETSc
 
+from advdiff import jit
 from advdiff.compat import gmsh_to_mesh
 from advdiff.expm.generator import Generator, Mass
 
@@ -52,9 +53,9 @@ def assemble(
         form -= skew(u, trial, test) * ufl.dx
         if boundary:
             form -= 0.5 * ufl.dot(u, ufl.FacetNormal(domain)) * trial * test * ufl.ds
-    matrix = assemble_matrix(fem.form(form))
+    matrix = assemble_matrix(jit.form(form))
     matrix.assemble()
-    lumped = assemble_vector(fem.form(test * ufl.dx))
+    lumped = assemble_vector(jit.form(test * ufl.dx))
     lumped.ghostUpdate(PETSc.InsertMode.ADD, PETSc.ScatterMode.REVERSE)
     free = np.arange(space.dofmap.index_map.size_local, dtype=PETSc.IntType)
     if fixed is not None:

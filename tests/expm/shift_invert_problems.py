@@ -15,6 +15,7 @@ from mpi4py import MPI
 from petsc4py import PETSc
 from scipy.linalg import expm, expm_frechet
 
+from advdiff import jit
 from advdiff.expm.generator import Generator, Mass
 from advdiff.expm.shift_invert import ShiftInvert, ShiftInvertOptions
 
@@ -38,9 +39,9 @@ class Cellular:
         self.space = fem.functionspace(self.domain, ("Lagrange", degree))
         self.diffusivity = diffusivity
         theta, phi = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
-        mass_form = fem.form(theta * phi * ufl.dx)
+        mass_form = jit.form(theta * phi * ufl.dx)
         if degree == 1:
-            lumped = assemble_vector(fem.form(phi * ufl.dx))
+            lumped = assemble_vector(jit.form(phi * ufl.dx))
             lumped.ghostUpdate(PETSc.InsertMode.ADD, PETSc.ScatterMode.REVERSE)
             mass = self._vector(lumped)
         else:
@@ -73,7 +74,7 @@ class Cellular:
         )
         flow = 0.5 * (ufl.dot(u, ufl.grad(theta)) * phi - ufl.dot(u, ufl.grad(phi)) * theta)
         matrix = assemble_matrix(
-            fem.form(-kappa * ufl.dot(ufl.grad(theta), ufl.grad(phi)) * ufl.dx - flow * ufl.dx)
+            jit.form(-kappa * ufl.dot(ufl.grad(theta), ufl.grad(phi)) * ufl.dx - flow * ufl.dx)
         )
         matrix.assemble()
         return matrix

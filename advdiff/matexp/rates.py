@@ -123,9 +123,11 @@ def decay_constants(Q: ArrayLike) -> DecayConstants:
     values = nonzero_eigenvalues(Q)
     if len(values) == 0:
         raise DomainError("decay_constants needs d >= 2")
-    condition = float(eigenbasis(Q).condition)
-    if condition > MAX_CONDITION:
-        raise DomainError(f"cond(V) = {condition:.1e}: numerically not diagonalisable")
+    basis = eigenbasis(Q)
+    if basis.condition > MAX_CONDITION:
+        raise DomainError(f"cond(V) = {basis.condition:.1e}: numerically not diagonalisable")
+    V = basis.vectors
+    condition = float(np.linalg.cond(V / np.linalg.norm(V, axis=0)))  # of Q itself, not balanced
     modulus = np.abs(values)
     gap = float(-values.real.max())
     return DecayConstants(gap, float(modulus.min()), float(modulus.max()), condition, len(Q))

@@ -13,8 +13,8 @@ from math import factorial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import expm
 
+from .balance import expm
 from .operands import EPS, TINY, Array, DomainError, Result, norm1
 
 #: a series that has not converged after so many terms is refused

@@ -10,8 +10,8 @@ from __future__ import annotations
 from math import factorial
 
 import numpy as np
-from scipy.linalg import expm
 
+from .balance import expm
 from .exact import block_triangular
 from .group import group_inverse, kernel_projector
 from .operands import Array, Result, commutator

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import expm, fractional_matrix_power, logm, sqrtm
+from scipy.linalg import fractional_matrix_power, logm, sqrtm
 
+from .balance import expm
 from .methods import gradient
 from .operands import EPS, Array, DomainError, Result, double, matrices, real_if, transpose
 

@@ -26,9 +26,9 @@ from scipy.optimize import minimize
 import advdiff
 from advdiff import matexp
 from advdiff.reduced import GaussianPrior, ReducedMisfit, ReducedModel
-from advdiff.reduced.groups import Groups
-from advdiff.reduced.reducer import ReducedOptions, Reducer, dense_prior
-from advdiff.reduced.trust import TrustRegion
+from advdiff.reduced.offline.groups import Groups
+from advdiff.reduced.offline.reducer import ReducedOptions, Reducer, dense_prior
+from advdiff.reduced.offline.trust import TrustRegion
 
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "reduced_inversion.toml"
 SINE = EXPERIMENT.with_name("velocity_inversion.toml")

@@ -20,7 +20,7 @@ from unittest import mock
 from click import get_current_context
 from petsc4py import PETSc
 
-from advdiff import cli
+from advdiff.commands import cli
 
 
 class Answer(NamedTuple):

@@ -16,8 +16,8 @@ import h5py
 from matplotlib.figure import Figure
 from PIL import Image
 
-from advdiff import plots
-from advdiff.plots import canvas
+from advdiff.views import plots
+from advdiff.views.plots import canvas
 
 DPI = 40
 

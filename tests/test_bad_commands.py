@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from advdiff.errors import on_root
+from advdiff.core.errors import on_root
 from tests.bad_input import COMM
 from tests.commands import advdiff
 from tests.fuzz.files import msh

@@ -6,10 +6,14 @@ import h5py
 import numpy as np
 import pytest
 
-from advdiff import config, observe, plots, result, summary, tasks
-from advdiff.checkpoint import Checkpoint
-from advdiff.errors import ConvergenceError, on_root
-from advdiff.problem import Problem
+from advdiff import tasks
+from advdiff.config.load import parse
+from advdiff.core.errors import ConvergenceError, on_root
+from advdiff.files import result
+from advdiff.problem import readings
+from advdiff.problem.problem import Problem
+from advdiff.results.checkpoint import Checkpoint
+from advdiff.views import info, plots
 from tests.bad_input import COMM, DIRECTION, INVERT, NAN, data, make_hdf5, message, write
 from tests.fuzz import files as meshes
 
@@ -82,7 +86,7 @@ ALIKE = [
 def test_check(tmp_path, changes, parts):
     write(tmp_path / "obs.csv", "x,y,t,value,std\n0.5,0.5,0.1,1,1\n")
     thesis = write(tmp_path / "thesis.txt", "years of work")
-    text = message(tasks.check, Problem(config.parse(data(changes), tmp_path / "e.toml")))
+    text = message(tasks.check, Problem(parse(data(changes), tmp_path / "e.toml")))
     for part in parts:
         assert part in text
     assert thesis.read_text() == "years of work"
@@ -148,7 +152,7 @@ def test_meshes(tmp_path, name, content, parts):
     pytest.importorskip("gmsh")
     write(tmp_path / name, content)
     changes = {"domain": {"shape": "gmsh", "file": name}}
-    text = message(tasks.check, Problem(config.parse(data(changes), tmp_path / "e.toml")))
+    text = message(tasks.check, Problem(parse(data(changes), tmp_path / "e.toml")))
     assert text.startswith("domain.file")
     for part in parts:
         assert part in text
@@ -165,7 +169,7 @@ def test_meshes_that_look_odd_but_will_do(tmp_path):
         (meshes.msh(sides=[*meshes.SIDES, (1, 5)]), 5),  # a part inside
     ):
         write(tmp_path / "a.msh", content)
-        problem = Problem(config.parse(data({"domain": GMSH}), tmp_path / "e.toml"))
+        problem = Problem(parse(data({"domain": GMSH}), tmp_path / "e.toml"))
         assert problem.domain.num_vertices == vertices
         assert tasks.run(problem, lambda _: None)
 
@@ -177,7 +181,7 @@ def test_mesh_names_and_sizes(tmp_path):
 
     def check(changes):
         shape = {"domain": {"shape": "gmsh", "file": "a.geo"}}
-        return tasks.check(Problem(config.parse(data(shape | changes), tmp_path / "e.toml")))
+        return tasks.check(Problem(parse(data(shape | changes), tmp_path / "e.toml")))
 
     assert any("wall" in line for line in check({}))
     assert "'wall'" in message(check, {"physics.dirichlet": {"wal": 0.0}})
@@ -191,7 +195,7 @@ def test_sensor_in_a_hole(tmp_path):
     write(tmp_path / "a.geo", SQUARE % 0 + HOLE)
     write(tmp_path / "obs.csv", "x,y,t,value,std\n0.1,0.1,0.1,1,1\n0.5,0.45,0.1,1,1\n")
     changes = INVERT | {"domain": {"shape": "gmsh", "file": "a.geo"}}
-    text = message(tasks.check, Problem(config.parse(data(changes), tmp_path / "e.toml")))
+    text = message(tasks.check, Problem(parse(data(changes), tmp_path / "e.toml")))
     assert "row 3" in text
     assert "(0.5, 0.45)" in text
     assert "outside the domain" in text
@@ -235,7 +239,7 @@ TABLES = {
 )
 def test_tables(tmp_path, content, parts):
     write(tmp_path / "obs.csv", content)
-    text = message(tasks.check, Problem(config.parse(data(INVERT), tmp_path / "e.toml")))
+    text = message(tasks.check, Problem(parse(data(INVERT), tmp_path / "e.toml")))
     assert text.startswith("observations.")
     for part in parts:
         assert part in text
@@ -244,7 +248,7 @@ def test_tables(tmp_path, content, parts):
 def test_table_that_is_none(tmp_path):
     write(tmp_path / "latin.csv", b"x,y,t,value\n\xe9")
     for name, part in (("none.csv", "not exist"), (".", "a folder"), ("latin.csv", "UTF-8")):
-        assert part in message(observe.read, tmp_path / name, 2, 1.0, 1.0)
+        assert part in message(readings.read, tmp_path / name, 2, 1.0, 1.0)
 
 
 def columns(**changes) -> dict:
@@ -267,7 +271,7 @@ def columns(**changes) -> dict:
 def test_hdf5(tmp_path, content, parts):
     path = tmp_path / "obs.h5"
     on_root(COMM, lambda: make_hdf5(path, content))
-    text = message(observe.read, path, 2, 1.0, None)
+    text = message(readings.read, path, 2, 1.0, None)
     assert text.startswith("observations.file")
     for part in parts:
         assert part in text
@@ -278,7 +282,7 @@ def test_hdf5_that_is_none(tmp_path):
     on_root(COMM, lambda: make_hdf5(path, columns(x=np.zeros(10_000))))
     half = on_root(COMM, path.read_bytes)[:2000]
     for content in (half, "x,y"):
-        text = message(observe.read, write(path, content), 2, 1.0, 1.0)
+        text = message(readings.read, write(path, content), 2, 1.0, 1.0)
         assert "not a readable HDF5" in text
 
 
@@ -287,9 +291,9 @@ def test_hdf5_that_is_none(tmp_path):
 
 def test_results(tmp_path):
     path = tmp_path / "r.h5"
-    assert "no such file" in message(summary.lines, path)
-    assert "a folder" in message(summary.lines, tmp_path)
-    assert "not readable HDF5" in message(summary.lines, write(path, "x,y"))
+    assert "no such file" in message(info.lines, path)
+    assert "a folder" in message(info.lines, tmp_path)
+    assert "not readable HDF5" in message(info.lines, write(path, "x,y"))
     content = dict.fromkeys(result.FIELDS, 0.0)
     ours = {"advdiff_version": "0.1.0", "format_version": result.FORMAT}
     for attributes, left_out, part in (
@@ -302,14 +306,14 @@ def test_results(tmp_path):
     ):
         kept = {k: v for k, v in content.items() if k != left_out}
         on_root(COMM, lambda k=kept, a=attributes: make_hdf5(path, k, a))
-        assert part in message(summary.lines, path)
+        assert part in message(info.lines, path)
     write(path, on_root(COMM, path.read_bytes)[:1000])
-    assert "not readable HDF5" in message(summary.lines, path)
+    assert "not readable HDF5" in message(info.lines, path)
 
 
 def test_results_with_something_else_in_them(tmp_path):
     path = tmp_path / "e.h5"
-    tasks.run(Problem(config.parse(data(), tmp_path / "e.toml")), lambda _: None)
+    tasks.run(Problem(parse(data(), tmp_path / "e.toml")), lambda _: None)
     whole = on_root(COMM, path.read_bytes)
 
     def spoilt(name: str, value) -> str:
@@ -320,7 +324,7 @@ def test_results_with_something_else_in_them(tmp_path):
                 file[name] = value
 
         on_root(COMM, spoil)
-        return message(summary.lines, path)
+        return message(info.lines, path)
 
     assert "not as advdiff writes it" in spoilt("theta", np.zeros(0))
     assert "not as advdiff writes it" in spoilt("theta", "text")
@@ -330,13 +334,13 @@ def test_results_with_something_else_in_them(tmp_path):
 
 def test_a_failed_run_leaves_the_last_result_and_no_hang(tmp_path):
     experiment = tmp_path / "e.toml"
-    tasks.run(Problem(config.parse(data(), experiment)), lambda _: None)
+    tasks.run(Problem(parse(data(), experiment)), lambda _: None)
     before = on_root(COMM, (tmp_path / "e.h5").read_bytes)
     with pytest.raises(ConvergenceError, match="mind the sizes"):
-        tasks.run(Problem(config.parse(data({"physics.diffusivity": 1e300}), experiment)), print)
+        tasks.run(Problem(parse(data({"physics.diffusivity": 1e300}), experiment)), print)
     assert on_root(COMM, (tmp_path / "e.h5").read_bytes) == before
     write(tmp_path / ".e.h5.partial", "of a killed run")
-    tasks.run(Problem(config.parse(data({"time.outputs": 3}), experiment)), lambda _: None)
+    tasks.run(Problem(parse(data({"time.outputs": 3}), experiment)), lambda _: None)
     with result.open_result(tmp_path / "e.h5") as file:
         assert len(file["time"]) == 3
     names = on_root(COMM, lambda: sorted(p.name for p in tmp_path.iterdir()))
@@ -356,7 +360,7 @@ OVERFLOWS = [
 def test_overflow_is_an_error_of_the_run(tmp_path, changes):
     write(tmp_path / "obs.csv", "x,y,t,value\n0.5,0.5,0.1,1\n")
     with pytest.raises(ConvergenceError) as caught:
-        tasks.run(Problem(config.parse(data(changes), tmp_path / "e.toml")), lambda _: None)
+        tasks.run(Problem(parse(data(changes), tmp_path / "e.toml")), lambda _: None)
     assert "\n" not in str(caught.value)
     assert set(COMM.allgather(str(caught.value))) == {str(caught.value)}
 
@@ -364,7 +368,7 @@ def test_overflow_is_an_error_of_the_run(tmp_path, changes):
 @pytest.mark.parametrize("value", [NAN, 1e4, -1e4])
 def test_absurd_parameters(tmp_path, value):
     write(tmp_path / "obs.csv", "x,y,t,value,std\n0.5,0.5,0.1,1,1\n")
-    problem = Problem(config.parse(data(INVERT), tmp_path / "e.toml"))
+    problem = Problem(parse(data(INVERT), tmp_path / "e.toml"))
     with pytest.raises(ConvergenceError, match=r"prior\.diffusivity\.std"):
         problem.misfit(np.array([value]))
 
@@ -376,7 +380,7 @@ def test_checkpoints(tmp_path):
     write(tmp_path / "obs.csv", "x,y,t,value,std\n0.5,0.5,0.1,1,1\n")
 
     def checkpoint(changes=()):
-        problem = Problem(config.parse(data(INVERT | dict(changes)), tmp_path / "e.toml"))
+        problem = Problem(parse(data(INVERT | dict(changes)), tmp_path / "e.toml"))
         return Checkpoint(problem, problem.experiment.output_path)
 
     mine = checkpoint()
@@ -394,5 +398,5 @@ def test_checkpoints(tmp_path):
 
 
 def test_resume_of_a_task_without_checkpoints(tmp_path):
-    problem = Problem(config.parse(data(), tmp_path / "e.toml"))
+    problem = Problem(parse(data(), tmp_path / "e.toml"))
     assert "task = 'invert'" in message(tasks.run, problem, print, resume=True)

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from advdiff import config
-from advdiff.errors import InputError
-from advdiff.expression import FUNCTIONS, Expression
+from advdiff.config.expression import FUNCTIONS, Expression
+from advdiff.config.load import load as load_experiment
+from advdiff.config.load import parse
+from advdiff.core.errors import InputError
 from tests.bad_input import DIRECTION, INF, INVERT, NAN, data, message, write
 
 # -- keys and values --
@@ -185,14 +186,14 @@ KEYS = [
 
 @pytest.mark.parametrize(("changes", "parts"), KEYS, ids=[str(c)[:60] for c, _ in KEYS])
 def test_keys(changes, parts):
-    text = message(config.parse, data(changes))
+    text = message(parse, data(changes))
     for part in parts:
         assert part in text
 
 
 def test_the_experiment_that_the_cases_start_from_is_good():
     for changes in ({}, DIRECTION, INVERT):
-        assert config.parse(data(changes)).task == changes.get("task", "solve")
+        assert parse(data(changes)).task == changes.get("task", "solve")
 
 
 @pytest.mark.parametrize(
@@ -210,14 +211,14 @@ def test_the_experiment_that_the_cases_start_from_is_good():
     ids=["binary", "unclosed", "twice", "nested", "digits", "empty", "BOM", "huge"],
 )
 def test_experiment_files(tmp_path, content, parts):
-    text = message(config.load, write(tmp_path / "e.toml", content))
+    text = message(load_experiment, write(tmp_path / "e.toml", content))
     for part in parts:
         assert part in text
 
 
 def test_experiment_file_that_is_none(tmp_path):
-    assert "No such file" in message(config.load, tmp_path / "none.toml")
-    assert "directory" in message(config.load, tmp_path)
+    assert "No such file" in message(load_experiment, tmp_path / "none.toml")
+    assert "directory" in message(load_experiment, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ def test_settings(tmp_path, setting, parts):
         tmp_path / "e.toml",
         "task = 'solve'\ntime.final = 1\ndomain.cells = [4, 4]\nphysics.diffusivity = 1",
     )
-    text = message(config.load, tmp_path / "e.toml", (setting,))
+    text = message(load_experiment, tmp_path / "e.toml", (setting,))
     for part in parts:
         assert part in text
 

@@ -8,11 +8,12 @@ import pytest
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import Problem, config, tasks
-from advdiff import checkpoint as module
-from advdiff.checkpoint import Checkpoint
-from advdiff.errors import InputError, on_root
+from advdiff import Problem, tasks
+from advdiff.config.load import parse
+from advdiff.core.errors import InputError, on_root
 from advdiff.inverse.map import VALUE
+from advdiff.results import checkpoint as module
+from advdiff.results.checkpoint import Checkpoint
 from tests import flows
 from tests.test_inversion import SINE, inverse_problem, observations
 
@@ -240,7 +241,7 @@ def test_an_estimate_that_stopped_short_goes_on(tmp_path):
             optimizer={"max_iterations": iterations},
             output={"file": "short.h5"},
         )
-        made = Problem(config.parse(tables, tmp_path / "short.toml"))
+        made = Problem(parse(tables, tmp_path / "short.toml"))
         return tasks.run(made, said.append, resume=resume)
 
     said: list[str] = []

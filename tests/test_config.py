@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from advdiff import config, schema
-from advdiff.keytypes import Formula, StreamVelocity, VorticityVelocity, walk
+from advdiff.config import experiment as schema
+from advdiff.config.load import load as load_experiment
+from advdiff.config.load import parse
+from advdiff.config.types import Formula, StreamVelocity, VorticityVelocity, walk
 
 EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.toml"))
 TEXT = """
@@ -27,7 +29,7 @@ def experiment(tmp_path):
 
 
 def test_defaults(experiment):
-    table = config.load(experiment)
+    table = load_experiment(experiment)
     assert table.domain.corners == ([0.0, 0.0], [1.0, 1.0])
     assert table.discretization.degree == 1
     assert isinstance(table.physics.diffusivity, float)  # an integer is a number
@@ -38,10 +40,10 @@ def test_defaults(experiment):
 
 
 def test_paths_are_relative_to_the_file(experiment):
-    table = config.load(experiment)
+    table = load_experiment(experiment)
     assert table.output_path == experiment.with_suffix(".h5").resolve()
     assert table.resolve("../a.csv") == (experiment.parent.parent / "a.csv").resolve()
-    table = config.load(experiment, ("output.file=sub/out.h5",))
+    table = load_experiment(experiment, ("output.file=sub/out.h5",))
     assert table.output_path == (experiment.parent / "sub/out.h5").resolve()
 
 
@@ -58,12 +60,12 @@ def test_paths_are_relative_to_the_file(experiment):
     ],
 )
 def test_overrides(experiment, setting, read, value):
-    assert read(config.load(experiment)) != value
-    assert read(config.load(experiment, (setting,))) == value
+    assert read(load_experiment(experiment)) != value
+    assert read(load_experiment(experiment, (setting,))) == value
 
 
 def test_the_last_override_counts(experiment):
-    assert config.load(experiment, ("time.final=3", "time.final=4")).time.final == 4.0
+    assert load_experiment(experiment, ("time.final=3", "time.final=4")).time.final == 4.0
 
 
 @pytest.mark.parametrize(
@@ -82,24 +84,24 @@ def test_kinds_of_velocity(velocity, kind):
         "physics": {"diffusivity": 1.0, "velocity": velocity},
         "time": {"final": 1.0},
     }
-    assert isinstance(config.parse(data).physics.velocity, kind)
+    assert isinstance(parse(data).physics.velocity, kind)
 
 
 def test_explicit_output_times(experiment):
-    assert config.load(experiment, ("time.outputs=[0.5, 2]",)).time.times == [0.5, 2.0]
-    assert config.load(experiment, ("time.outputs=4",)).time.times == [0.5, 1.0, 1.5, 2.0]
+    assert load_experiment(experiment, ("time.outputs=[0.5, 2]",)).time.times == [0.5, 2.0]
+    assert load_experiment(experiment, ("time.outputs=4",)).time.times == [0.5, 1.0, 1.5, 2.0]
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: p.name)
 def test_experiments_of_the_repository(path):
-    table = config.load(path)
-    again = config.parse(table.model_dump(exclude_none=True), table.path, table.text)
+    table = load_experiment(path)
+    again = parse(table.model_dump(exclude_none=True), table.path, table.text)
     assert again == table
     assert again.output_path == path.with_suffix(".h5").resolve()
 
 
 def test_walk_finds_every_formula(experiment):
-    table = config.load(
+    table = load_experiment(
         experiment,
         ('physics.velocity=["y", "-x"]', "physics.dirichlet.left=sin(y)", "truth.initial=x"),
     )
@@ -113,7 +115,7 @@ def test_walk_finds_every_formula(experiment):
 
 
 def test_tables_are_frozen(experiment):
-    table = config.load(experiment)
+    table = load_experiment(experiment)
     with pytest.raises(ValueError, match="frozen"):
         table.time.final = 3.0
     assert isinstance(table, schema.Experiment)

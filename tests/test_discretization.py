@@ -8,13 +8,13 @@ import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
-from advdiff import velocity
-from advdiff.conditions import Conditions
-from advdiff.discretization import METHODS, make
-from advdiff.domain import box
-from advdiff.fields import interpolate, scalar_field, vector_field
-from advdiff.operator import Operator
-from advdiff.schema.space import ELEMENTS
+from advdiff.config.space import ELEMENTS
+from advdiff.domain.fields import interpolate, scalar_field, vector_field
+from advdiff.domain.mesh import box
+from advdiff.equation import velocity
+from advdiff.equation.conditions import Conditions
+from advdiff.equation.discretization import METHODS, make
+from advdiff.equation.operator import Operator
 from tests import dense
 
 KINDS = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from mpi4py import MPI
 
-from advdiff.errors import InputError, agreed
+from advdiff.core.errors import InputError, agreed
 
 WORLD = MPI.COMM_WORLD
 

@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from advdiff.sensitivity import sensitivity
+from advdiff.sensitivity.rho import sensitivity
 from tests import exact
 from tests.exact import CASES, Discretization
 

@@ -9,12 +9,14 @@ import h5py
 import numpy as np
 import pytest
 
-from advdiff import config, summary, tasks
-from advdiff.problem import Problem
-from advdiff.sampling import tasks as sampling_tasks
-from advdiff.sampling.schema import ModelExperiment
-from advdiff.study import tasks as study_tasks
-from advdiff.study.schema import Study
+from advdiff import tasks
+from advdiff.config.load import load as load_experiment
+from advdiff.config.models import ModelExperiment
+from advdiff.config.study import Study
+from advdiff.problem.problem import Problem
+from advdiff.sampling import run as sampling_tasks
+from advdiff.tasks import study as study_tasks
+from advdiff.views import info
 
 pytest.importorskip("gmsh")
 pytest.importorskip("xarray")
@@ -52,7 +54,7 @@ REDUCED = {
 def load(name: str, folder: Path, *overrides: str):
     """The room that knows the task, and what it runs; the result goes to ``folder``."""
     settings = (*overrides, f"output.file='{folder / name}.h5'")
-    experiment = config.load(FOLDER / f"{name}.toml", settings)
+    experiment = load_experiment(FOLDER / f"{name}.toml", settings)
     if isinstance(experiment, Study):
         return study_tasks, experiment
     if isinstance(experiment, ModelExperiment):
@@ -78,7 +80,7 @@ def reduced(tmp_path_factory):
 @pytest.mark.parametrize("name", NAMES)
 def test_runs_at_a_reduced_size(name, reduced):
     path = reduced(name)
-    assert len(summary.lines(path)) > 3
+    assert len(info.lines(path)) > 3
     with h5py.File(path) as file:
         if "history" in file:
             objective = file["history/objective"][:]
@@ -91,7 +93,7 @@ def test_an_inversion_says_how_far_off_its_first_guess_was(reduced):
     with h5py.File(path) as file:
         found = file["estimate"].attrs["velocity_first_guess_error"]
         assert 0.3 < found < 0.4
-    assert any("first guess" in line for line in summary.lines(path))
+    assert any("first guess" in line for line in info.lines(path))
 
 
 def gaussian(x: np.ndarray, t: float) -> dict[str, np.ndarray]:

@@ -44,14 +44,14 @@ gradient_tolerance = 1e-8
 """
 
 STAGES = {
-    "read": ("advdiff.problem:read", "InputError", "invert"),
-    "mesh": ("advdiff.domain:Domain.tag", "InputError", "open"),
-    "assembly": ("advdiff.operator:Operator.assemble", "RuntimeError", "solve"),
+    "read": ("advdiff.problem.problem:read", "InputError", "invert"),
+    "mesh": ("advdiff.domain.mesh:Domain.tag", "InputError", "open"),
+    "assembly": ("advdiff.equation.operator:Operator.assemble", "RuntimeError", "solve"),
     "objective": ("advdiff.inverse.objective:Objective.evaluate", "ConvergenceError", "invert"),
-    "checkpoint": ("advdiff.checkpoint:Checkpoint._begin", "InputError", "invert"),
+    "checkpoint": ("advdiff.results.checkpoint:Checkpoint._begin", "InputError", "invert"),
     "chains": ("advdiff.sampling.archive:Archive.record", "InputError", "sample"),
-    "write": ("advdiff.store:Store.mesh", "InputError", "solve"),
-    "paraview": ("advdiff.paraview:_steps", "InputError", "solve"),
+    "write": ("advdiff.results.store:Store.mesh", "InputError", "solve"),
+    "paraview": ("advdiff.files.paraview:_steps", "InputError", "solve"),
 }
 """Stage → the function that raises, what, and in which experiment."""
 CASES = [*((stage, 1) for stage in STAGES if stage != "paraview")]
@@ -148,11 +148,11 @@ def test_a_stopped_inversion_goes_on(folder, number):
 @pytest.mark.parametrize(
     ("experiment", "function", "size", "ranks"),
     [
-        ("solve", "advdiff.result:open_parallel", 200, 1),
-        ("solve", "advdiff.store:Store.mesh", 20_000, 2),
+        ("solve", "advdiff.files.result:open_parallel", 200, 1),
+        ("solve", "advdiff.results.store:Store.mesh", 20_000, 2),
         ("solve", "advdiff.tasks.forward:write_solver", 5_000, 1),
-        ("solve", "advdiff.paraview:write", 5_000, 1),
-        ("invert", "advdiff.checkpoint:Checkpoint.record", 1_000, 1),
+        ("solve", "advdiff.files.paraview:write", 5_000, 1),
+        ("invert", "advdiff.results.checkpoint:Checkpoint.record", 1_000, 1),
         ("sample", "advdiff.sampling.archive:_diagnose", 1_000, 2),
     ],
 )
@@ -175,7 +175,7 @@ def ranks(process) -> list[int]:
 
 
 def test_a_killed_rank_ends_all(folder):
-    command = ("advdiff.store:Store.mesh", "all", "sleep", "run", "solve.toml")
+    command = ("advdiff.results.store:Store.mesh", "all", "sleep", "run", "solve.toml")
     process = start(folder, *command, module="tests.faulty")
     until(process, lambda: (folder / ".solve.h5.partial").exists())
     os.kill(ranks(process)[0], signal.SIGKILL)

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mpi4py import MPI
 
-from advdiff import domain as domains
-from advdiff.errors import InputError
-from advdiff.expression import Expression
-from advdiff.fields import interpolate, scalar_field, vector_field
+from advdiff.config.expression import Expression
+from advdiff.core.errors import InputError
+from advdiff.domain import mesh as domains
+from advdiff.domain.fields import interpolate, scalar_field, vector_field
 
 X = np.random.default_rng(1).uniform(0.1, 0.9, (3, 50))
 x, y, z = X

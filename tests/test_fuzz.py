@@ -75,6 +75,6 @@ def test_the_judge_sees_what_is_wrong(case, verdict):
             print("a warning", file=sys.stderr)
         sys.exit(0)
 
-    with mock.patch("advdiff.cli.main", main):
+    with mock.patch("advdiff.commands.cli.main", main):
         outcome = runner.run(experiments.Case("judge", "check", experiments.SMALL, {}), 0.5)
     assert outcome.verdict == verdict

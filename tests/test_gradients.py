@@ -18,16 +18,16 @@ from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import discretization, velocity
-from advdiff.conditions import Conditions
-from advdiff.domain import box
-from advdiff.expm.choose import choose
-from advdiff.expm.faber import FaberEngine, FaberOptions
-from advdiff.expm.generator import Generator
-from advdiff.expm.mfn import MFNEngine, MFNOptions
-from advdiff.expm.shift_invert import ShiftInvert, ShiftInvertOptions
-from advdiff.fields import interpolate, scalar_field, vector_field
-from advdiff.operator import Operator
+from advdiff.algebra.generator import Generator
+from advdiff.domain.fields import interpolate, scalar_field, vector_field
+from advdiff.domain.mesh import box
+from advdiff.equation import discretization, velocity
+from advdiff.equation.conditions import Conditions
+from advdiff.equation.operator import Operator
+from advdiff.semigroup.choose import choose
+from advdiff.semigroup.faber.engine import FaberEngine, FaberOptions
+from advdiff.semigroup.mfn.engine import MFNEngine, MFNOptions
+from advdiff.semigroup.rational.engine import ShiftInvert, ShiftInvertOptions
 
 TIMES = (0.1, 0.25, 0.4)
 STEPS = 10.0 ** -np.arange(0.0, 6.5, 0.5)

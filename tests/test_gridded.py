@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from advdiff import config, gridded, result, tasks
-from advdiff.errors import on_root
-from advdiff.problem import Problem
+from advdiff import tasks
+from advdiff.config.load import load as load_experiment
+from advdiff.config.load import parse
+from advdiff.core.errors import on_root
+from advdiff.domain import gridded
+from advdiff.files import result
+from advdiff.problem.problem import Problem
 from tests.bad_input import COMM, INVERT, NAN, data, message, write
 
 xarray = pytest.importorskip("xarray")
@@ -116,7 +120,7 @@ def test_times(tmp_path, time, index):
     make(tmp_path / "a.nc")
     table = {"file": "a.nc", "name": "u", "time": time}
     changes = {"physics.initial": table}
-    problem = Problem(config.parse(data(changes), tmp_path / "e.toml"))
+    problem = Problem(parse(data(changes), tmp_path / "e.toml"))
     field = problem._scalar(problem.experiment.physics.initial, "physics.initial")
     np.testing.assert_allclose(field(POINTS), linear(*POINTS[:2]) + index, atol=1e-12)
     assert f"time[{index}] = {6 * index} hours" in problem.sources["physics.initial"]
@@ -130,12 +134,12 @@ def test_a_toml_date(tmp_path):
         ", scale = 1 }"
     )
     write(tmp_path / "e.toml", text)
-    table = config.load(tmp_path / "e.toml")
+    table = load_experiment(tmp_path / "e.toml")
     assert "time[2]" not in Problem(table).sources
     problem = Problem(table)
     _ = problem.initial
     assert "time[2] = 12" in problem.sources["physics.initial"]  # 11 h in UTC
-    assert config.parse(table.model_dump(exclude_none=True), table.path, table.text) == table
+    assert parse(table.model_dump(exclude_none=True), table.path, table.text) == table
     assert "2024-01-01T13:00:00" in table.model_dump_json()
 
 
@@ -198,7 +202,7 @@ def test_only_what_the_domain_needs_is_read_and_missed(tmp_path):
 def test_missing_values_in_the_domain_name_their_cell(tmp_path):
     make(tmp_path / "a.nc", hole=(7, 6))  # lat 0.5, lon 0.5
     for velocity in (PAIR | {"time": 0}, [{"file": "a.nc", "name": "u", "time": 1}, "0"]):
-        problem = Problem(config.parse(data({"physics.velocity": velocity}), tmp_path / "e.toml"))
+        problem = Problem(parse(data({"physics.velocity": velocity}), tmp_path / "e.toml"))
         text = message(tasks.check, problem)
         assert "physics.velocity: not finite at 1 points, first at (0.5, 0.5)" in text
         assert "missing values in the cell lon 0.4 … 0.5, lat 0.4 … 0.5" in text
@@ -219,7 +223,7 @@ def test_components_on_staggered_grids(tmp_path):
     ]
     changes = {"physics.velocity": with_axes, "domain.lower": [0.1, 0.1], "domain.upper": [0.9] * 2}
     changes["physics.inflow"] = dict.fromkeys(SIDES, 0.0)
-    lines = tasks.check(Problem(config.parse(data(changes), tmp_path / "e.toml")))
+    lines = tasks.check(Problem(parse(data(changes), tmp_path / "e.toml")))
     assert "read        physics.velocity[1]: v of a.h5" in lines
 
 
@@ -234,7 +238,7 @@ def test_a_run_with_the_wind_of_the_experiments(tmp_path):
         "domain": {"cells": [8, 6], "lower": [100.0, 100.0], "upper": [1400.0, 900.0]},
     }
     said = []
-    problem = Problem(config.parse(data(changes), tmp_path / "e.toml"))
+    problem = Problem(parse(data(changes), tmp_path / "e.toml"))
     assert tasks.run(problem, said.append)
     line = next(line for line in said if "divergence free" in line)
     with result.open_result(tmp_path / "e.h5") as file:
@@ -260,20 +264,20 @@ def test_a_run_with_the_wind_of_the_experiments(tmp_path):
 )
 def test_relative_divergence(tmp_path, velocity, divergence):
     changes = {"physics.velocity": velocity, "physics.inflow": dict.fromkeys(SIDES, 0.0)}
-    problem = Problem(config.parse(data(changes), tmp_path / "e.toml"))
+    problem = Problem(parse(data(changes), tmp_path / "e.toml"))
     found = [line.split(" = ")[1].split()[0] for line in tasks.check(problem) if "div u" in line]
     assert found == ([] if divergence is None else [divergence])
 
 
 def test_a_stream_function_has_no_divergence(tmp_path):
     stream = {"stream": "x*y**2"}
-    problem = Problem(config.parse(data({"physics.velocity": stream}), tmp_path / "e.toml"))
+    problem = Problem(parse(data({"physics.velocity": stream}), tmp_path / "e.toml"))
     assert problem.velocity(problem.experiment.physics.velocity, "v").relative_divergence() == 0
 
 
 def test_a_result_may_not_replace_what_was_read(tmp_path):
     changes = {"physics.initial": {"file": "a.h5", "name": "u"}, "output.file": "a.h5"}
-    text = message(config.parse, data(changes), tmp_path / "e.toml")
+    text = message(parse, data(changes), tmp_path / "e.toml")
     assert "is physics.initial.file; give another name" in text
 
 
@@ -344,7 +348,7 @@ def folder(tmp_path_factory):
 def test_bad_files(folder, changes, parts):
     table = PAIR | {"time": 0} | changes
     changes = {"physics.velocity": {k: v for k, v in table.items() if v is not None}}
-    text = message(lambda: tasks.check(Problem(config.parse(data(changes), folder / "e.toml"))))
+    text = message(lambda: tasks.check(Problem(parse(data(changes), folder / "e.toml"))))
     assert text.startswith("physics.velocity")
     for part in parts:
         assert part in text
@@ -387,14 +391,14 @@ def test_a_grid_that_is_not_regular(tmp_path):
     ],
 )
 def test_bad_tables(tmp_path, changes, parts):
-    text = message(config.parse, data(changes), tmp_path / "e.toml")
+    text = message(parse, data(changes), tmp_path / "e.toml")
     for part in parts:
         assert part in text
 
 
 def test_a_grid_larger_than_the_memory(tmp_path, monkeypatch):
     path = make(tmp_path / "a.nc")
-    monkeypatch.setattr("advdiff.memory.machine", lambda comm: 2000.0)
+    monkeypatch.setattr("advdiff.core.memory.machine", lambda comm: 2000.0)
     assert "key.file: a.nc: needs about" in message(read, path, time=0)
     assert read(path, bounds=((0.5, 0.5), (0.6, 0.6)), time=0)(np.full((3, 1), 0.55)).shape == (1,)
 

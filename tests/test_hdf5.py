@@ -9,9 +9,12 @@ import h5py
 import numpy as np
 import pytest
 
-from advdiff import Problem, config, hdf5, summary, tasks
-from advdiff.errors import InputError
-from advdiff.result import check_writable
+from advdiff import Problem, tasks
+from advdiff.config.load import parse
+from advdiff.core.errors import InputError
+from advdiff.files import hdf5
+from advdiff.files.result import check_writable
+from advdiff.views import info
 from tests import flows
 
 pytestmark = pytest.mark.serial
@@ -96,14 +99,14 @@ def test_a_file_is_looked_at_once_and_again_where_it_changes(small, monkeypatch)
 
 
 def test_a_result_with_a_wrong_byte(tmp_path, monkeypatch):
-    tasks.run(Problem(config.parse(flows.data(4), tmp_path / "e.toml")), lambda line: None)
+    tasks.run(Problem(parse(flows.data(4), tmp_path / "e.toml")), lambda line: None)
     path = tmp_path / "e.h5"
     check_writable(path)
-    assert summary.lines(path)
+    assert info.lines(path)
     monkeypatch.setattr(hdf5, "PATIENCE", 1)
     spoil(path)
     with pytest.raises(InputError) as caught:
-        summary.lines(path)
+        info.lines(path)
     text = str(caught.value)
     assert "damaged: HDF5" in text and "\n" not in text  # comes to no end, or dies of it
     with pytest.raises(InputError, match="is no result of advdiff"):

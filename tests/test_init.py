@@ -9,8 +9,10 @@ import tomllib
 import h5py
 import pytest
 
-from advdiff import __version__, config, init
-from advdiff.errors import InputError
+from advdiff import __version__
+from advdiff.commands import init
+from advdiff.config.load import parse
+from advdiff.core.errors import InputError
 from tests.commands import advdiff
 
 pytestmark = pytest.mark.serial
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.serial
 @pytest.mark.parametrize("task", init.TASKS)
 def test_the_text_is_valid_and_names_every_key(task):
     text = init.text(task, "mine.toml")
-    experiment = config.parse(tomllib.loads(text))
+    experiment = parse(tomllib.loads(text))
     assert experiment.task == task
     for name in init.EXAMPLES[task]:
         table = init._model(type(experiment).model_fields[name])
@@ -33,8 +35,8 @@ def test_defaults_that_are_commented_out_are_the_defaults(task):
     text = init.text(task, "mine.toml")
     lines = [line[2:] if re.match(r"# \w+ = ", line) else line for line in text.splitlines()]
     assert "\n".join(lines) != text
-    as_is = config.parse(tomllib.loads(text)).model_dump()
-    assert config.parse(tomllib.loads("\n".join(lines))).model_dump() == as_is
+    as_is = parse(tomllib.loads(text)).model_dump()
+    assert parse(tomllib.loads("\n".join(lines))).model_dump() == as_is
 
 
 QUICK = {"invert": "domain.cells=[8,8]", "sample": "sampler.draws=10"}

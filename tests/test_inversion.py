@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from petsc4py import PETSc
 
-from advdiff import Problem, config
+from advdiff import Problem
+from advdiff.config.load import StreamVelocity, parse
 from tests import flows
 
 STEPS = 10.0 ** -np.arange(7)
@@ -37,7 +38,7 @@ def inverse_problem(tmp_path, unknowns, degree=1, **changes) -> Problem:
     tables = flows.data(
         6, degree, observations={"file": file}, unknowns=unknowns, task="invert", **changes
     )
-    return Problem(config.parse(tables))
+    return Problem(parse(tables))
 
 
 def direction(problem) -> PETSc.Vec:
@@ -186,7 +187,7 @@ def test_inversion_finds_the_flow_that_made_its_data(tmp_path):
     """Data of the same discretisation without noise: the flow and κ come back."""
     truth = {"stream": "0.2*sin(pi*x)*sin(pi*y) + 0.05*sin(2*pi*x)*sin(pi*y)"}
     forward = flows.problem(10, physics={"velocity": truth, "diffusivity": 0.03})
-    from advdiff.observe import Sensors
+    from advdiff.problem.readings import Sensors
 
     side = np.linspace(0.15, 0.85, 5)
     points = np.array([(x, y) for x in side for y in side])
@@ -210,7 +211,7 @@ def test_inversion_finds_the_flow_that_made_its_data(tmp_path):
         optimizer={"gradient_tolerance": 1e-6},
         truth={"velocity": truth, "diffusivity": 0.03},
     )
-    problem = Problem(config.parse(tables))
+    problem = Problem(parse(tables))
     estimate = problem.invert()
     assert estimate.converged, estimate.message
     found = problem.unknowns.to_numpy(estimate.m)
@@ -220,7 +221,7 @@ def test_inversion_finds_the_flow_that_made_its_data(tmp_path):
 
 
 def tables_truth(truth):
-    return config.StreamVelocity(**truth)
+    return StreamVelocity(**truth)
 
 
 def test_stopping_short_is_said(tmp_path):

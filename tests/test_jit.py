@@ -19,8 +19,8 @@ from dolfinx import jit as dolfinx_jit
 from mpi4py import MPI
 
 import advdiff
-from advdiff import jit
-from advdiff.domain import box
+from advdiff.core import jit
+from advdiff.domain.mesh import box
 
 pytestmark = pytest.mark.serial
 LIMIT = 60

@@ -8,9 +8,11 @@ import pytest
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import Problem, config, memory, tasks
-from advdiff.discretization import METHODS
-from advdiff.errors import InputError
+from advdiff import Problem, tasks
+from advdiff.config.load import parse
+from advdiff.core import memory
+from advdiff.core.errors import InputError
+from advdiff.equation.discretization import METHODS
 from tests import flows
 
 GIB = 2**30
@@ -49,7 +51,7 @@ def test_unknowns_and_entries(cells, method, degree, cell):
 
 def test_a_plane_of_ten_thousand_million_cells_is_refused_at_once():
     began = time.monotonic()
-    problem = Problem(config.parse(flows.data(100_000)))
+    problem = Problem(parse(flows.data(100_000)))
     with pytest.raises(InputError) as caught:
         tasks.check(problem)
     text = str(caught.value)
@@ -59,13 +61,13 @@ def test_a_plane_of_ten_thousand_million_cells_is_refused_at_once():
 
 
 def test_the_key_to_lower_is_that_of_the_largest_part(monkeypatch):
-    monkeypatch.setattr("advdiff.memory.machine", lambda comm: 2e6)
+    monkeypatch.setattr("advdiff.core.memory.machine", lambda comm: 2e6)
     for changes, words in (
         ({"time": {"outputs": 5000}}, "time.outputs"),
         ({"discretization": {"degree": 2, "method": "cg"}}, "factorisation"),
         ({"discretization": {"degree": 8, "method": "spectral"}}, "discretization.degree"),
     ):
-        experiment = config.parse(flows.data(200, **changes))
+        experiment = parse(flows.data(200, **changes))
         size = memory.box([200, 200], "triangle")
         with pytest.raises(InputError, match=words):
             memory.require_run(MPI.COMM_WORLD, experiment, size, "domain.cells = [200, 200]")
@@ -74,20 +76,20 @@ def test_the_key_to_lower_is_that_of_the_largest_part(monkeypatch):
 def test_gradients_modes_and_bases_count():
     """Each adds what it is for, and nothing to a plain solution."""
     size = memory.box([100, 100], "triangle")
-    plain = memory.estimate(config.parse(flows.data(100)), size, 1)
+    plain = memory.estimate(parse(flows.data(100)), size, 1)
     assert plain["tape"] == plain["factors"] == plain["modes"] == plain["basis"] == 0
     more = {
         "task": "invert",
         "observations": {"file": "x.csv"},
         "unknowns": {"velocity": {"family": "sine", "modes": [10, 10]}},
     }
-    modes = memory.estimate(config.parse(flows.data(100, **more)), size, 1)
+    modes = memory.estimate(parse(flows.data(100, **more)), size, 1)
     assert modes["modes"] == pytest.approx(8 * 4 * 10_000 * 100)
     assert modes["tape"] == pytest.approx(8 * 10_000 * memory.TAPE)
-    small = config.parse(flows.data(100, solver={"memory": 1e-3}, **more))
+    small = parse(flows.data(100, solver={"memory": 1e-3}, **more))
     assert memory.estimate(small, size, 2)["tape"] == pytest.approx(2e-3 * GIB)
     more["unknowns"] = {"velocity": {"family": "stream"}}
-    assert memory.estimate(config.parse(flows.data(100, **more)), size, 1)["factors"] > 0
+    assert memory.estimate(parse(flows.data(100, **more)), size, 1)["factors"] > 0
 
 
 def write(root, files) -> None:

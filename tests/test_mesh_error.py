@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from advdiff import Problem, config, mesh_error, summary, tasks
-from advdiff.errors import on_root
-from advdiff.observe import Sensors
+from advdiff import Problem, tasks
+from advdiff.concerns import mesh_error
+from advdiff.config.load import parse
+from advdiff.core.errors import on_root
+from advdiff.problem.readings import Sensors
+from advdiff.views import info
 from tests import flows
 
 RATE = 0.05 * np.pi**2 * 2
@@ -19,7 +22,7 @@ def still(n, degree=1, **changes):
     physics = {k: v for k, v in STILL.items() if v is not None}
     tables = flows.data(n, degree, **changes)
     tables["physics"] = physics
-    return Problem(config.parse(tables))
+    return Problem(parse(tables))
 
 
 def true_error(problem, states):
@@ -68,7 +71,7 @@ def test_readings(tmp_path):
     m = coarse.unknowns.from_numpy(np.array([np.log(kappa)]))
     expected = np.sqrt(np.mean(((coarse.model.observe(m) - predicted) / 0.1) ** 2))
     assert value == pytest.approx(expected, rel=1e-6)
-    assert any("mesh error" in line for line in summary.lines(tmp_path / "e.h5"))
+    assert any("mesh error" in line for line in info.lines(tmp_path / "e.h5"))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +83,7 @@ def test_readings(tmp_path):
 )
 def test_where_there_is_none(changes, why):
     with pytest.raises(mesh_error.Unknown, match=why):
-        mesh_error.coarser(config.parse(flows.data(8, **changes)))
+        mesh_error.coarser(parse(flows.data(8, **changes)))
 
 
 def test_a_field_belongs_to_its_mesh(tmp_path):

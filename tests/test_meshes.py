@@ -8,7 +8,8 @@ import pytest
 from dolfinx import fem
 from mpi4py import MPI
 
-from advdiff import domain, jit
+from advdiff.core import jit
+from advdiff.domain import mesh as domain
 
 pytest.importorskip("gmsh")
 

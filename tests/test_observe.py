@@ -8,13 +8,14 @@ import pytest
 from dolfinx import fem
 from mpi4py import MPI
 
-from advdiff import Problem, config
-from advdiff.discretization import make
-from advdiff.domain import box
-from advdiff.errors import on_root
-from advdiff.observe import Readings, Sensors, read
-from advdiff.operator import Operator
-from advdiff.velocity import Velocity
+from advdiff import Problem
+from advdiff.config.load import parse
+from advdiff.core.errors import on_root
+from advdiff.domain.mesh import box
+from advdiff.equation.discretization import make
+from advdiff.equation.operator import Operator
+from advdiff.equation.velocity import Velocity
+from advdiff.problem.readings import Readings, Sensors, read
 
 COMM = MPI.COMM_WORLD
 
@@ -94,7 +95,7 @@ def problem(dim: int, degree: int, **dirichlet) -> Problem:
         "physics": {"diffusivity": 1.0, "dirichlet": dirichlet},
         "time": {"final": 1.0},
     }
-    return Problem(config.parse(data))
+    return Problem(parse(data))
 
 
 def points(dim: int, count: int = 40) -> np.ndarray:

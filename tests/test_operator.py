@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from dolfinx import fem
 
-from advdiff import jit
-from advdiff.conditions import Conditions
-from advdiff.discretization import make
-from advdiff.fields import interpolate, scalar_field
-from advdiff.operator import Operator
+from advdiff.core import jit
+from advdiff.domain.fields import interpolate, scalar_field
+from advdiff.equation.conditions import Conditions
+from advdiff.equation.discretization import make
+from advdiff.equation.operator import Operator
 from tests import dense, flows
 
 ALONE = pytest.mark.serial
@@ -174,7 +174,7 @@ def test_boundary_term_closes_the_energy_balance():
 
 
 def test_every_unknown_constrained_is_refused():
-    from advdiff.errors import InputError
+    from advdiff.core.errors import InputError
 
     problem = flows.problem(1)
     domain = problem.domain

@@ -15,9 +15,10 @@ import pytest
 from dolfinx import fem, mesh
 from mpi4py import MPI
 
-from advdiff import paraview, store
-from advdiff.domain import Domain
-from advdiff.samples import CellSamples
+from advdiff.domain.mesh import Domain
+from advdiff.domain.samples import CellSamples
+from advdiff.files import paraview
+from advdiff.results import store
 from tests import flows
 
 pytestmark = pytest.mark.serial

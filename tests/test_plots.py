@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.tri import Triangulation
 
-from advdiff import plots
-from advdiff.errors import InputError
-from advdiff.plots import canvas, pictures, shapes
+from advdiff.core.errors import InputError
+from advdiff.views import plots
+from advdiff.views.plots import canvas, pictures, shapes
 from tests import flows, sketches
 
 pytestmark = pytest.mark.serial
@@ -192,9 +192,9 @@ def test_section_is_exact(level):
     """A cut through a box of tetrahedra has its area and its linear fields, on vertices or not."""
     from mpi4py import MPI
 
-    from advdiff import domain
+    from advdiff.domain import mesh
 
-    msh = domain.box(MPI.COMM_SELF, [0, 0, 0], [2, 1, 1], [4, 3, 4]).mesh
+    msh = mesh.box(MPI.COMM_SELF, [0, 0, 0], [2, 1, 1], [4, 3, 4]).mesh
     points, cells = msh.geometry.x, msh.geometry.dofmap
     ends, weights, triangles = shapes.cut(points[:, 2] - level, cells)
     cut = (1 - weights[:, None]) * points[ends[:, 0]] + weights[:, None] * points[ends[:, 1]]

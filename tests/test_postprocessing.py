@@ -9,7 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
-from advdiff import Problem, config, paraview, tasks
+from advdiff import Problem, tasks
+from advdiff.config.load import parse
+from advdiff.files import paraview
 from tests import flows
 from tests.test_inversion import SINE, observations
 
@@ -39,7 +41,7 @@ def run(folder: Path, name: str, **changes) -> Path:
         output={"file": f"{name}.h5"},
         **changes,
     )
-    tasks.run(Problem(config.parse(tables, folder / f"{name}.toml")), lambda line: None)
+    tasks.run(Problem(parse(tables, folder / f"{name}.toml")), lambda line: None)
     return folder / f"{name}.h5"
 
 

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from advdiff import progress
+from advdiff.core import progress
 from tests.commands import advdiff
 
 SOLVE = """

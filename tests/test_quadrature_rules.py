@@ -6,11 +6,11 @@ import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
-from advdiff import velocity
-from advdiff.discretization.continuous import Lagrange
-from advdiff.domain import box
-from advdiff.fields import interpolate, scalar_field, vector_field
-from advdiff.operator import Operator
+from advdiff.domain.fields import interpolate, scalar_field, vector_field
+from advdiff.domain.mesh import box
+from advdiff.equation import velocity
+from advdiff.equation.discretization.continuous import Lagrange
+from advdiff.equation.operator import Operator
 from tests import dense
 
 

@@ -7,10 +7,10 @@ import pytest
 from scipy.linalg import expm
 
 from advdiff import matexp
-from advdiff.expm.kernel import Kernel
 from advdiff.matexp.group import group_inverse, kernel_projector, stationary_distribution
-from advdiff.matexp.rates import is_reversible, membership
-from advdiff.sensitivity import sensitivity
+from advdiff.matexp.rates.rates import is_reversible, membership
+from advdiff.sensitivity.constants import Kernel
+from advdiff.sensitivity.rho import sensitivity
 from tests import dense, flows
 
 DOMAINS = {

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from advdiff import config
+from advdiff.config.load import load as load_experiment
+from advdiff.config.load import parse
 from tests.commands import advdiff
 from tests.sketches import coarse
 
@@ -142,7 +143,7 @@ def test_python_runs(number, copy):
 
 @pytest.mark.parametrize("text", TOML)
 def test_experiment_files_are_valid(text):
-    experiment = config.parse(tomllib.loads(text))
+    experiment = parse(tomllib.loads(text))
     assert (ROOT / "experiments" / experiment.observations.file).is_file()
 
 
@@ -154,7 +155,7 @@ def test_the_tables_in_the_document_are_valid():
     for block in found:
         tables = {"task": "solve", "time": {"final": 1.0}, **tomllib.loads(block)}
         tables["physics"] = {"diffusivity": 0.1, **tables["physics"]}
-        config.parse(tables)
+        parse(tables)
 
 
 def test_data_are_those_of_the_file():
@@ -175,7 +176,7 @@ def test_the_experiments_that_are_described_are_valid():
     described = set(re.findall(r"^###? (\w+)$", text, re.MULTILINE))
     files = {path.stem for path in (ROOT / "experiments").glob("*.toml")}
     for name in files & described:
-        config.load(ROOT / "experiments" / f"{name}.toml")
+        load_experiment(ROOT / "experiments" / f"{name}.toml")
     for command in blocks(text):
         for word in command.split():
             assert not word.endswith(".toml") or (ROOT / word).is_file(), word

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from advdiff import plots, report
-from advdiff.errors import InputError
+from advdiff.core.errors import InputError
+from advdiff.views import plots, report
 from tests import browser
 from tests.commands import advdiff
 from tests.sketches import coarse

@@ -6,9 +6,11 @@ import h5py
 import numpy as np
 import pytest
 
-from advdiff import Problem, config, plots, summary, tasks
-from advdiff.errors import Alone, InputError
-from advdiff.result import FORMAT, SPARE, closing, open_parallel
+from advdiff import Problem, tasks
+from advdiff.config.load import parse
+from advdiff.core.errors import Alone, InputError
+from advdiff.files.result import FORMAT, SPARE, closing, open_parallel
+from advdiff.views import info, plots
 from tests import flows
 
 pytestmark = pytest.mark.serial
@@ -16,7 +18,7 @@ pytestmark = pytest.mark.serial
 
 @pytest.fixture
 def result(tmp_path):
-    tasks.run(Problem(config.parse(flows.data(4), tmp_path / "e.toml")), lambda line: None)
+    tasks.run(Problem(parse(flows.data(4), tmp_path / "e.toml")), lambda line: None)
     return tmp_path / "e.h5"
 
 
@@ -30,7 +32,7 @@ def test_version_1_is_read(result):
     with h5py.File(result, "r+") as file:
         del file.attrs["format_version"], file["warnings"]
         file.attrs["format"] = 1
-    assert not [line for line in summary.lines(result) if line.startswith("warning")]
+    assert not [line for line in info.lines(result) if line.startswith("warning")]
     assert plots.draw(result, result.parent)
 
 
@@ -41,7 +43,7 @@ def test_other_versions_are_refused(result, version, remedy):
     with h5py.File(result, "r+") as file:
         file.attrs["format_version"] = version
     with pytest.raises(InputError) as caught:
-        summary.lines(result)
+        info.lines(result)
     text = str(caught.value)
     assert f"format version {version} of advdiff" in text and remedy in text and "\n" not in text
 

@@ -12,10 +12,10 @@ import pytest
 from dolfinx import fem, mesh
 from mpi4py import MPI
 
-from advdiff import store
-from advdiff.domain import Domain, box, gmsh_file
-from advdiff.samples import CellSamples, VertexSamples, subdivision, suited
-from advdiff.velocity import Velocity, stream_space
+from advdiff.domain.mesh import Domain, box, gmsh_file
+from advdiff.domain.samples import CellSamples, VertexSamples, subdivision, suited
+from advdiff.equation.velocity import Velocity, stream_space
+from advdiff.results import store
 
 WORLD = MPI.COMM_WORLD
 DIM = {"interval": 1, "triangle": 2, "tetrahedron": 3, "quadrilateral": 2, "hexahedron": 3}

@@ -13,13 +13,21 @@ import pytest
 from matplotlib.image import imread
 from mpi4py import MPI
 
-from advdiff import config, plots, problem, summary
-from advdiff.errors import InputError
+from advdiff.config.load import load as load_experiment
+from advdiff.config.load import parse
+from advdiff.core.errors import InputError
+from advdiff.files.result import open_result
 from advdiff.matexp import LAWS
-from advdiff.matexp.studies import SURROGATES, predicted_moduli, random_rates, surrogate_errors
-from advdiff.plots import canvas
-from advdiff.result import open_result
-from advdiff.study import tasks
+from advdiff.matexp.rates.studies import (
+    SURROGATES,
+    predicted_moduli,
+    random_rates,
+    surrogate_errors,
+)
+from advdiff.problem import problem
+from advdiff.tasks import study as tasks
+from advdiff.views import info, plots
+from advdiff.views.plots import canvas
 from tests.sketches import coarse
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -41,7 +49,7 @@ seed = 5
 
 def run(folder: Path, text: str, name: str = "study", comm: MPI.Comm = MPI.COMM_WORLD) -> Path:
     """The result of a study."""
-    study = config.parse(tomllib.loads(text), folder / f"{name}.toml", text)
+    study = parse(tomllib.loads(text), folder / f"{name}.toml", text)
     assert tasks.run(study, lambda line: None, comm=comm)
     return study.output_path
 
@@ -111,7 +119,7 @@ def test_pictures_and_summary(tmp_path, text, names):
     with h5py.File(result) as file, canvas.style():
         for name in names & {"absolute_errors"}:  # the others are like this one
             look(canvas.save(plots.contents(file)[name](), tmp_path / f"{name}.png"))
-    lines = summary.lines(result)
+    lines = info.lines(result)
     assert len(lines) <= 10 and any("exponential" in line for line in lines)
 
 
@@ -147,7 +155,7 @@ for words in (["info", {str(result)!r}], ["plot", {str(result)!r}]):
 
 @pytest.mark.parametrize("name", ["surrogate_error", "random_rates"])
 def test_experiments_of_the_repository(name):
-    study = config.load(EXPERIMENTS / f"{name}.toml")
+    study = load_experiment(EXPERIMENTS / f"{name}.toml")
     assert study.task == name.replace("_", "-") and set(study.matexp.laws) == set(LAWS)
     with pytest.raises(InputError, match="advdiff run"):
         problem.load(EXPERIMENTS / f"{name}.toml")
@@ -172,12 +180,12 @@ def test_bad_files_name_the_key(tmp_path, line, words):
     if "times" not in line:
         text = text.replace("[matexp]", "[matexp]\ntimes = [1.0]")
     with pytest.raises(InputError, match=words):
-        config.parse(tomllib.loads(text), tmp_path / "bad.toml", text)
+        parse(tomllib.loads(text), tmp_path / "bad.toml", text)
 
 
 def test_an_unknown_task_is_named_before_the_keys_that_it_would_explain(tmp_path):
     with pytest.raises(InputError, match=r"'sole': must be 'solve', .* of a study, 'surrogate-"):
-        config.parse({"task": "sole", "matexp": {}}, tmp_path / "bad.toml")
+        parse({"task": "sole", "matexp": {}}, tmp_path / "bad.toml")
 
 
 @pytest.mark.parametrize("law", LAWS)

@@ -9,11 +9,13 @@ import pytest
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import Problem, plots, surrogate, tasks
-from advdiff.errors import ConvergenceError, InputError
-from advdiff.plots import canvas
-from advdiff.result import open_result
-from advdiff.sensitivity import sensitivity
+from advdiff import Problem, tasks
+from advdiff.core.errors import ConvergenceError, InputError
+from advdiff.files.result import open_result
+from advdiff.sensitivity import surrogate
+from advdiff.sensitivity.rho import sensitivity
+from advdiff.views import plots
+from advdiff.views.plots import canvas
 from tests import dense, flows
 
 TIMES = (1e-3, 1e-2, 0.1, 0.5, 2.0, 16.0)

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from advdiff import Problem, config, summary, tasks
+from advdiff import Problem, tasks
+from advdiff.config.load import parse
+from advdiff.domain.samples import CellSamples
 from advdiff.inverse.map import Iteration
-from advdiff.samples import CellSamples
+from advdiff.views import info
 from tests.test_inversion import SINE, inverse_problem
 
 WORLD = MPI.COMM_WORLD
@@ -48,7 +50,7 @@ def experiment(task: str, folder, comm: MPI.Comm) -> Problem:
             }
         }
         changes["physics"]["velocity"] = ["y*(1-y)", "0"]
-    return Problem(config.parse(flows.data(7, **changes)), comm)
+    return Problem(parse(flows.data(7, **changes)), comm)
 
 
 def contents(path) -> dict[str, np.ndarray]:
@@ -127,9 +129,7 @@ def test_a_run_sampled_in_cells(tmp_path):
         tasks.run(problem, quiet)
         WORLD.barrier()
         found.append(contents(problem.experiment.output_path))
-        cells = next(
-            line for line in summary.lines(problem.experiment.output_path) if "mesh" in line
-        )
+        cells = next(line for line in info.lines(problem.experiment.output_path) if "mesh" in line)
         WORLD.barrier()
     assert cells.split(maxsplit=1)[1] == "70 triangle cells, sampled at 3 points each"
     vertices, cells = found

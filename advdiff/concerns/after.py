@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from advdiff.concerns import Concern, percent
-from advdiff.discretization import damped
-from advdiff.expm.engine import error_estimate
+from advdiff.equation.discretization import damped
+from advdiff.files.concerns import Concern, percent
+from advdiff.semigroup.engine import error_estimate
 
 if TYPE_CHECKING:
     from advdiff.inverse.map import Estimate
-    from advdiff.problem import Problem
+    from advdiff.problem.problem import Problem
 
 SLACK = 10.0
 """An error estimate may be this much above the tolerance: engines estimate within an order."""

@@ -15,12 +15,12 @@ import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
-from advdiff import compat, jit
-from advdiff.concerns import Concern, percent
-from advdiff.discretization import damped
-from advdiff.operator import Operator
-from advdiff.transport import Transport
-from advdiff.velocity import DIVERGENCE
+from advdiff.core import compat, jit
+from advdiff.equation.discretization import damped
+from advdiff.equation.operator import Operator
+from advdiff.equation.velocity import DIVERGENCE
+from advdiff.files.concerns import Concern, percent
+from advdiff.problem.transport import Transport
 
 LEAK = 1e-3
 """Of the largest speed; less across a wall is what interpolation, or a polygon's corners, leave."""

@@ -19,7 +19,7 @@ import numpy as np
 from petsc4py import PETSc
 from slepc4py import SLEPc
 
-from advdiff.errors import ConvergenceError
+from advdiff.core.errors import ConvergenceError
 from advdiff.inverse.objective import Objective
 from advdiff.inverse.prior import Prior
 

@@ -20,10 +20,10 @@ from typing import Protocol, get_args
 
 from petsc4py import PETSc
 
-from advdiff.errors import InputError
+from advdiff.config.types import NewtonType, TaoType
+from advdiff.core.errors import InputError
+from advdiff.core.petsc_errors import good_options
 from advdiff.inverse.objective import Evaluation, Objective
-from advdiff.keytypes import NewtonType, TaoType
-from advdiff.petsc_errors import good_options
 
 NEWTON = get_args(NewtonType)
 KNOWN = get_args(TaoType)

@@ -11,7 +11,7 @@ from petsc4py import PETSc
 from advdiff.inverse.likelihood import Potential
 from advdiff.inverse.penalty import DivergencePenalty
 from advdiff.inverse.prior import Prior
-from advdiff.model import Linearisation
+from advdiff.problem.model import Linearisation
 
 
 @dataclass

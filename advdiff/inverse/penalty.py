@@ -6,8 +6,8 @@ import ufl
 from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
 
-from advdiff import jit
-from advdiff.unknowns import Unknowns
+from advdiff.core import jit
+from advdiff.inverse.unknowns import Unknowns
 
 
 class DivergencePenalty:

@@ -29,11 +29,11 @@ from petsc4py import PETSc
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
-from advdiff import jit
-from advdiff.inverse.chains.philox import Random
-from advdiff.labels import node_labels, places
-from advdiff.linear import cholesky
-from advdiff.unknowns import Unknowns
+from advdiff.algebra.direct import cholesky
+from advdiff.algebra.numbering import node_labels, places
+from advdiff.core import jit
+from advdiff.core.random import Random
+from advdiff.inverse.unknowns import Unknowns
 
 PART = np.uint64(48)
 """Bits of a label below those of the part."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from advdiff.keytypes import Count, Positive, Table
+from advdiff.config.types import Count, Positive, Table
 
 
 class LaplaceTable(Table):

@@ -17,12 +17,19 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .balance import balancing, expm, scaled, small_for, unscaled
-from .eigensums import SURROGATE_CORES, Terms, exact_core, in_eigenbasis, rounding, second_core
-from .exact import block_triangular, frechet
-from .operands import Array, DomainError, Result, double, matrices, real_if, times
-from .rounding import Part, View, both_units, error_of_sum
-from .spectral import ACCURACY, ROUNDING_SAFETY, Eigenbasis, eigenbasis, guard
+from advdiff.matexp.balance import balancing, expm, scaled, small_for, unscaled
+from advdiff.matexp.eigensums import (
+    SURROGATE_CORES,
+    Terms,
+    exact_core,
+    in_eigenbasis,
+    rounding,
+    second_core,
+)
+from advdiff.matexp.exact import block_triangular, frechet
+from advdiff.matexp.operands import Array, DomainError, Result, double, matrices, real_if, times
+from advdiff.matexp.rounding import Part, View, both_units, error_of_sum
+from advdiff.matexp.spectral import ACCURACY, ROUNDING_SAFETY, Eigenbasis, eigenbasis, guard
 
 #: an eigenbasis loses up to cond(V)²·eps in a sum of gradients and cond(V)³·eps in its derivative:
 #: beyond these limits it is refused; below, a gradient by its own error (`rounding`), while a

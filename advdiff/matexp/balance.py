@@ -17,7 +17,7 @@ import scipy.linalg
 from scipy.linalg import matrix_balance
 from scipy.sparse.csgraph import connected_components
 
-from .operands import TINY, Array
+from advdiff.matexp.operands import TINY, Array
 
 #: exponents of D stay within ± this, so that nothing over- or underflows on the way
 LARGEST_EXPONENT = 150

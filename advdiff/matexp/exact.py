@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import expm_frechet
 
-from .balance import expm, small_for
-from .operands import EPS, Array, DomainError, Result, adjoint, norm1, real_if
-from .series import doublings, exponential_and_integral, join
-from .spectral import (
+from advdiff.matexp.balance import expm, small_for
+from advdiff.matexp.operands import EPS, Array, DomainError, Result, adjoint, norm1, real_if
+from advdiff.matexp.series import doublings, exponential_and_integral, join
+from advdiff.matexp.spectral import (
     ACCURACY,
     MAX_CONDITION,
     ROUNDING_SAFETY,

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import exact, series, surrogate
-from .balance import balancing, scaled, small_for, unscaled
-from .operands import Array, DomainError, Result, matrices, real_if, stacks, transpose
-from .rounding import relative_error
-from .spectral import AUTO_CONDITION, eigenbasis
+from advdiff.matexp import exact, series, surrogate
+from advdiff.matexp.balance import balancing, scaled, small_for, unscaled
+from advdiff.matexp.operands import Array, DomainError, Result, matrices, real_if, stacks, transpose
+from advdiff.matexp.rounding import relative_error
+from advdiff.matexp.spectral import AUTO_CONDITION, eigenbasis
 
 
 class Method(NamedTuple):

@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .balance import unscaled
-from .operands import EPS, TINY, Array, norm1
-from .series import doublings
+from advdiff.matexp.balance import unscaled
+from advdiff.matexp.operands import EPS, TINY, Array, norm1
+from advdiff.matexp.series import doublings
 
 #: rounding errors are drawn so many times; the largest outcome counts ...
 SAMPLES = 3

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import schur
 
-from .balance import balancing, scaled
-from .operands import EPS, TINY, Array, DomainError, adjoint
+from advdiff.matexp.balance import balancing, scaled
+from advdiff.matexp.operands import EPS, TINY, Array, DomainError, adjoint
 
 #: ``auto`` uses an eigenbasis up to this condition number: about 1e-12 is then the loss of digits
 AUTO_CONDITION = 1e4

@@ -21,11 +21,12 @@ import h5py
 import numpy as np
 from scipy.linalg import expm
 
-from advdiff import hdf5, matexp
+from advdiff import matexp
+from advdiff.core.version import __version__
+from advdiff.files import hdf5
 from advdiff.reduced.affine import Affine
 from advdiff.reduced.bound import ResidualBound
 from advdiff.reduced.exponential import Exponential
-from advdiff.version import __version__
 
 CONDITION = 1e4
 """Of an eigenbasis that "auto" takes: a bound, which is well above the condition number itself."""

@@ -21,15 +21,17 @@ import h5py
 import numpy as np
 from petsc4py import PETSc
 
-from advdiff import hdf5, stopping
-from advdiff.beside import Beside
+from advdiff.chains import diagnostics
+from advdiff.chains.kernel import State
+from advdiff.chains.run import STATISTICS, Groups, Link, Options, Progress
+from advdiff.chains.warmup import Adaptation
 from advdiff.concerns import after
-from advdiff.errors import Alone, on_root, room
-from advdiff.inverse.chains import diagnostics
-from advdiff.inverse.chains.kernel import State
-from advdiff.inverse.chains.run import STATISTICS, Groups, Link, Options, Progress
-from advdiff.inverse.chains.warmup import Adaptation
-from advdiff.result import (
+from advdiff.core import stopping
+from advdiff.core.errors import Alone, on_root, room
+from advdiff.core.version import __version__
+from advdiff.files import hdf5
+from advdiff.files.beside import Beside
+from advdiff.files.result import (
     FORMAT,
     SPARE,
     UNEXPECTED,
@@ -43,7 +45,6 @@ from advdiff.result import (
 from advdiff.sampling import seal
 from advdiff.sampling.layout import Layout, Snapshots
 from advdiff.sampling.order import Order
-from advdiff.version import __version__
 
 EVERY = 2.0
 """Seconds between blocks: what a kill may cost (the draws are made again, the same)."""

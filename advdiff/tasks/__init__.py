@@ -8,14 +8,16 @@ from pathlib import Path
 
 from petsc4py import PETSc
 
-from advdiff import memory, paraview, progress, result, surrogate
 from advdiff.concerns import before
-from advdiff.errors import InputError, on_root
-from advdiff.petsc_errors import finite_numbers, good_options
-from advdiff.problem import Problem
-from advdiff.progress import Say
-from advdiff.schema import Experiment
-from advdiff.velocity import DIVERGENCE, VANISHING
+from advdiff.config.experiment import Experiment
+from advdiff.core import memory, progress
+from advdiff.core.errors import InputError, on_root
+from advdiff.core.petsc_errors import finite_numbers, good_options
+from advdiff.core.progress import Say
+from advdiff.equation.velocity import DIVERGENCE, VANISHING
+from advdiff.files import paraview, result
+from advdiff.problem.problem import Problem
+from advdiff.sensitivity import surrogate
 
 
 def check(problem: Problem) -> list[str]:
@@ -108,14 +110,14 @@ def _room(experiment: Experiment) -> Callable[[Problem, Say, Path, bool], bool]:
     """What runs the task; of the rooms only its own is loaded."""
     if experiment.task == "invert":
         if experiment.reduced is not None:
-            from advdiff.reduced.task import run_reduced_inversion
+            from advdiff.tasks.reduced import run_reduced_inversion
 
             return run_reduced_inversion
         from advdiff.tasks.invert import run_inversion
 
         return run_inversion
     if experiment.task == "sample":
-        from advdiff.sampling.flow import sample_flow
+        from advdiff.tasks.flow import sample_flow
 
         return sample_flow
     from advdiff.tasks import forward

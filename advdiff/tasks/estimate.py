@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from advdiff import progress, store
-from advdiff.concerns import Concern, after, before
-from advdiff.errors import ConvergenceError
+from advdiff.concerns import after, before
+from advdiff.concerns.mesh_error import MeshError, measure, of_readings
+from advdiff.core import progress
+from advdiff.core.errors import ConvergenceError
+from advdiff.files.concerns import Concern
 from advdiff.inverse.map import Estimate, Iteration
-from advdiff.mesh_error import MeshError, measure, of_readings
-from advdiff.problem import Problem, Truth
-from advdiff.semigroup import make_engine
-from advdiff.store import Store
-from advdiff.tasks.writing import (
+from advdiff.problem.problem import Problem, Truth
+from advdiff.results import store
+from advdiff.results.store import Store
+from advdiff.results.writing import (
     Say,
     attributes,
     begin,
@@ -26,6 +27,7 @@ from advdiff.tasks.writing import (
     write_states,
     write_velocity,
 )
+from advdiff.semigroup.semigroup import make_engine
 
 FINER, SMALLEST = 1e-2, 1e-12
 """Tolerance of the solution that the misfit is compared with: of the run's own, and at least."""

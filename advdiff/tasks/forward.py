@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from advdiff import progress, store
 from advdiff.concerns import after
-from advdiff.expm.engine import Solution
-from advdiff.mesh_error import measure, of_states
-from advdiff.problem import Problem
-from advdiff.progress import Say
-from advdiff.sensitivity import Sensitivity
-from advdiff.store import Store
-from advdiff.tasks.writing import (
+from advdiff.concerns.mesh_error import measure, of_states
+from advdiff.core import progress
+from advdiff.core.progress import Say
+from advdiff.problem.problem import Problem
+from advdiff.results import store
+from advdiff.results.store import Store
+from advdiff.results.writing import (
     attributes,
     begin,
     say_solver,
@@ -25,6 +24,8 @@ from advdiff.tasks.writing import (
     write_states,
     write_velocity,
 )
+from advdiff.semigroup.engine import Solution
+from advdiff.sensitivity.rho import Sensitivity
 
 
 def solve(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:

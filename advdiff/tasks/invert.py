@@ -7,15 +7,15 @@ from pathlib import Path
 
 from petsc4py import PETSc
 
-from advdiff import progress, stopping
-from advdiff.checkpoint import Checkpoint
-from advdiff.inverse.laplace_task import laplace
+from advdiff.core import progress, stopping
+from advdiff.core.progress import Say
 from advdiff.inverse.map import Iteration
-from advdiff.problem import Problem
-from advdiff.progress import Say
+from advdiff.problem.problem import Problem
+from advdiff.results.checkpoint import Checkpoint
+from advdiff.results.writing import say_solver
 from advdiff.tasks.estimate import conclude
+from advdiff.tasks.laplace import laplace
 from advdiff.tasks.stages import TimeSplit
-from advdiff.tasks.writing import say_solver
 
 
 def run_inversion(problem: Problem, say: Say, path: Path, resume: bool) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from advdiff.inverse.chains import diagnostics
+from advdiff.chains import diagnostics
 
 
 def example(chains=3, count=101):

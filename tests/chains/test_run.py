@@ -8,21 +8,14 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from advdiff.errors import ConvergenceError
-from advdiff.inverse.chains import warmup
-from advdiff.inverse.chains.coordinates import White
-from advdiff.inverse.chains.diagnostics import mcse_mean, rhat
-from advdiff.inverse.chains.hmc import HMC
-from advdiff.inverse.chains.laplace_metric import recentred
-from advdiff.inverse.chains.philox import Random
-from advdiff.inverse.chains.run import (
-    KERNELS,
-    Draws,
-    Groups,
-    Options,
-    make_kernel,
-    sample,
-)
+from advdiff.chains import warmup
+from advdiff.chains.coordinates import White
+from advdiff.chains.diagnostics import mcse_mean, rhat
+from advdiff.chains.kernels.hmc import HMC
+from advdiff.chains.laplace_metric import recentred
+from advdiff.chains.run import KERNELS, Draws, Groups, Options, make_kernel, sample
+from advdiff.core.errors import ConvergenceError
+from advdiff.core.random import Random
 from advdiff.inverse.map import minimise
 from advdiff.inverse.objective import Objective
 from tests.chains import problems

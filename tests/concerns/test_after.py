@@ -6,12 +6,15 @@ import h5py
 import numpy as np
 import pytest
 
-from advdiff import Problem, concerns, config, summary, tasks
+from advdiff import Problem, tasks
 from advdiff.concerns import after
-from advdiff.errors import Alone, on_root
-from advdiff.expm.engine import error_estimate
+from advdiff.config.load import parse
+from advdiff.core.errors import Alone, on_root
+from advdiff.files import concerns
+from advdiff.files.result import ResultFile
 from advdiff.inverse.map import Estimate, Iteration
-from advdiff.result import ResultFile
+from advdiff.semigroup.engine import error_estimate
+from advdiff.views import info
 from tests import flows
 from tests.bad_input import COMM
 
@@ -29,7 +32,7 @@ def keys(found) -> list[str]:
 
 def experiment(tmp_path, **tables) -> Problem:
     tables = flows.data(8, **{"solver": {"tolerance": 1e-6}} | tables)
-    return Problem(config.parse(tables, tmp_path / "e.toml"))
+    return Problem(parse(tables, tmp_path / "e.toml"))
 
 
 def test_log_file_and_info_say_the_same(tmp_path):
@@ -38,7 +41,7 @@ def test_log_file_and_info_say_the_same(tmp_path):
     tasks.run(experiment(tmp_path, physics=STEEP), said.append)
     said = [line for line in said if line.startswith("warning")]
     assert len(said) == len(set(said)) == 4
-    shown = [line for line in summary.lines(tmp_path / "e.h5") if line.startswith("warning")]
+    shown = [line for line in info.lines(tmp_path / "e.h5") if line.startswith("warning")]
     assert shown == said
     with h5py.File(tmp_path / "e.h5") as file:
         found = concerns.read(file)

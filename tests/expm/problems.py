@@ -13,9 +13,9 @@ from dolfinx.fem.petsc import assemble_matrix, assemble_vector
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import jit
-from advdiff.compat import gmsh_to_mesh
-from advdiff.expm.generator import Generator, Mass
+from advdiff.algebra.generator import Generator, Mass
+from advdiff.core import jit
+from advdiff.core.compat import gmsh_to_mesh
 
 # A DOLFINx function space must outlive its matrices (they live on its communicator).
 _SPACES: dict[int, tuple[Generator, fem.FunctionSpace, np.ndarray]] = {}

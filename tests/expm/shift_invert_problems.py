@@ -15,9 +15,9 @@ from mpi4py import MPI
 from petsc4py import PETSc
 from scipy.linalg import expm, expm_frechet
 
-from advdiff import jit
-from advdiff.expm.generator import Generator, Mass
-from advdiff.expm.shift_invert import ShiftInvert, ShiftInvertOptions
+from advdiff.algebra.generator import Generator, Mass
+from advdiff.core import jit
+from advdiff.semigroup.rational.engine import ShiftInvert, ShiftInvertOptions
 
 
 class Cellular:

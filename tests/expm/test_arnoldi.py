@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from advdiff.expm.arnoldi import Arnoldi
-from advdiff.expm.resolvent import Resolvent
+from advdiff.algebra.arnoldi import Arnoldi
+from advdiff.algebra.resolvent import Resolvent
 from tests.expm.shift_invert_problems import Cellular, Dense, gathered
 
 POLE = 0.03

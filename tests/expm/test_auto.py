@@ -2,7 +2,7 @@
 
 import pytest
 
-from advdiff.semigroup import SolverOptions, make_engine
+from advdiff.semigroup.semigroup import SolverOptions, make_engine
 from tests import dense, flows
 
 TIMES = (0.1, 0.4)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from advdiff.expm.checkpoints import CHUNK, Recurrence, checkpoint_stride
+from advdiff.semigroup.faber.checkpoints import CHUNK, Recurrence, checkpoint_stride
 from tests.expm import problems
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from advdiff.expm import choose as choose_module
-from advdiff.expm.choose import choose
-from advdiff.expm.faber import FaberEngine, FaberOptions
-from advdiff.expm.numerical_range import bounds
+from advdiff.algebra.numerical_range import bounds
+from advdiff.semigroup import choose as choose_module
+from advdiff.semigroup.choose import choose
+from advdiff.semigroup.faber.engine import FaberEngine, FaberOptions
 from tests import flows
 
 from .problems import box, bump, irregular, unit_square

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.special import ive
 
-from advdiff.expm.ellipse import Ellipse, expand, search
-from advdiff.expm.numerical_range import NumericalRange
+from advdiff.algebra.numerical_range import NumericalRange
+from advdiff.semigroup.faber.ellipse import Ellipse, expand, search
 
 pytestmark = pytest.mark.serial  # numbers only: every rank would do the same
 

@@ -6,10 +6,10 @@ from typing import get_args
 import pytest
 from petsc4py import PETSc
 
-from advdiff.errors import InputError
-from advdiff.expm.faber import FaberEngine
-from advdiff.schema.equation import SolverTable
-from advdiff.semigroup import ENGINES, SolverOptions, make_engine
+from advdiff.config.equation import SolverTable
+from advdiff.core.errors import InputError
+from advdiff.semigroup.faber.engine import FaberEngine
+from advdiff.semigroup.semigroup import ENGINES, SolverOptions, make_engine
 from tests import dense, flows
 
 TIMES = (0.1, 0.4)

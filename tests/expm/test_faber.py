@@ -10,13 +10,13 @@ from mpi4py import MPI
 from petsc4py import PETSc
 from scipy.linalg import expm, expm_frechet
 
-from advdiff.expm.ellipse import expand
-from advdiff.expm.engine import Change, ConvergenceError
-from advdiff.expm.faber import FaberEngine
-from advdiff.expm.faber_options import FaberOptions
-from advdiff.expm.faber_recurrence import FaberRecurrence, Growth
-from advdiff.expm.generator import Generator, Mass
-from advdiff.expm.pattern import PatternCotangent
+from advdiff.algebra.generator import Generator, Mass
+from advdiff.algebra.pattern import PatternCotangent
+from advdiff.semigroup.engine import Change, ConvergenceError
+from advdiff.semigroup.faber.ellipse import expand
+from advdiff.semigroup.faber.engine import FaberEngine
+from advdiff.semigroup.faber.options import FaberOptions
+from advdiff.semigroup.faber.recurrence import FaberRecurrence, Growth
 from tests.expm import problems
 
 TIMES = [0.05, 0.3, 1.0]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from advdiff.errors import ConvergenceError
-from advdiff.expm.engine import Change
-from advdiff.expm.generator import Generator
+from advdiff.algebra.generator import Generator
+from advdiff.core.errors import ConvergenceError
+from advdiff.semigroup.engine import Change
 from tests.expm.shift_invert_problems import (
     Along,
     Cellular,

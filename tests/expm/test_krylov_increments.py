@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from advdiff.expm.krylov_increments import KrylovIncrements
-from advdiff.expm.resolvent import Resolvent
+from advdiff.algebra.resolvent import Resolvent
+from advdiff.semigroup.rational.krylov import KrylovIncrements
 from tests.expm.shift_invert_problems import Cellular
 
 TIMES = tuple(np.arange(1, 11) / 10)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from advdiff.expm.filter_flow import FilterFlow
-from advdiff.expm.learned_filter import learn_filter
-from advdiff.expm.resolvent import Resolvent
+from advdiff.algebra.resolvent import Resolvent
+from advdiff.semigroup.rational.flow import FilterFlow
+from advdiff.semigroup.rational.learned import learn_filter
 from tests.expm.shift_invert_problems import Cellular, Dense, gathered
 
 TIMES = (0.2, 0.5, 1.0)

@@ -5,9 +5,9 @@ import pytest
 import scipy.linalg
 from petsc4py import PETSc
 
-from advdiff.errors import ConvergenceError
-from advdiff.expm import augmented, quadrature
-from advdiff.expm.mfn import MFNEngine, MFNOptions
+from advdiff.core.errors import ConvergenceError
+from advdiff.semigroup.mfn import augmented, quadrature
+from advdiff.semigroup.mfn.engine import MFNEngine, MFNOptions
 from tests import dense, flows
 
 TIMES = (0.1, 0.15, 0.4)

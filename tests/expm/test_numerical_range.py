@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from petsc4py import PETSc
 
-from advdiff.expm.generator import Generator, Mass
-from advdiff.expm.numerical_range import bounds
+from advdiff.algebra.generator import Generator, Mass
+from advdiff.algebra.numerical_range import bounds
 from tests.expm import problems
 
 MAKERS = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from advdiff.expm.pattern import PatternCotangent
+from advdiff.algebra.pattern import PatternCotangent
 from tests.expm import problems
 
 PROBLEMS = {

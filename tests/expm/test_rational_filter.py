@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from advdiff.errors import ConvergenceError
-from advdiff.expm.rational_filter import design_filter
+from advdiff.core.errors import ConvergenceError
+from advdiff.semigroup.rational.design import design_filter
 
 pytestmark = pytest.mark.serial  # numbers only: every rank would do the same
 

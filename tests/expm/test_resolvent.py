@@ -3,8 +3,8 @@
 import pytest
 from petsc4py import PETSc
 
-from advdiff.errors import ConvergenceError
-from advdiff.expm.resolvent import Resolvent
+from advdiff.algebra.resolvent import Resolvent
+from advdiff.core.errors import ConvergenceError
 from tests.expm.shift_invert_problems import Cellular
 
 POLE = 0.05

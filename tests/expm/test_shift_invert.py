@@ -6,9 +6,9 @@ from mpi4py import MPI
 from petsc4py import PETSc
 from scipy.linalg import eigh, expm
 
-from advdiff.errors import ConvergenceError
-from advdiff.expm.engine import Change
-from advdiff.expm.shift_invert import ShiftInvertOptions
+from advdiff.core.errors import ConvergenceError
+from advdiff.semigroup.engine import Change
+from advdiff.semigroup.rational.engine import ShiftInvertOptions
 from tests.expm.shift_invert_problems import Along, Cellular, Dense, engine, gathered, without_bound
 
 TIMES = tuple(np.arange(1, 6) / 5)

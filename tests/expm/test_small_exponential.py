@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from advdiff.expm.small_exponential import small_increments
+from advdiff.semigroup.rational.small_exponential import small_increments
 
 pytestmark = pytest.mark.serial  # numbers only: every rank would do the same
 

@@ -6,8 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
-from advdiff import plots, summary, tasks
-from advdiff.errors import InputError
+from advdiff import tasks
+from advdiff.core.errors import InputError
+from advdiff.views import info, plots
 from tests import sketches
 from tests.inverse import cases
 
@@ -49,7 +50,7 @@ def test_result(tmp_path, family):
         assert file["history/hessian_products"][-1] > 0
     with h5py.File(path.with_suffix(".vtkhdf"), "r") as view:
         assert {"laplace_speed_std", "laplace_samples_0"} <= set(view["VTKHDF/PointData"])
-    assert any(line.startswith("laplace ") for line in summary.lines(path))
+    assert any(line.startswith("laplace ") for line in info.lines(path))
 
 
 @pytest.mark.serial

@@ -7,7 +7,7 @@ import pytest
 from mpi4py import MPI
 
 from advdiff.inverse.laplace import approximate
-from advdiff.inverse.spread import Directions, standard_deviations
+from advdiff.results.spread import Directions, standard_deviations
 from tests.inverse import cases
 
 

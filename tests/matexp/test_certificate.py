@@ -10,7 +10,6 @@ from advdiff.matexp import (
     LAWS,
     DomainError,
     asymptotic_theorem,
-    certificate,
     decay_norms,
     derivative,
     group_inverse,
@@ -21,6 +20,7 @@ from advdiff.matexp import (
     spectral_gap,
     unit_entry,
 )
+from advdiff.matexp.rates import certificate
 
 from .references import PROFILE, long_derivative
 

@@ -5,7 +5,6 @@ import pytest
 from scipy.linalg import expm
 
 from advdiff.matexp import (
-    certificate,
     decay_constants,
     decay_norms,
     derivative,
@@ -15,6 +14,7 @@ from advdiff.matexp import (
     random_rate_matrix,
     trace_gradient,
 )
+from advdiff.matexp.rates import certificate
 
 from .references import relative
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from advdiff.matexp import LAWS, group_inverse, kernel_projector, random_rate_matrix
-from advdiff.matexp.studies import SURROGATES, random_rates, surrogate_errors
+from advdiff.matexp.rates.studies import SURROGATES, random_rates, surrogate_errors
 
 pytestmark = pytest.mark.serial
 

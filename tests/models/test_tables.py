@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from advdiff.errors import InputError
-from advdiff.models import tables
+from advdiff.core.errors import InputError
+from advdiff.files import tables
 
 TEXT = "\ufefffrom, to\n\n# a note\n0, 1\n2, {}\n"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from advdiff.reduced.basis import Basis
+from advdiff.reduced.offline.basis import Basis
 from tests import flows
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from advdiff.plots import canvas, contents
-from advdiff.plots.reduced import corrections
+from advdiff.views.plots import canvas, contents
+from advdiff.views.plots.reduced import corrections
 from tests import sketches
 
 pytestmark = pytest.mark.serial

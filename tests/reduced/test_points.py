@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from advdiff.reduced.assembled import Assembled
-from advdiff.reduced.basis import Basis, column, plain
-from advdiff.reduced.points import Points, _lines
+from advdiff.reduced.offline.assembled import Assembled
+from advdiff.reduced.offline.basis import Basis, column, plain
+from advdiff.reduced.offline.points import Points, _lines
 from tests.reduced import cases
 
 UNKNOWNS = {"velocity": {"family": "fourier", "largest": 1.5}, "diffusivity": True}

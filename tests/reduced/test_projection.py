@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from mpi4py import MPI
 from scipy.linalg import expm
 
-from advdiff.errors import InputError
-from advdiff.reduced.groups import Groups
-from advdiff.reduced.projection import Projection
+from advdiff.core.errors import InputError
+from advdiff.reduced.offline.groups import Groups
+from advdiff.reduced.offline.projection import Projection
 from tests.reduced import cases
 
 

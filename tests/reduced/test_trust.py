@@ -6,10 +6,10 @@ import pytest
 from mpi4py import MPI
 
 from advdiff import tasks
-from advdiff.errors import InputError
-from advdiff.reduced.greedy import greedy
-from advdiff.reduced.groups import Groups
-from advdiff.reduced.trust import TrustRegion
+from advdiff.core.errors import InputError
+from advdiff.reduced.offline.greedy import greedy
+from advdiff.reduced.offline.groups import Groups
+from advdiff.reduced.offline.trust import TrustRegion
 from tests.reduced import cases
 
 REDUCED = {"tolerance": 0.3, "snapshots": 8, "residuals": "orthonormal"}

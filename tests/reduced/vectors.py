@@ -10,12 +10,12 @@ from __future__ import annotations
 import numpy as np
 from petsc4py import PETSc
 
+from advdiff.inverse.unknowns import Unknowns
 from advdiff.reduced.model import ReducedLinearisation, ReducedModel
-from advdiff.unknowns import Unknowns
 
 
 class VectorModel:
-    """``advdiff.model.Model`` by a reduced model; all calls collective, for m is distributed."""
+    """``Model`` by a reduced model; all calls collective, for m is distributed."""
 
     def __init__(self, reduced: ReducedModel, unknowns: Unknowns):
         self.reduced, self.unknowns = reduced, unknowns
@@ -31,7 +31,7 @@ class VectorModel:
 
 
 class VectorLinearisation:
-    """``advdiff.model.Linearisation`` of it."""
+    """``advdiff.problem.model.Linearisation`` of it."""
 
     def __init__(self, at: ReducedLinearisation, unknowns: Unknowns):
         self.at, self.unknowns = at, unknowns

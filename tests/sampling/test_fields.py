@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from advdiff import Problem, config, plots, tasks
-from advdiff.errors import InputError
+from advdiff import Problem, tasks
+from advdiff.config.load import parse
+from advdiff.core.errors import InputError
 from advdiff.inverse.laplace import approximate
 from advdiff.inverse.map import minimise
+from advdiff.results.fields import Averages, potential
 from advdiff.sampling import archive
-from advdiff.sampling.fields import Averages, potential
+from advdiff.views import plots
 from tests import flows
 from tests.differences import central
 from tests.sketches import coarse
@@ -46,7 +48,7 @@ def problem(tmp_path, kind, name="run", comm=MPI.COMM_WORLD, **changes) -> Probl
         output={"file": f"{name}.h5"},
         **changes,
     )
-    return Problem(config.parse(tables, tmp_path / f"{name}.toml"), comm)
+    return Problem(parse(tables, tmp_path / f"{name}.toml"), comm)
 
 
 def sampled(found: Problem, resume: bool = False):

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from advdiff import Problem, config, plots, tasks
-from advdiff.errors import InputError
-from advdiff.sampling.flow import nearest
+from advdiff import Problem, tasks
+from advdiff.config.load import parse
+from advdiff.core.errors import InputError
+from advdiff.tasks.flow import nearest
+from advdiff.views import plots
 from tests import flows, sketches
 from tests.test_inversion import SINE, observations
 
@@ -24,7 +26,7 @@ def problem(tmp_path, name, std=0.02, **changes) -> Problem:
         output={"file": f"{name}.h5"},
         **changes,
     )
-    return Problem(config.parse(tables, tmp_path / f"{name}.toml"))
+    return Problem(parse(tables, tmp_path / f"{name}.toml"))
 
 
 TRUTH = {"velocity": {"stream": "0.3*sin(pi*x)*sin(pi*y)/pi + 0.1*sin(2*pi*x)*sin(pi*y)"}}
@@ -85,4 +87,4 @@ def test_pictures_of_a_flow(tmp_path):
 def test_what_chains_of_a_flow_do_not_offer(change, words):
     tables = flows.data(6, observations={"file": "x.csv"}, unknowns=SINE, task="sample") | change
     with pytest.raises(InputError, match=words):
-        config.parse(tables)
+        parse(tables)

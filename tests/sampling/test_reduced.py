@@ -10,11 +10,11 @@ import pytest
 from mpi4py import MPI
 
 from advdiff import tasks
-from advdiff.inverse.chains import diagnostics
-from advdiff.inverse.chains.philox import Random
-from advdiff.inverse.chains.run import Options, sample
-from advdiff.sampling.flow import posterior
-from advdiff.sampling.reduced import reduce
+from advdiff.chains import diagnostics
+from advdiff.chains.run import Options, sample
+from advdiff.core.random import Random
+from advdiff.tasks.cheap import reduce
+from advdiff.tasks.flow import posterior
 from tests.differences import central
 from tests.sampling.test_flow import problem
 

@@ -1,7 +1,7 @@
 """Pictures drawn coarsely, where a test asks which there are and not how they look.
 
 Everything in them is drawn, but once: to lay text out takes most of a picture's time, and
-``tests/test_plots.py`` looks at pictures of every kind as users get them.
+``tests/views/test_plots.py`` looks at pictures of every kind as users get them.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from advdiff.inverse.map import Estimate, Iteration
 from advdiff.semigroup.engine import error_estimate
 from advdiff.views import info
 from tests import flows
-from tests.bad_input import COMM
+from tests.config.bad_input import COMM
 
 STEEP = {
     "velocity": ["1", "0"],

@@ -30,7 +30,7 @@ from advdiff.domain import gmsh_child
 from advdiff.results.checkpoint import Checkpoint
 from advdiff.sampling.archive import Archive
 from advdiff.tasks.reduced_checkpoint import ReducedCheckpoint
-from tests import commands
+from tests import command_line
 from tests.fuzz import experiments, files, values
 from tests.fuzz.experiments import BASES, SMALL, Case
 
@@ -153,8 +153,8 @@ def run(case: Case, seconds: float = SECONDS, keep: dict[str, bytes] | None = No
             mock.patch.object(sys, "argv", arguments),
             mock.patch.object(memory, "machine", lambda comm: MACHINE),
             mock.patch.object(gmsh_child, "PATIENCE", 2),
-            commands.captured() as said,
-            commands.restored(),
+            command_line.captured() as said,
+            command_line.restored(),
             _limited(seconds),
         ):
             warnings.simplefilter("always")

@@ -23,7 +23,7 @@ from advdiff.files.result import open_result
 from advdiff.sampling import archive
 from advdiff.sampling import run as tasks
 from advdiff.views import info, plots
-from tests.commands import advdiff
+from tests.command_line import advdiff
 from tests.sketches import coarse
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF

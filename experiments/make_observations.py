@@ -19,7 +19,7 @@ from mpi4py import MPI
 import advdiff
 from advdiff.config.load import load as load_experiment
 from advdiff.config.load import parse
-from advdiff.problem.readings import Sensors
+from advdiff.problem.sensors import Sensors
 
 HERE = Path(__file__).parent
 NOISE = 0.01

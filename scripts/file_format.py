@@ -31,8 +31,8 @@ from advdiff.config.study import Study
 from advdiff.config.types import Table
 from advdiff.files.result import FORMAT
 from advdiff.problem import problem
-from advdiff.sampling import run as sampling
 from advdiff.tasks import study as studies
+from advdiff.tasks.model import run
 
 TARGET = Path(__file__).parents[1] / "docs" / "file_format.md"
 PLAIN = {
@@ -175,7 +175,7 @@ def small_result(name: str, folder: Path) -> Path:
     if isinstance(experiment, Study):
         studies.run(experiment, lambda line: None)
     elif isinstance(experiment, ModelExperiment):
-        sampling.run(experiment, lambda line: None)
+        run(experiment, lambda line: None)
     else:
         tasks.run(problem.Problem(experiment), lambda line: None)
     return experiment.output_path

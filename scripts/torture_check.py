@@ -10,7 +10,7 @@ import numpy as np
 from torture_experiments import PICTURED, RESUMABLE
 
 from advdiff.core.errors import InputError
-from advdiff.files.result import open_result
+from advdiff.files.finished import open_result
 
 COST = re.compile("seconds|created_at|evaluations|ranks")
 """What two runs with the same answer may differ in."""

@@ -66,7 +66,7 @@ TURN = 0.1
 
 
 def _say(line: str, file=None) -> None:
-    from advdiff.core.errors import world
+    from advdiff.core.ranks import world
 
     if world().rank == 0:
         print(_printable(line), flush=True, file=file)
@@ -107,8 +107,8 @@ def _task(experiment: Path, settings: Sequence[str], output: Path | None = None,
     """The room that knows the experiment's task, and what that room runs."""
     from advdiff.config.load import load as load_experiment
     from advdiff.config.models import ModelExperiment
+    from advdiff.config.types import STUDIES
     from advdiff.core.errors import InputError
-    from advdiff.study import TASKS
 
     settings = list(settings)
     if output is not None:
@@ -119,7 +119,7 @@ def _task(experiment: Path, settings: Sequence[str], output: Path | None = None,
             f"--groups {groups}: only an inversion with a table [reduced] divides its ranks; "
             "run without --groups"
         )
-    if loaded.task in TASKS:
+    if loaded.task in STUDIES:
         from advdiff.tasks import study
 
         return study, loaded
@@ -158,7 +158,8 @@ def init(experiment: Path, task: str) -> None:
     With readings beside it where it needs some.
     """
     from advdiff.commands import init as example
-    from advdiff.core.errors import InputError, on_root, suggestion, world
+    from advdiff.core.errors import InputError, suggestion
+    from advdiff.core.ranks import on_root, world
 
     if task not in example.TASKS:
         raise InputError(f"--task {task}: {suggestion(task, list(example.TASKS))}")
@@ -185,7 +186,7 @@ def run(
     verbose: bool,
 ) -> None:
     """Run the experiment and write its result."""
-    from advdiff.core.errors import keep_lost_writes
+    from advdiff.core.disk import keep_lost_writes
 
     keep_lost_writes()
     if quiet and verbose:
@@ -201,7 +202,7 @@ def run(
 def _showing(quiet: bool, verbose: bool):
     """What a task says its lines to; the stages are shown meanwhile."""
     from advdiff.core import progress
-    from advdiff.core.errors import world
+    from advdiff.core.ranks import world
 
     def say(line: str) -> None:
         word = line.partition(" ")[0]
@@ -243,8 +244,8 @@ def info(result: Path) -> None:
 @click.option("--output", type=FILE, metavar="FOLDER", help="where the pictures go")
 def plot(result: Path, output: Path | None) -> None:
     """Draw every picture that the result allows, as PNG (on rank 0)."""
-    from advdiff.core.errors import on_root, world
-    from advdiff.files.result import open_result
+    from advdiff.core.ranks import on_root, world
+    from advdiff.files.finished import open_result
 
     open_result(result).close()
     from advdiff.views import plots
@@ -258,7 +259,7 @@ def plot(result: Path, output: Path | None) -> None:
 @click.option("--output", type=FILE, metavar="FILE.html", help="the page")
 def report(result: Path, output: Path | None) -> None:
     """Write one HTML page: pictures, numbers, settings, warnings (on rank 0)."""
-    from advdiff.core.errors import on_root, world
+    from advdiff.core.ranks import on_root, world
     from advdiff.views import report as pages
 
     _say(str(on_root(world(), lambda: pages.write(result, output))))
@@ -266,7 +267,8 @@ def report(result: Path, output: Path | None) -> None:
 
 def main() -> None:
     """The console script."""
-    from advdiff.core.errors import ConvergenceError, InputError, NoRoom, suggestion, world
+    from advdiff.core.errors import ConvergenceError, InputError, NoRoom, suggestion
+    from advdiff.core.ranks import world
 
     warnings.simplefilter("ignore", RuntimeWarning)  # numpy's: what overflows is said in our words
     for word in sys.argv[1:]:

@@ -207,7 +207,7 @@ def readings(experiment: Experiment) -> str:
     from mpi4py import MPI
 
     from advdiff.problem.problem import Problem
-    from advdiff.problem.readings import Sensors
+    from advdiff.problem.sensors import Sensors
 
     data = experiment.model_dump(exclude_none=True)
     truth = data.pop("truth")

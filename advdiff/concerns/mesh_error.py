@@ -22,7 +22,7 @@ from advdiff.core import progress
 from advdiff.core.errors import ConvergenceError, InputError
 from advdiff.files.concerns import Concern
 from advdiff.problem.problem import Problem
-from advdiff.problem.readings import Sensors
+from advdiff.problem.sensors import Sensors
 
 POINTS = {1: 100, 2: 24, 3: 8}
 """Dimension → points along an axis where two solutions are compared."""

@@ -15,14 +15,15 @@ from pydantic import Field, model_validator
 from advdiff.config.equation import PhysicsTable, SensitivityTable, SolverTable, TimeTable
 from advdiff.config.expression import Expression
 from advdiff.config.inversion import (
+    LaplaceTable,
     ObservationsTable,
     OptimizerTable,
     PriorTable,
     TruthTable,
     UnknownsTable,
 )
-from advdiff.config.models import SamplerTable
 from advdiff.config.reduced import ReducedTable
+from advdiff.config.sampler import SamplerTable
 from advdiff.config.space import DiscretizationTable, DomainTable
 from advdiff.config.types import (
     ExperimentFile,
@@ -35,7 +36,6 @@ from advdiff.config.types import (
     walk,
 )
 from advdiff.core.errors import InputError
-from advdiff.inverse.schema import LaplaceTable
 
 
 def refuse_sampler(sampler: SamplerTable, field: bool, reduced: bool) -> None:

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 from advdiff.config.experiment import Experiment
 from advdiff.config.messages import explain
 from advdiff.config.models import ModelExperiment
-from advdiff.config.types import StreamVelocity, VelocityField, VorticityVelocity
-from advdiff.core.errors import InputError, on_root, shortened
-from advdiff.study import TASKS
+from advdiff.config.types import STUDIES, StreamVelocity, VelocityField, VorticityVelocity
+from advdiff.core.errors import InputError, shortened
+from advdiff.core.ranks import on_root
 
 if TYPE_CHECKING:
     from advdiff.config.study import Study
@@ -91,7 +91,7 @@ def _kind(data: dict[str, Any]) -> type[Experiment | ModelExperiment | Study]:
     """What sort of experiment these tables are of; the room of studies is loaded for a study."""
     if "model" in data:
         return ModelExperiment
-    if data.get("task") in TASKS:
+    if data.get("task") in STUDIES:
         from advdiff.config.study import Study
 
         return Study

@@ -11,9 +11,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import Tag, ValidationError
 
-from advdiff.config.types import Table
+from advdiff.config.types import STUDIES, Table
 from advdiff.core.errors import InputError, nearest, shortened, suggestion
-from advdiff.study import TASKS
 
 LONGEST_KEY = 60
 """Characters of a part of a key in a message."""
@@ -67,8 +66,8 @@ def explain(error: ValidationError, experiment: type[Table]) -> str:
         known = [c for _, t in _alternatives(annotation) for c in get_args(t)]
         message = f"must be {_one_of(known)}"
         if key == "task":
-            message += f", or of a study, {_one_of(TASKS)}"
-            known += TASKS
+            message += f", or of a study, {_one_of(STUDIES)}"
+            known += STUDIES
         message += _meant(value, known)
     return f"{key} = {shortened(value)}: {message}"
 

@@ -45,7 +45,6 @@ class ReducedTable(Table):
     @field_validator("method")
     @classmethod
     def _known(cls, value):
-        from advdiff.reduced.model import check_method
+        from advdiff.matexp.methods import of_reduced_model
 
-        check_method(value)
-        return value
+        return of_reduced_model(value)

@@ -6,11 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, model_validator
 
-from advdiff.config.types import ExperimentFile, Table, fault
+from advdiff.config.types import STUDIES, ExperimentFile, Table, fault
 from advdiff.core.errors import shortened
 from advdiff.matexp.rates.laws import LAWS
 from advdiff.matexp.rates.studies import SURROGATES
-from advdiff.study import TASKS
 
 LARGEST = 10_000
 """States of a dense matrix."""
@@ -82,7 +81,7 @@ class MatexpTable(Table):
 class Study(ExperimentFile):
     """A study of random rate matrices."""
 
-    task: Literal[TASKS] = Field(description="what to do")
+    task: Literal[STUDIES] = Field(description="what to do")
     matexp: MatexpTable
 
     @model_validator(mode="after")

@@ -29,6 +29,8 @@ from pydantic_core import PydanticCustomError
 from advdiff.core.errors import InputError, shortened
 
 MOST_OUTPUTS = 100_000
+STUDIES = ("surrogate-error", "random-rates")
+"""Tasks that are studies of ``matexp``: no mesh, no PETSc."""
 
 
 def fault(key: str | tuple[str, ...], what: str) -> PydanticCustomError:

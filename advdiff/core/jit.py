@@ -28,7 +28,7 @@ from dolfinx import default_scalar_type, fem, jit
 from ffcx.naming import compute_signature
 from mpi4py import MPI
 
-from advdiff.core.errors import on_root
+from advdiff.core.ranks import on_root
 
 PATIENCE = 300
 """Seconds to wait for another rank that compiles (FFCx: 10): where their disks are not shared."""

@@ -84,3 +84,18 @@ class Random:
     def uniform(self) -> float:
         """A number in [0, 1), the same on every rank."""
         return float(_uniform(self.key, self._next(), self.step))
+
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+"""2^64 over the golden ratio: what tells numbers in a row apart."""
+
+
+STAGES = ((30, np.uint64(0xBF58476D1CE4E5B9)), (27, np.uint64(0x94D049BB133111EB)))
+"""Shift, multiplier."""
+
+
+def mix(bits: np.ndarray) -> np.ndarray:
+    """A hash of each of some words of 64 bits, uint64."""
+    for shift, factor in STAGES:
+        bits = (bits ^ (bits >> np.uint64(shift))) * factor
+    return bits ^ (bits >> np.uint64(31))

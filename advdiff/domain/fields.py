@@ -12,7 +12,8 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff.config.expression import Expression
-from advdiff.core.errors import InputError, agreed
+from advdiff.core.errors import InputError
+from advdiff.core.ranks import agreed
 from advdiff.domain.periodic import PeriodicMesh
 
 SEAM = 1e-2

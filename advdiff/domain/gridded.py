@@ -17,7 +17,8 @@ from mpi4py import MPI
 from scipy.interpolate import NdBSpline, make_interp_spline
 
 from advdiff.core import memory
-from advdiff.core.errors import InputError, on_root
+from advdiff.core.errors import InputError
+from advdiff.core.ranks import on_root
 from advdiff.files.gridfile import GridFile, Moment, coordinate, is_time, layout, moment
 
 DEGREES = {"linear": 1, "cubic": 3}

@@ -15,7 +15,8 @@ from mpi4py import MPI
 
 from advdiff.config.expression import AXES
 from advdiff.core import compat, jit, memory
-from advdiff.core.errors import InputError, on_root, suggestion
+from advdiff.core.errors import InputError, suggestion
+from advdiff.core.ranks import on_root
 from advdiff.domain import gmsh_child
 from advdiff.domain import periodic as closed
 

@@ -27,11 +27,12 @@ from advdiff.core import jit
 from advdiff.core.errors import InputError
 from advdiff.domain.fields import Field, interpolate
 from advdiff.equation.conditions import BoundaryForms, Conditions
-from advdiff.equation.cotangent import ASSEMBLY, OperatorCotangent
 from advdiff.equation.discretization import Discretization
 from advdiff.equation.discretization.base import Sides, derivative, ruled, sides
 from advdiff.equation.velocity import DIVERGENCE, Velocity
 from advdiff.semigroup.engine import Change
+
+ASSEMBLY = PETSc.Log.Event("advdiff.assembly")
 
 
 class Operator:
@@ -278,7 +279,3 @@ class Operator:
             forms = [f for n, f in self._load_direction_forms.items() if n in directions]
             load = self._assemble_load(self._full_direction, forms)
         return Change(None, self._restrict_matrix(self._full_direction), load)
-
-    def cotangent(self, names: Sequence[str]) -> OperatorCotangent:
-        """A receiver of an engine's Ḡ that turns it into gradients of the named controls."""
-        return OperatorCotangent(self, names)

@@ -6,18 +6,15 @@ boundary part on which it is constant, on any mesh.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 import ufl
 from dolfinx import fem
-from dolfinx.fem import petsc as fem_petsc
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff.algebra.direct import cholesky
 from advdiff.core import compat, jit
 from advdiff.core.errors import InputError
 from advdiff.domain.fields import Field, interpolate
@@ -171,124 +168,3 @@ def wall_dofs(domain: Domain, space: fem.FunctionSpace, open_parts: Sequence[str
     boundary = exterior_facet_indices(msh.topology)
     walls = np.setdiff1d(boundary, domain.facets(open_parts, "domain.open"))
     return fem.locate_dofs_topological(space, fdim, walls)
-
-
-def solve_stream(
-    domain: Domain,
-    vorticity: Field,
-    walls: Mapping[str, float | str],
-    key: str = "physics.velocity",
-) -> fem.Function:
-    """The stream function of −Δψ = ω with ψ constant on each named wall (collective).
-
-    Args:
-        vorticity: ω, a callable of coordinates.
-        walls: name of a boundary part → the value of ψ there, or ``"free"``: the value that leaves
-            no circulation around that wall (an island).  Parts not named are open: the flow
-            passes them at right angles.
-
-    Raises:
-        InputError: for an unknown name, or where no wall has a value.
-    """
-    space = stream_space(domain, key)
-    fixed = {name: float(v) for name, v in walls.items() if v != "free"}
-    free = [name for name, value in walls.items() if value == "free"]
-    if not fixed:
-        raise InputError(f"{key}.walls: no wall has a number; give at least one, e.g. 0.0")
-    dofs = {
-        name: fem.locate_dofs_topological(
-            space, domain.dim - 1, domain.facets([name], f"{key}.walls")
-        )
-        for name in walls
-    }
-    psi, phi = ufl.TrialFunction(space), ufl.TestFunction(space)
-    energy = ufl.inner(ufl.grad(psi), ufl.grad(phi)) * domain.dx
-    omega = interpolate(vorticity, space, f"{key}.vorticity")
-    zero = fem.Function(space)
-
-    def solve(load, values: Mapping[str, float]) -> fem.Function:
-        bcs = [
-            fem.dirichletbc(PETSc.ScalarType(values.get(name, 0.0)), dofs[name], space)
-            for name in walls
-        ]
-        matrix = fem_petsc.assemble_matrix(jit.form(energy), bcs=bcs)
-        matrix.assemble()
-        rhs = fem_petsc.assemble_vector(jit.form(load * phi * domain.dx))
-        fem_petsc.apply_lifting(rhs, [jit.form(energy)], [bcs])
-        rhs.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
-        fem_petsc.set_bc(rhs, bcs)
-        ksp = cholesky(matrix, "advdiff_stream_")
-        solution = fem.Function(space)
-        ksp.solve(rhs, solution.x.petsc_vec)
-        solution.x.scatter_forward()
-        for thing in (ksp, matrix, rhs):
-            thing.destroy()
-        return solution
-
-    def circulation(left: fem.Function, right: fem.Function, load) -> float:
-        form = ufl.inner(ufl.grad(left), ufl.grad(right)) * domain.dx - load * left * domain.dx
-        return domain.comm.allreduce(fem.assemble_scalar(jit.form(form)), MPI.SUM)
-
-    stream = solve(omega, fixed)
-    if free:
-        unit = [solve(zero, {name: 1.0}) for name in free]
-        matrix = np.array([[circulation(a, b, zero) for b in unit] for a in unit])
-        excess = np.array([circulation(a, stream, omega) for a in unit])
-        for value, part in zip(np.linalg.solve(matrix, -excess), unit, strict=True):
-            stream.x.petsc_vec.axpy(value, part.x.petsc_vec)
-        stream.x.scatter_forward()
-    return stream
-
-
-def sine_modes(domain: Domain, counts: Sequence[int]) -> tuple[list[Field], np.ndarray]:
-    """Stream functions sin(πj x̃) sin(πk ỹ), 1 ≤ j ≤ counts[0], 1 ≤ k ≤ counts[1], on a rectangle.
-
-    x̃, ỹ run from 0 to 1 across the bounding box.  Each is scaled so that its velocity has root mean
-    square 1: a coefficient is the speed that its mode contributes.
-
-    Returns:
-        The fields (callables), and the wave numbers (j, k), shape (count, 2).
-    """
-    lower, upper = domain.bounds
-    size = upper - lower
-    waves = np.array(list(product(range(1, counts[0] + 1), range(1, counts[1] + 1))))
-
-    def mode(j: int, k: int) -> Field:
-        a, b = np.pi * j / size[0], np.pi * k / size[1]
-        scale = 2.0 / np.hypot(a, b)
-        return lambda x: scale * np.sin(a * (x[0] - lower[0])) * np.sin(b * (x[1] - lower[1]))
-
-    return [mode(j, k) for j, k in waves], waves
-
-
-def fourier_modes(domain: Domain, largest: float) -> tuple[list[Field], np.ndarray]:
-    """Divergence-free Fourier modes √2 cos(2πk·x̃) k^⊥/|k| and √2 sin(2πk·x̃) k^⊥/|k|, |k| ≤ largest.
-
-    x̃ runs from 0 to 1 across the torus; on one with different periods k^⊥/|k| is formed with k
-    divided by them.  Each mode has root mean square 1.  One wave vector of each pair ±k is taken.
-
-    Returns:
-        The fields (callables with values (2, n)), and the wave vectors k, shape (count, 2); cosine
-        and sine of one k follow each other.
-    """
-    lower, upper = domain.bounds
-    size = upper - lower
-    reach = int(np.floor(largest))
-    steps = range(-reach, reach + 1)
-    half = [
-        (j, k) for j, k in product(steps, steps) if (k, j) > (0, 0) and np.hypot(j, k) <= largest
-    ]
-    half.sort(key=lambda wave: (np.hypot(*wave), wave))
-
-    def mode(wave: tuple[int, int], function: Callable) -> Field:
-        k = np.array(wave) / size
-        across = np.sqrt(2.0) * np.array([-k[1], k[0]]) / np.hypot(*k)
-
-        def field(x: np.ndarray) -> np.ndarray:
-            phase = 2.0 * np.pi * (k[0] * (x[0] - lower[0]) + k[1] * (x[1] - lower[1]))
-            return across[:, None] * function(phase)
-
-        return field
-
-    modes = [mode(wave, function) for wave in half for function in (np.cos, np.sin)]
-    return modes, np.repeat(np.array(half, dtype=float), 2, axis=0)

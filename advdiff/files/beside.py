@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mpi4py import MPI
 
-from advdiff.core.errors import InputError, on_root
+from advdiff.core.errors import InputError
+from advdiff.core.ranks import on_root
 
 
 class Beside:

@@ -17,8 +17,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from advdiff.core.errors import Alone
-from advdiff.files.result import SPARE, closing, open_parallel
+from advdiff.core.ranks import Alone
+from advdiff.files.parallel import SPARE, closing, open_parallel
 
 CELLS = {"interval": 3, "triangle": 5, "quadrilateral": 9, "tetrahedron": 10, "hexahedron": 12}
 """Cell name → VTK's number for it."""

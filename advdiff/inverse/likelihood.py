@@ -12,7 +12,7 @@ import numpy as np
 from petsc4py import PETSc
 
 from advdiff.core.errors import SIZES, ConvergenceError
-from advdiff.problem.model import Linearisation, Model
+from advdiff.inverse.model import Linearisation, Model
 
 
 class Likelihood(Protocol):

@@ -50,6 +50,18 @@ METHODS: dict[str, Method] = {
 }
 
 
+def of_reduced_model(name: str) -> str:
+    """``name``, where a reduced model can be differentiated by it.
+
+    Raises:
+        ValueError: where it cannot; the message lists what it could have been.
+    """
+    known = ("auto", "pade", "spectral", *METHODS)
+    if name not in known:
+        raise ValueError(f"must be one of {', '.join(known)}")
+    return name
+
+
 def derivative(
     Q: ArrayLike,
     J: ArrayLike,

@@ -9,7 +9,8 @@ import numpy as np
 from mpi4py import MPI
 
 from advdiff.config.models import ModelExperiment
-from advdiff.core.errors import InputError, on_root
+from advdiff.core.errors import InputError
+from advdiff.core.ranks import on_root
 from advdiff.files import tables
 from advdiff.inverse.likelihood import Potential
 from advdiff.inverse.prior import Prior

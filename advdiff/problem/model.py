@@ -7,39 +7,22 @@ nothing of meshes or engines.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 import numpy as np
 from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator
+from advdiff.equation.cotangent import OperatorCotangent
 from advdiff.equation.operator import Operator
 from advdiff.inverse.unknowns import Unknowns
-from advdiff.problem.readings import Readings, Sensors
+from advdiff.problem.readings import Readings
+from advdiff.problem.sensors import Sensors
 from advdiff.semigroup.engine import Engine
 
 FORWARD = PETSc.Log.Event("advdiff.forward")
 ADJOINT = PETSc.Log.Event("advdiff.adjoint")
 
 MakeEngine = Callable[[Generator], Engine]
-
-
-class Linearisation(Protocol):
-    """The model at one m."""
-
-    predicted: np.ndarray
-
-    def push(self, dm: PETSc.Vec) -> np.ndarray: ...
-    def pull(self, weights: np.ndarray) -> PETSc.Vec: ...
-
-
-class Model(Protocol):
-    """A parametrised generator and what is observed of it."""
-
-    unknowns: Unknowns
-
-    def observe(self, m: PETSc.Vec) -> np.ndarray: ...
-    def linearise(self, m: PETSc.Vec) -> Linearisation: ...
 
 
 class TransportModel:
@@ -64,7 +47,7 @@ class TransportModel:
         self.operator, self.unknowns, self.readings = operator, unknowns, readings
         self.initial, self.make_engine = initial, make_engine
         self.sensors = Sensors(operator, readings.points, readings.rows)
-        self.cotangent = operator.cotangent(unknowns.controls)
+        self.cotangent = OperatorCotangent(operator, unknowns.controls)
         self.reads_initial = bool(readings.times[0] == 0.0)
         self.times = readings.times[1:] if self.reads_initial else readings.times
         self.evaluations = 0

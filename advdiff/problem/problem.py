@@ -21,28 +21,25 @@ from advdiff.config.load import load as load_experiment
 from advdiff.core import memory
 from advdiff.core.errors import InputError
 from advdiff.domain.fields import interpolate
-from advdiff.equation import velocity
+from advdiff.equation.modes import fourier_modes, sine_modes
 from advdiff.equation.velocity import Velocity
 from advdiff.inverse.unknowns import Part, Unknowns
 from advdiff.problem.model import TransportModel
 from advdiff.problem.readings import Readings, read
 from advdiff.problem.transport import Transport
-from advdiff.problem.unknowns.velocity import (
-    InitialState,
-    LogDiffusivity,
-    LogDiffusivityField,
-    Modes,
-    Nodal,
-)
+from advdiff.problem.unknowns.diffusivity import LogDiffusivity, LogDiffusivityField
+from advdiff.problem.unknowns.initial import InitialState
+from advdiff.problem.unknowns.velocity import Modes, Nodal
 from advdiff.semigroup.engine import Engine
 from advdiff.semigroup.mfn import quadrature
 from advdiff.semigroup.semigroup import Semigroup, SolverOptions, make_engine
 from advdiff.sensitivity.rho import Direction, Sensitivity, sensitivity
 
 if TYPE_CHECKING:
-    from advdiff.inverse.map import Estimate, Tape
+    from advdiff.inverse.map import Estimate
     from advdiff.inverse.objective import Objective
     from advdiff.inverse.prior import PartPrior, Prior
+    from advdiff.inverse.white import Tape
 
 CALIBRATION = 1e-6
 """Relative difference of two gradients at which the quadrature is fine enough for the optimiser."""
@@ -204,9 +201,9 @@ class Problem(Transport):
         size = 8.0 * operator.controls[control].x.petsc_vec.getSize() * count
         memory.require(self.comm, size, f"unknowns.velocity.{what}", "take fewer modes")
         if table.family == "sine":
-            modes, self.waves = velocity.sine_modes(self.domain, table.modes)
+            modes, self.waves = sine_modes(self.domain, table.modes)
         else:
-            modes, self.waves = velocity.fourier_modes(self.domain, table.largest)
+            modes, self.waves = fourier_modes(self.domain, table.largest)
         return Modes(operator, control, modes)
 
     @cached_property
@@ -225,7 +222,8 @@ class Problem(Transport):
 
     def _part_prior(self, part: Part) -> tuple[PartPrior, PETSc.Vec | None]:
         """The prior of one part, and its mean where that is not 0."""
-        from advdiff.inverse.prior import Independent, Matern, decaying, kraichnan, like
+        from advdiff.inverse.matern import Matern
+        from advdiff.inverse.prior import Independent, decaying, kraichnan, like
 
         table = self.experiment.prior
         if isinstance(part, Modes):

@@ -22,8 +22,10 @@ from advdiff.equation import discretization, velocity
 from advdiff.equation.conditions import Conditions, require_inflow_data
 from advdiff.equation.discretization import Discretization
 from advdiff.equation.operator import Operator
+from advdiff.equation.streams import solve_stream
 from advdiff.equation.velocity import Velocity
 from advdiff.files.concerns import Concerns
+from advdiff.problem.memory import require_run
 
 if TYPE_CHECKING:
     from advdiff.domain.gridded import Grid
@@ -56,11 +58,11 @@ class Transport:
         if table.shape == "gmsh":
             path = self.experiment.resolve(table.file)
             found = domains.gmsh_file(self.comm, path, table.mesh_size, "domain.file")
-            memory.require_run(self.comm, self.experiment, found.size, f"domain.file = {path.name}")
+            require_run(self.comm, self.experiment, found.size, f"domain.file = {path.name}")
             return found
         cell = table.cell or self.experiment.discretization.cell(table.dim)
         size, what = memory.box(table.cells, cell), f"domain.cells = {table.cells}"
-        memory.require_run(self.comm, self.experiment, size, what)
+        require_run(self.comm, self.experiment, size, what)
         return domains.box(self.comm, *table.corners, table.cells, cell, table.periodic)
 
     @cached_property
@@ -101,7 +103,7 @@ class Transport:
             psi = self._scalar(field.stream, f"{key}.stream")
             return Velocity(domain, stream=interpolate(psi, space, f"{key}.stream"))
         vorticity = self._scalar(field.vorticity, f"{key}.vorticity")
-        return Velocity(domain, stream=velocity.solve_stream(domain, vorticity, field.walls, key))
+        return Velocity(domain, stream=solve_stream(domain, vorticity, field.walls, key))
 
     @cached_property
     def _velocity_space(self) -> fem.FunctionSpace:

@@ -25,7 +25,8 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff.core import stopping
-from advdiff.core.errors import agreed, on_root, room
+from advdiff.core.disk import room
+from advdiff.core.ranks import agreed, on_root
 from advdiff.files.beside import Beside
 from advdiff.problem.problem import Problem
 
@@ -46,7 +47,7 @@ DAMAGE = (OSError, KeyError, TypeError, ValueError)
 
 
 class Checkpoint(Beside):
-    """The :class:`advdiff.inverse.map.Tape` of a problem; every method is collective.
+    """The :class:`advdiff.inverse.white.Tape` of a problem; every method is collective.
 
     Args:
         problem: gives the layout of the vectors.

@@ -21,7 +21,7 @@ from advdiff.inverse.likelihood import Potential
 from advdiff.inverse.objective import Objective
 from advdiff.inverse.unknowns import Part
 from advdiff.problem.problem import Problem
-from advdiff.problem.unknowns.velocity import InitialState
+from advdiff.problem.unknowns.initial import InitialState
 from advdiff.results.store import Store
 
 HIGHEST = 3

@@ -9,7 +9,6 @@ from petsc4py import PETSc
 
 from advdiff.core.progress import Say
 from advdiff.equation.velocity import Velocity
-from advdiff.files.concerns import Concern
 from advdiff.problem.problem import Problem
 from advdiff.results.store import Store
 from advdiff.semigroup.engine import error_estimate
@@ -82,9 +81,3 @@ def say_solver(say: Say, report: dict) -> None:
     reason = f": {report['reason']}" if "reason" in report else ""
     say(f"solver      {report['method']}{reason}")
     say(f"error       {error_estimate(report):.1e} of the states by the solver, relative")
-
-
-def warn(problem: Problem, say: Say, found: list[Concern]) -> None:
-    """Say what is new, and keep all of it for the file."""
-    for line in problem.concerns.add(found):
-        say(line)

@@ -15,19 +15,16 @@ from advdiff.chains.kernel import SurrogateTarget
 from advdiff.chains.laplace_metric import recentred
 from advdiff.chains.run import Groups, Options, make_kernel
 from advdiff.chains.run import run as run_chains
-from advdiff.config.models import ModelExperiment, SamplerTable
+from advdiff.config.sampler import SamplerTable
 from advdiff.core import memory, progress, stopping
-from advdiff.core.errors import agreed, on_root
 from advdiff.core.progress import Say
 from advdiff.core.random import Random
-from advdiff.files import result
+from advdiff.core.ranks import agreed, on_root
 from advdiff.inverse.map import minimise
 from advdiff.inverse.objective import Objective
-from advdiff.models import posteriors
 from advdiff.sampling.archive import Archive
 from advdiff.sampling.layout import Layout
 from advdiff.sampling.order import Order
-from advdiff.views import chains
 
 ABOUT, NEAR = 4, 0.1
 """Points beside the MAP that a reduced model is made from, and their distance from it in standard
@@ -39,56 +36,6 @@ PATIENCE = 1.0
 def options(table: SamplerTable) -> Options:
     """[sampler] as the chains take it."""
     return Options(**{f.name: getattr(table, f.name) for f in fields(Options)})
-
-
-def check(experiment: ModelExperiment, comm: MPI.Comm = MPI.COMM_WORLD) -> list[str]:
-    """Everything that can be validated without sampling (collective): line by line.
-
-    Raises:
-        InputError: for the first thing that is wrong.
-    """
-    on_root(comm, lambda: result.check_writable(experiment.output_path))
-    data, _ = posteriors.read(experiment, comm)
-    posterior = posteriors.build(experiment, data, None, comm)
-    table = experiment.sampler
-    return [
-        f"task        sample, model {experiment.model.kind}",
-        f"readings    {len(data['time'])}",
-        f"parameters  {posterior.prior.unknowns.size}",
-        f"sampler     {table.kernel}, {table.chains} chains of {table.warmup} + {table.draws}"
-        + (f", every {table.thin}th kept" if table.thin > 1 else ""),
-    ]
-
-
-def run(
-    experiment: ModelExperiment, say: Say, *, resume: bool = False, comm: MPI.Comm = MPI.COMM_WORLD
-) -> bool:
-    """Sample and write the result (collective); always True."""
-    began, table = time.perf_counter(), experiment.sampler
-    for line in check(experiment, comm):
-        say(line)
-    data, truth = posteriors.read(experiment, comm)
-    groups = Groups(comm, table.groups or min(comm.size, table.chains))
-    posterior = posteriors.build(experiment, data, truth, groups.comm)
-    tables = {"model", "prior", "sampler", "observations"}
-    layout = Layout(
-        attributes={
-            "task": experiment.task,
-            "model": experiment.model.kind,
-            "experiment": experiment.text,
-            "options": experiment.model_dump_json(),
-        },
-        variables=posterior.variables,
-        values=posterior.values,
-        observed=posterior.observed,
-        constant=posterior.constant,
-        coordinates=posterior.coordinates,
-        mark=experiment.model_dump_json(include=tables) + posterior.digest,
-    )
-    sample(posterior, table, groups, layout, experiment.output_path, say, resume=resume)
-    seconds = time.perf_counter() - began
-    say(f"written     {experiment.output_path} ({seconds:.1f} s)")
-    return True
 
 
 def sample(
@@ -132,8 +79,6 @@ def sample(
     say(
         f"sampled     {chosen.chains} chains on {groups.count} group(s) of ranks in {seconds:.1f} s"
     )
-    for line in on_root(groups.world, lambda: chains.of(path)):
-        say(line)
     for concern in on_root(groups.world, lambda: list(layout.concerns)):
         if concern not in known:
             say(concern.line)

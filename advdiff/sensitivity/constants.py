@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import numpy as np
 from petsc4py import PETSc
 from slepc4py import SLEPc
 
 from advdiff.algebra.direct import direct
 from advdiff.algebra.generator import Generator
-from advdiff.core.errors import ConvergenceError
+from advdiff.core.errors import ConvergenceError, InputError
+from advdiff.equation.operator import Operator
 
 CONSERVED = 1e-11
 """Row and column sums below this part of the largest absolute row sum are zero."""
@@ -231,3 +233,25 @@ class _Squared:
         self._matrix.mult(x, self._image)
         self._mass.solve(self._image, self._moved)
         self._matrix.multTranspose(self._moved, y)
+
+
+def kernel(operator: Operator) -> Kernel:
+    """The kernel of a closed problem (collective); the operator must be assembled.
+
+    Raises:
+        InputError: where something crosses the boundary, or is added, or ∇·u ≠ 0.
+    """
+    one = operator.state(lambda x: np.ones(x.shape[1]), "one")
+    found = Kernel(operator.generator, one)
+    rows, columns = found.leaks(operator.generator.stiffness)
+    loaded = operator.load is not None and operator.load.norm() > 0.0
+    if not found.holds(operator.generator.stiffness) or loaded:
+        what = "this one has a source or boundary data"
+        if not loaded:
+            what = f"of this one's constants {max(rows, columns):.1g} gets lost (div u, boundary)"
+        raise InputError(
+            f"sensitivity.method: a surrogate needs a closed problem, and {what}; write the "
+            "velocity as a stream function that is constant on walls, drop dirichlet, inflow, "
+            "flux, robin and source, or take method = 'recurrence'"
+        )
+    return found

@@ -29,6 +29,7 @@ from advdiff.semigroup.mfn import augmented, quadrature
 from advdiff.semigroup.mfn.engine import MFNEngine, MFNOptions
 from advdiff.semigroup.semigroup import SolverOptions, make_engine
 from advdiff.sensitivity import surrogate
+from advdiff.sensitivity.certificate import Bound
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Sensitivity:
     solution: Solution
     tangents: list[PETSc.Vec]
     error_estimate: float
-    bounds: list[surrogate.Bound] = field(default_factory=list)
+    bounds: list[Bound] = field(default_factory=list)
 
 
 def sensitivity(

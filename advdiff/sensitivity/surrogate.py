@@ -23,92 +23,19 @@ not depend on the mesh.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
-import basix.ufl
-import numpy as np
-import ufl
 from dolfinx import fem
-from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff.core import compat, jit
-from advdiff.core.errors import InputError
 from advdiff.equation.operator import Operator
-from advdiff.equation.velocity import Velocity
 from advdiff.semigroup.engine import Engine, Solution, finite
-from advdiff.sensitivity.constants import Kernel
+from advdiff.sensitivity.certificate import Bound, Remainder, least, remainder_of
+from advdiff.sensitivity.constants import Kernel, kernel
 
 METHODS = ("first-order", "asymptotic")
 Method = Literal["first-order", "asymptotic"]
-CROSSING = 1e-10
-"""Part of the largest speed; a smaller one across the boundary is rounding."""
-
-
-class Bound(NamedTuple):
-    """A bound on an error in L² and the argument it comes from."""
-
-    value: float
-    reason: str
-
-
-@dataclass(frozen=True)
-class Remainder:
-    """What bounds r(t) and r̂(t); infinite where there is no proof.
-
-    Attributes:
-        gap: g.
-        norm: ‖J‖ in L².
-        flow: P' = max |v|²/κ of the direction's velocity.
-        spread: max |dκ|/κ of the direction's diffusivity.
-    """
-
-    gap: float
-    norm: float
-    flow: float
-    spread: float
-
-    def long(self, t: float) -> Bound:
-        """r(t)."""
-        decay, energy = math.exp(-self.gap * t), 1.0 + 2.0 * self.gap * t
-        by_energy = math.sqrt(0.5 * self.flow * t * energy) + 0.5 * self.spread * energy
-        return _least(
-            Bound(decay * t * self.norm, "operator norm"), Bound(decay * by_energy, "energy")
-        )
-
-    def short(self, t: float) -> Bound:
-        """r̂(t)."""
-        by_energy = math.sqrt(2.0 * self.flow) * t**1.5 / 3.0 + math.exp(-0.5) * self.spread * t
-        return _least(Bound(0.5 * t**2 * self.norm, "operator norm"), Bound(by_energy, "energy"))
-
-
-def _least(*bounds: Bound) -> Bound:
-    return min(bounds, key=lambda bound: bound.value)
-
-
-def kernel(operator: Operator) -> Kernel:
-    """The kernel of a closed problem (collective); the operator must be assembled.
-
-    Raises:
-        InputError: where something crosses the boundary, or is added, or ∇·u ≠ 0.
-    """
-    one = operator.state(lambda x: np.ones(x.shape[1]), "one")
-    found = Kernel(operator.generator, one)
-    rows, columns = found.leaks(operator.generator.stiffness)
-    loaded = operator.load is not None and operator.load.norm() > 0.0
-    if not found.holds(operator.generator.stiffness) or loaded:
-        what = "this one has a source or boundary data"
-        if not loaded:
-            what = f"of this one's constants {max(rows, columns):.1g} gets lost (div u, boundary)"
-        raise InputError(
-            f"sensitivity.method: a surrogate needs a closed problem, and {what}; write the "
-            "velocity as a stream function that is constant on walls, drop dirichlet, inflow, "
-            "flux, robin and source, or take method = 'recurrence'"
-        )
-    return found
 
 
 def push(
@@ -144,7 +71,7 @@ def push(
         bounds = [Bound(0.0, "exact")] * len(times)
     else:
         work = _Work(found, engine, matrix, initial, times, tolerance)
-        remainder = _remainder(operator, found, matrix, directions)
+        remainder = remainder_of(operator, found, matrix, directions)
         tangents = work.first_order() if method == "first-order" else work.asymptotic()
         bounds = work.certify(tangents, solution, remainder, method)
     if d_initial is not None:
@@ -236,7 +163,7 @@ class _Work:
             if near is not None:
                 r = remainder.short(t)
                 value = r.value * near[0] + 0.5 * t**2 * near[1]
-                best = _least(best, Bound(value, f"short time, {r.reason}"))
+                best = least(best, Bound(value, f"short time, {r.reason}"))
             bounds.append(Bound(best.value + self.allowance[k], best.reason))
         return bounds
 
@@ -276,59 +203,3 @@ class _Work:
         for vector in (difference, change, turn, inner):
             vector.destroy()
         return value
-
-
-def _remainder(
-    operator: Operator, kernel: Kernel, matrix: PETSc.Mat, directions: Mapping[str, fem.Function]
-) -> Remainder:
-    domain = operator.domain
-    lower, upper = domain.bounds
-    smallest = operator.diffusivity.x.petsc_vec.min()[1]
-    gap = kernel.gap(smallest / float(np.sum((upper - lower) ** 2)))
-    if not gap > 0.0:
-        raise InputError(
-            f"sensitivity.method: the problem does not dissipate (gap {gap:.2g}); a surrogate "
-            "needs that; take method = 'recurrence'"
-        )
-    flow, spread = math.inf, math.inf
-    has_energy = kernel.holds(matrix) and operator.discretization.has_energy()
-    if has_energy and _crossing(operator, operator.velocity) <= CROSSING:
-        velocity = {n: f for n, f in directions.items() if n in ("given", "stream")}
-        flow = _flow(operator, Velocity(domain, **velocity)) if velocity else 0.0
-        spread = 0.0
-        if "diffusivity" in directions:
-            ratio = operator.diffusivity.x.petsc_vec.duplicate()
-            ratio.pointwiseDivide(
-                directions["diffusivity"].x.petsc_vec, operator.diffusivity.x.petsc_vec
-            )
-            spread = ratio.norm(PETSc.NormType.INFINITY)
-            ratio.destroy()
-    return Remainder(gap, kernel.norm(matrix), flow, spread)
-
-
-def _crossing(operator: Operator, flow: Velocity) -> float:
-    """∮|u·n| relative to the largest speed and the boundary's size (collective)."""
-    domain, speed = operator.domain, flow.largest_speed()
-    normal, one = ufl.FacetNormal(domain.mesh), fem.Constant(domain.mesh, 1.0)
-    forms = (abs(ufl.dot(flow.expression, normal)) * domain.ds, one * domain.ds)
-    crossing, size = (
-        domain.comm.allreduce(fem.assemble_scalar(jit.form(form)), MPI.SUM) for form in forms
-    )
-    return crossing / (speed * size) if speed * size > 0.0 else 0.0
-
-
-def _flow(operator: Operator, direction: Velocity) -> float:
-    """max |v|²/κ, where nodes know it: infinite elsewhere, and for v with a part across walls."""
-    domain, discretization = operator.domain, operator.discretization
-    if _crossing(operator, direction) > CROSSING:
-        return math.inf
-    degree = discretization.largest_at(is_linear=direction.given is None)
-    if degree is None:
-        return math.inf
-    element = basix.ufl.element("Lagrange", domain.mesh.basix_cell(), degree, discontinuous=True)
-    space = fem.functionspace(domain.mesh, element)
-    v = direction.expression
-    ratio = jit.expression(ufl.dot(v, v) / operator.diffusivity, compat.interpolation_points(space))
-    sample = fem.Function(space)
-    sample.interpolate(ratio)
-    return domain.comm.allreduce(float(sample.x.array.max(initial=0.0)), MPI.MAX)

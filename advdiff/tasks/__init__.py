@@ -11,13 +11,17 @@ from petsc4py import PETSc
 from advdiff.concerns import before
 from advdiff.config.experiment import Experiment
 from advdiff.core import memory, progress
-from advdiff.core.errors import InputError, on_root
+from advdiff.core.errors import InputError
 from advdiff.core.petsc_errors import finite_numbers, good_options
 from advdiff.core.progress import Say
+from advdiff.core.ranks import on_root
 from advdiff.equation.velocity import DIVERGENCE, VANISHING
-from advdiff.files import paraview, result
+from advdiff.files import paraview
+from advdiff.files.parallel import check_writable
+from advdiff.problem.memory import estimate
 from advdiff.problem.problem import Problem
 from advdiff.sensitivity import surrogate
+from advdiff.sensitivity.constants import kernel
 
 
 def check(problem: Problem) -> list[str]:
@@ -34,7 +38,7 @@ def _check(problem: Problem) -> list[str]:
     experiment = problem.experiment
     if problem.writes:
         for key, path in experiment.outputs().items():
-            on_root(problem.comm, lambda k=key, p=path: result.check_writable(p, k))
+            on_root(problem.comm, lambda k=key, p=path: check_writable(p, k))
     domain = problem.domain
     operator = problem.operator
     for name in experiment.domain.open:
@@ -48,7 +52,7 @@ def _check(problem: Problem) -> list[str]:
         f"of degree {operator.degree}",
         f"times       {len(experiment.time.times)} up to {experiment.time.final:g}",
     ]
-    needed = sum(memory.estimate(experiment, domain.size, problem.comm.size).values())
+    needed = sum(estimate(experiment, domain.size, problem.comm.size).values())
     free = memory.human(memory.machine(problem.comm))
     lines.append(f"memory      about {memory.human(needed)}, {free} free")
     _ = problem.initial
@@ -60,7 +64,7 @@ def _check(problem: Problem) -> list[str]:
             problem.direction(name)
         lines.append(f"directions  {', '.join(experiment.sensitivity.directions)}")
         if experiment.sensitivity.method in surrogate.METHODS:
-            surrogate.kernel(operator).destroy()
+            kernel(operator).destroy()
     if experiment.task in ("invert", "sample"):
         from advdiff.inverse.map import make_tao
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from petsc4py import PETSc
 
-from advdiff.core.errors import on_root
+from advdiff.core.ranks import on_root
 from advdiff.inverse.likelihood import Gaussian, Likelihood
 from advdiff.inverse.unknowns import Unknowns
 from advdiff.problem.problem import Problem

@@ -10,18 +10,18 @@ import numpy as np
 
 from advdiff.concerns import after, before
 from advdiff.concerns.mesh_error import MeshError, measure, of_readings
+from advdiff.concerns.say import warn
 from advdiff.core import progress
 from advdiff.core.errors import ConvergenceError
+from advdiff.core.progress import Say
 from advdiff.files.concerns import Concern
 from advdiff.inverse.map import Estimate, Iteration
 from advdiff.problem.problem import Problem, Truth
 from advdiff.results import store
 from advdiff.results.store import Store
 from advdiff.results.writing import (
-    Say,
     attributes,
     begin,
-    warn,
     write_solver,
     write_state,
     write_states,

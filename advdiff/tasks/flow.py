@@ -19,6 +19,7 @@ from advdiff.concerns.mesh_error import measure, of_readings
 from advdiff.core import jit
 from advdiff.core.errors import ConvergenceError
 from advdiff.core.progress import Say
+from advdiff.core.ranks import on_root
 from advdiff.equation.velocity import curl
 from advdiff.inverse.likelihood import Potential
 from advdiff.inverse.prior import Independent, Prior
@@ -33,6 +34,7 @@ from advdiff.sampling.layout import Data, Layout, Snapshots, Variable
 from advdiff.sampling.order import Order
 from advdiff.sampling.run import Groups, sample
 from advdiff.tasks.cheap import ReducedPotential, reduce
+from advdiff.views import chains
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
         concerns=problem.concerns,
     )
     sample(posterior(mine), table, groups, layout, path, say, resume=resume)
+    for line in on_root(groups.world, lambda: chains.of(path)):
+        say(line)
     return True
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from advdiff.concerns import after
 from advdiff.concerns.mesh_error import measure, of_states
+from advdiff.concerns.say import warn
 from advdiff.core import progress
 from advdiff.core.progress import Say
 from advdiff.problem.problem import Problem
@@ -18,7 +19,6 @@ from advdiff.results.writing import (
     attributes,
     begin,
     say_solver,
-    warn,
     write_solver,
     write_state,
     write_states,

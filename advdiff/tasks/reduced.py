@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 from petsc4py import PETSc
 
-from advdiff.concerns import after
+from advdiff.concerns.say import warn
 from advdiff.core import progress, stopping
-from advdiff.core.errors import on_root
 from advdiff.core.progress import Say
+from advdiff.core.ranks import on_root
 from advdiff.inverse.map import Estimate, Iteration
 from advdiff.problem.problem import Problem
+from advdiff.reduced.model import of_eigenbasis
 from advdiff.reduced.offline.greedy import Round, greedy
 from advdiff.reduced.offline.groups import Groups
 from advdiff.reduced.offline.reducer import ReducedOptions, Reducer
 from advdiff.reduced.offline.trust import Progress, ReducedEstimate, TrustRegion
 from advdiff.reduced.spectral import eigenbasis
 from advdiff.results.store import Store
-from advdiff.results.writing import warn
 from advdiff.tasks.estimate import conclude
 from advdiff.tasks.reduced_checkpoint import ReducedCheckpoint
 from advdiff.tasks.stages import TimeSplit
@@ -74,7 +74,7 @@ def _minimise(
     summary = _summary(offline, found, seconds)
     _speak(say, found, summary)
     condition = summary["eigenbasis_condition"]
-    warn(problem, say, after.of_eigenbasis(condition, offline.options.method))
+    warn(problem, say, of_eigenbasis(condition, offline.options.method))
     plain: list[Iteration] = []
     if problem.experiment.reduced.compare:
         compared, plain = _compare(problem, say, offline, found, seconds)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from advdiff.core.errors import on_root, room
+from advdiff.core.disk import room
+from advdiff.core.ranks import on_root
 from advdiff.files.beside import Beside
 from advdiff.problem.problem import Problem
 from advdiff.reduced.offline.trust import Progress

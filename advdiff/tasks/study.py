@@ -16,9 +16,11 @@ from mpi4py import MPI
 
 from advdiff.config.study import Study
 from advdiff.core import progress
-from advdiff.core.errors import InputError, agreed, on_root
+from advdiff.core.errors import InputError
 from advdiff.core.progress import Say
+from advdiff.core.ranks import agreed, on_root
 from advdiff.files import result
+from advdiff.files.parallel import check_writable
 from advdiff.files.result import ResultFile
 from advdiff.matexp import derivative
 from advdiff.matexp.rates.laws import LAWS, random_rate_matrix, unit_entry
@@ -62,7 +64,7 @@ def check(study: Study, comm: MPI.Comm = MPI.COMM_WORLD) -> list[str]:
     Raises:
         InputError: where the result cannot be written.
     """
-    on_root(comm, lambda: result.check_writable(study.output_path))
+    on_root(comm, lambda: check_writable(study.output_path))
     table = study.matexp
     return [
         f"task        {study.task}",

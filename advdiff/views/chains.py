@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from advdiff.chains.diagnostics import autocorrelation
-from advdiff.files.result import open_result
+from advdiff.files.finished import open_result
 
 
 def of(path: Path) -> list[str]:

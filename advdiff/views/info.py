@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from advdiff.files import concerns
-from advdiff.files.result import open_result, reading
+from advdiff.files.finished import open_result, reading
 
 SOLVER = (
     *("method", "reason", "tolerance", "products", "solves", "actions", "quadrature_nodes"),

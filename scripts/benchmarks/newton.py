@@ -19,7 +19,7 @@ from advdiff import Problem
 from advdiff.config.load import load as load_experiment
 from advdiff.config.load import parse
 from advdiff.inverse.laplace import approximate
-from advdiff.problem.readings import Sensors
+from advdiff.problem.sensors import Sensors
 
 HARBOUR = Path(__file__).resolve().parents[2] / "experiments/harbour.toml"
 SIZES, CELLS = (0.06, 0.03, 0.015), (16, 32, 64)

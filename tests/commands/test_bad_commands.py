@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from advdiff.core.errors import on_root
+from advdiff.core.ranks import on_root
 from tests.command_line import advdiff
 from tests.config.bad_input import COMM
 from tests.fuzz.files import msh

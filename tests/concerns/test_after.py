@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from advdiff import Problem, tasks
+from advdiff.chains.verdict import of_chains
 from advdiff.concerns import after
 from advdiff.config.load import parse
-from advdiff.core.errors import Alone, on_root
+from advdiff.core.ranks import Alone, on_root
 from advdiff.files import concerns
 from advdiff.files.result import ResultFile
 from advdiff.inverse.map import Estimate, Iteration
+from advdiff.reduced.model import of_eigenbasis
 from advdiff.semigroup.engine import error_estimate
 from advdiff.views import info
 from tests import flows
@@ -142,10 +144,10 @@ def test_of_an_estimate():
 
 
 def test_of_an_eigenbasis():
-    assert after.of_eigenbasis(10.0, "auto") == []
-    assert after.of_eigenbasis(np.inf, "frechet") == []
-    assert "not used" in after.of_eigenbasis(1e6, "auto")[0].message
-    assert "digits" in after.of_eigenbasis(1e6, "spectral")[0].message
+    assert of_eigenbasis(10.0, "auto") == []
+    assert of_eigenbasis(np.inf, "frechet") == []
+    assert "not used" in of_eigenbasis(1e6, "auto")[0].message
+    assert "digits" in of_eigenbasis(1e6, "spectral")[0].message
 
 
 def test_of_a_laplace_approximation():
@@ -180,7 +182,7 @@ def chains(path, rhat, ess, diverging=0.0, bfmi=(1.0, 1.0)):
 def test_of_chains(tmp_path, values, found):
     chains(tmp_path / "c.h5", *values)
     with h5py.File(tmp_path / "c.h5") as file:
-        assert keys(after.of_chains(file)) == found
+        assert keys(of_chains(file)) == found
 
 
 def test_each_kind_once():

@@ -8,8 +8,8 @@ from mpi4py import MPI
 from advdiff import Problem, tasks
 from advdiff.concerns import mesh_error
 from advdiff.config.load import parse
-from advdiff.core.errors import on_root
-from advdiff.problem.readings import Sensors
+from advdiff.core.ranks import on_root
+from advdiff.problem.sensors import Sensors
 from advdiff.views import info
 from tests import flows
 

@@ -9,7 +9,8 @@ import h5py
 import pytest
 from mpi4py import MPI
 
-from advdiff.core.errors import InputError, on_root
+from advdiff.core.errors import InputError
+from advdiff.core.ranks import on_root
 
 COMM = MPI.COMM_WORLD
 NAN, INF = float("nan"), float("inf")

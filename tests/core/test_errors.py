@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from mpi4py import MPI
 
-from advdiff.core.errors import InputError, agreed
+from advdiff.core.errors import InputError
+from advdiff.core.ranks import agreed
 
 WORLD = MPI.COMM_WORLD
 

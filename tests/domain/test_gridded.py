@@ -12,9 +12,9 @@ from mpi4py import MPI
 from advdiff import tasks
 from advdiff.config.load import load as load_experiment
 from advdiff.config.load import parse
-from advdiff.core.errors import on_root
+from advdiff.core.ranks import on_root
 from advdiff.domain import gridded
-from advdiff.files import result
+from advdiff.files.finished import open_result
 from advdiff.problem.problem import Problem
 from tests.config.bad_input import COMM, INVERT, NAN, data, message, write
 
@@ -241,7 +241,7 @@ def test_a_run_with_the_wind_of_the_experiments(tmp_path):
     problem = Problem(parse(data(changes), tmp_path / "e.toml"))
     assert tasks.run(problem, said.append)
     line = next(line for line in said if "divergence free" in line)
-    with result.open_result(tmp_path / "e.h5") as file:
+    with open_result(tmp_path / "e.h5") as file:
         attributes, written = dict(file["velocity"].attrs), file["velocity"][:]
         vertices = file["mesh/geometry"][:]
     relative = attributes["relative_divergence"]

@@ -13,6 +13,7 @@ from advdiff.domain.fields import interpolate, scalar_field, vector_field
 from advdiff.domain.mesh import box
 from advdiff.equation import velocity
 from advdiff.equation.conditions import Conditions
+from advdiff.equation.cotangent import OperatorCotangent
 from advdiff.equation.discretization import METHODS, make
 from advdiff.equation.operator import Operator
 from tests import dense
@@ -128,7 +129,7 @@ def test_cotangent_is_the_adjoint_of_push(method, degree, cell, periodic):
     op = operator(method, degree, cell, periodic=periodic)
     names = list(op.controls)
     lam, theta = (dense.random(op.generator.vector(), seed) for seed in (1, 2))
-    cotangent = op.cotangent(names)
+    cotangent = OperatorCotangent(op, names)
     cotangent.reset()
     cotangent.add([lam], [theta])
     gradient = cotangent.pull(lam)

@@ -7,6 +7,7 @@ from dolfinx import fem
 from advdiff.core import jit
 from advdiff.domain.fields import interpolate, scalar_field
 from advdiff.equation.conditions import Conditions
+from advdiff.equation.cotangent import OperatorCotangent
 from advdiff.equation.discretization import make
 from advdiff.equation.operator import Operator
 from tests import dense, flows
@@ -91,7 +92,7 @@ def test_cotangent_is_the_adjoint_of_push(make, degree):
     operator = make(4, degree).operator
     names = list(operator.controls)
     lam, theta = (dense.random(operator.generator.vector(), seed) for seed in (1, 2))
-    cotangent = operator.cotangent(names)
+    cotangent = OperatorCotangent(operator, names)
     cotangent.add([lam, theta], [theta, lam], 0.7)
     cotangent.reset()
     cotangent.add([lam], [theta], 0.7)

@@ -9,6 +9,7 @@ from mpi4py import MPI
 from advdiff.domain.fields import interpolate, scalar_field, vector_field
 from advdiff.domain.mesh import box
 from advdiff.equation import velocity
+from advdiff.equation.cotangent import OperatorCotangent
 from advdiff.equation.discretization.continuous import Lagrange
 from advdiff.equation.operator import Operator
 from tests import dense
@@ -51,7 +52,7 @@ def test_gradient_is_that_of_what_is_assembled(kind, degree, cell, bend):
     op = operator(kind, degree, cell, bend)
     names = ["given", "diffusivity"]
     lam, theta = (op.state(scalar_field(text, "t", 2), "t") for text in ("sin(5*x+y)", "x*y*y"))
-    cotangent = op.cotangent(names)
+    cotangent = OperatorCotangent(op, names)
     cotangent.reset()
     cotangent.add([lam], [theta])
     gradient = cotangent.pull(None)

@@ -8,8 +8,10 @@ import pytest
 
 from advdiff import tasks
 from advdiff.config.load import parse
-from advdiff.core.errors import ConvergenceError, on_root
+from advdiff.core.errors import ConvergenceError
+from advdiff.core.ranks import on_root
 from advdiff.files import result
+from advdiff.files.finished import FIELDS, open_result
 from advdiff.problem import readings
 from advdiff.problem.problem import Problem
 from advdiff.results.checkpoint import Checkpoint
@@ -294,7 +296,7 @@ def test_results(tmp_path):
     assert "no such file" in message(info.lines, path)
     assert "a folder" in message(info.lines, tmp_path)
     assert "not readable HDF5" in message(info.lines, write(path, "x,y"))
-    content = dict.fromkeys(result.FIELDS, 0.0)
+    content = dict.fromkeys(FIELDS, 0.0)
     ours = {"advdiff_version": "0.1.0", "format_version": result.FORMAT}
     for attributes, left_out, part in (
         ({}, "", "not written by advdiff"),
@@ -341,7 +343,7 @@ def test_a_failed_run_leaves_the_last_result_and_no_hang(tmp_path):
     assert on_root(COMM, (tmp_path / "e.h5").read_bytes) == before
     write(tmp_path / ".e.h5.partial", "of a killed run")
     tasks.run(Problem(parse(data({"time.outputs": 3}), experiment)), lambda _: None)
-    with result.open_result(tmp_path / "e.h5") as file:
+    with open_result(tmp_path / "e.h5") as file:
         assert len(file["time"]) == 3
     names = on_root(COMM, lambda: sorted(p.name for p in tmp_path.iterdir()))
     assert names == ["e.h5", "e.vtkhdf"]

@@ -13,7 +13,7 @@ from advdiff import Problem, tasks
 from advdiff.config.load import parse
 from advdiff.core.errors import InputError
 from advdiff.files import hdf5
-from advdiff.files.result import check_writable
+from advdiff.files.parallel import check_writable
 from advdiff.views import info
 from tests import flows
 

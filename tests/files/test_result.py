@@ -8,8 +8,10 @@ import pytest
 
 from advdiff import Problem, tasks
 from advdiff.config.load import parse
-from advdiff.core.errors import Alone, InputError
-from advdiff.files.result import FORMAT, SPARE, closing, open_parallel
+from advdiff.core.errors import InputError
+from advdiff.core.ranks import Alone
+from advdiff.files.parallel import SPARE, closing, open_parallel
+from advdiff.files.result import FORMAT
 from advdiff.views import info, plots
 from tests import flows
 

@@ -187,7 +187,7 @@ def test_inversion_finds_the_flow_that_made_its_data(tmp_path):
     """Data of the same discretisation without noise: the flow and κ come back."""
     truth = {"stream": "0.2*sin(pi*x)*sin(pi*y) + 0.05*sin(2*pi*x)*sin(pi*y)"}
     forward = flows.problem(10, physics={"velocity": truth, "diffusivity": 0.03})
-    from advdiff.problem.readings import Sensors
+    from advdiff.problem.sensors import Sensors
 
     side = np.linspace(0.15, 0.85, 5)
     points = np.array([(x, y) for x in side for y in side])

@@ -7,8 +7,7 @@ from advdiff.matexp import DomainError, derivative, partial_sums, random_rate_ma
 from advdiff.matexp.operands import stacks
 from advdiff.matexp.rates import certificate
 from advdiff.matexp.series import exponential_and_integral
-
-from .references import exact_derivative, relative
+from tests.matexp.references import exact_derivative, relative
 
 pytestmark = pytest.mark.serial
 

@@ -15,8 +15,7 @@ from advdiff.matexp import (
     trace_gradient,
 )
 from advdiff.matexp.rates import certificate
-
-from .references import relative
+from tests.matexp.references import relative
 
 pytestmark = pytest.mark.serial
 

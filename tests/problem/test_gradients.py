@@ -23,6 +23,7 @@ from advdiff.domain.fields import interpolate, scalar_field, vector_field
 from advdiff.domain.mesh import box
 from advdiff.equation import discretization, velocity
 from advdiff.equation.conditions import Conditions
+from advdiff.equation.cotangent import OperatorCotangent
 from advdiff.equation.operator import Operator
 from advdiff.semigroup.choose import choose
 from advdiff.semigroup.faber.engine import FaberEngine, FaberOptions
@@ -157,7 +158,7 @@ def remainders(case: Case, make, families: Sequence[str]) -> np.ndarray:
         value = 0.5 * sum(r.dot(r) for r in residuals)
         if not record:
             return value, None
-        cotangent = operator.cotangent(controls)
+        cotangent = OperatorCotangent(operator, controls)
         pullback = engine.pull(solution, residuals, cotangent)
         gradients = cotangent.pull(pullback.load) | {"initial": pullback.initial}
         return value, sum(gradients[f].dot(direction) for f, direction in directions.items())

@@ -13,6 +13,7 @@ from advdiff.config.load import parse
 from advdiff.core import memory
 from advdiff.core.errors import InputError
 from advdiff.equation.discretization import METHODS
+from advdiff.problem.memory import TAPE, estimate, require_run
 from tests import flows
 
 GIB = 2**30
@@ -70,26 +71,26 @@ def test_the_key_to_lower_is_that_of_the_largest_part(monkeypatch):
         experiment = parse(flows.data(200, **changes))
         size = memory.box([200, 200], "triangle")
         with pytest.raises(InputError, match=words):
-            memory.require_run(MPI.COMM_WORLD, experiment, size, "domain.cells = [200, 200]")
+            require_run(MPI.COMM_WORLD, experiment, size, "domain.cells = [200, 200]")
 
 
 def test_gradients_modes_and_bases_count():
     """Each adds what it is for, and nothing to a plain solution."""
     size = memory.box([100, 100], "triangle")
-    plain = memory.estimate(parse(flows.data(100)), size, 1)
+    plain = estimate(parse(flows.data(100)), size, 1)
     assert plain["tape"] == plain["factors"] == plain["modes"] == plain["basis"] == 0
     more = {
         "task": "invert",
         "observations": {"file": "x.csv"},
         "unknowns": {"velocity": {"family": "sine", "modes": [10, 10]}},
     }
-    modes = memory.estimate(parse(flows.data(100, **more)), size, 1)
+    modes = estimate(parse(flows.data(100, **more)), size, 1)
     assert modes["modes"] == pytest.approx(8 * 4 * 10_000 * 100)
-    assert modes["tape"] == pytest.approx(8 * 10_000 * memory.TAPE)
+    assert modes["tape"] == pytest.approx(8 * 10_000 * TAPE)
     small = parse(flows.data(100, solver={"memory": 1e-3}, **more))
-    assert memory.estimate(small, size, 2)["tape"] == pytest.approx(2e-3 * GIB)
+    assert estimate(small, size, 2)["tape"] == pytest.approx(2e-3 * GIB)
     more["unknowns"] = {"velocity": {"family": "stream"}}
-    assert memory.estimate(parse(flows.data(100, **more)), size, 1)["factors"] > 0
+    assert estimate(parse(flows.data(100, **more)), size, 1)["factors"] > 0
 
 
 def write(root, files) -> None:

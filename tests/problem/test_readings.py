@@ -10,12 +10,13 @@ from mpi4py import MPI
 
 from advdiff import Problem
 from advdiff.config.load import parse
-from advdiff.core.errors import on_root
+from advdiff.core.ranks import on_root
 from advdiff.domain.mesh import box
 from advdiff.equation.discretization import make
 from advdiff.equation.operator import Operator
 from advdiff.equation.velocity import Velocity
-from advdiff.problem.readings import Readings, Sensors, read
+from advdiff.problem.readings import Readings, read
+from advdiff.problem.sensors import Sensors
 
 COMM = MPI.COMM_WORLD
 

@@ -11,7 +11,8 @@ import numpy as np
 from petsc4py import PETSc
 
 from advdiff.inverse.unknowns import Unknowns
-from advdiff.reduced.model import ReducedLinearisation, ReducedModel
+from advdiff.reduced.linearisation import ReducedLinearisation
+from advdiff.reduced.model import ReducedModel
 
 
 class VectorModel:
@@ -31,7 +32,7 @@ class VectorModel:
 
 
 class VectorLinearisation:
-    """``advdiff.problem.model.Linearisation`` of it."""
+    """``advdiff.inverse.model.Linearisation`` of it."""
 
     def __init__(self, at: ReducedLinearisation, unknowns: Unknowns):
         self.at, self.unknowns = at, unknowns

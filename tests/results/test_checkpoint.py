@@ -10,8 +10,9 @@ from petsc4py import PETSc
 
 from advdiff import Problem, tasks
 from advdiff.config.load import parse
-from advdiff.core.errors import InputError, on_root
-from advdiff.inverse.map import VALUE
+from advdiff.core.errors import InputError
+from advdiff.core.ranks import on_root
+from advdiff.inverse.white import VALUE
 from advdiff.results import checkpoint as module
 from advdiff.results.checkpoint import Checkpoint
 from tests import flows

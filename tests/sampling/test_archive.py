@@ -19,9 +19,10 @@ from advdiff.chains.run import STATISTICS
 from advdiff.config.load import _override, parse
 from advdiff.config.load import load as load_experiment
 from advdiff.core.errors import InputError
-from advdiff.files.result import open_result
+from advdiff.files.finished import open_result
 from advdiff.sampling import archive
-from advdiff.sampling import run as tasks
+from advdiff.tasks import model
+from advdiff.tasks.model import check
 from advdiff.views import info, plots
 from tests.command_line import advdiff
 from tests.sketches import coarse
@@ -81,7 +82,7 @@ def experiment(folder: Path, text=RATES, name="run", settings=""):
 
 def run(folder, text=RATES, name="run", settings="", comm=WORLD, resume=False) -> Path:
     found = experiment(folder, text, name, settings)
-    assert tasks.run(found, lambda line: None, comm=comm, resume=resume)
+    assert model.run(found, lambda line: None, comm=comm, resume=resume)
     return found.output_path
 
 
@@ -263,7 +264,7 @@ def test_bad_files_name_the_key(tmp_path, setting, words):
 @pytest.mark.parametrize("name", ["rate_matrix", "quantum"])
 def test_experiments_of_the_repository(name):
     found = load_experiment(EXPERIMENTS / f"{name}.toml")
-    lines = tasks.check(found)
+    lines = check(found)
     assert any("parameters" in line for line in lines)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from advdiff.equation.cotangent import OperatorCotangent
 from advdiff.semigroup.semigroup import SolverOptions, make_engine
 from tests import dense, flows
 
@@ -26,7 +27,7 @@ def test_auto_is_what_it_says(degree):
         assert b.norm() < 1e-8 * a.norm()
     gradients = []
     for engine, solution in ((auto, found), (named, expected)):
-        cotangent = operator.cotangent(["diffusivity"])
+        cotangent = OperatorCotangent(operator, ["diffusivity"])
         pullback = engine.pull(solution, residuals, cotangent)
         gradients.append(cotangent.pull(pullback.load)["diffusivity"])
     gradients[1].axpy(-1.0, gradients[0])

@@ -12,8 +12,7 @@ from advdiff.semigroup import choose as choose_module
 from advdiff.semigroup.choose import choose
 from advdiff.semigroup.faber.engine import FaberEngine, FaberOptions
 from tests import flows
-
-from .problems import box, bump, irregular, unit_square
+from tests.semigroup.problems import box, bump, irregular, unit_square
 
 TIMES = tuple(np.linspace(0.1, 1.0, 10))
 

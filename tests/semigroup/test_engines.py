@@ -8,6 +8,7 @@ from petsc4py import PETSc
 
 from advdiff.config.equation import SolverTable
 from advdiff.core.errors import InputError
+from advdiff.equation.cotangent import OperatorCotangent
 from advdiff.semigroup.faber.engine import FaberEngine
 from advdiff.semigroup.semigroup import ENGINES, SolverOptions, make_engine
 from tests import dense, flows
@@ -42,7 +43,7 @@ def test_exact_gradients_are_exact_whatever_the_tolerance(method):
     residuals = [dense.random(operator.generator.vector(), seed) for seed in (1, 2)]
     engine = make_engine(operator.generator, SolverOptions(method, 1e-3))
     solution = engine.forward(problem.initial, TIMES, record=True)
-    cotangent = operator.cotangent(["diffusivity"])
+    cotangent = OperatorCotangent(operator, ["diffusivity"])
     engine.pull(solution, residuals, cotangent)
     expected = cotangent.pull(None)["diffusivity"].dot(operator.diffusivity.x.petsc_vec)
     change = operator.push({"diffusivity": operator.diffusivity.copy()})

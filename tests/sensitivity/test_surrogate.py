@@ -11,8 +11,9 @@ from petsc4py import PETSc
 
 from advdiff import Problem, tasks
 from advdiff.core.errors import ConvergenceError, InputError
-from advdiff.files.result import open_result
-from advdiff.sensitivity import surrogate
+from advdiff.files.finished import open_result
+from advdiff.sensitivity import constants, surrogate
+from advdiff.sensitivity.certificate import remainder_of
 from advdiff.sensitivity.rho import sensitivity
 from advdiff.views import plots
 from advdiff.views.plots import canvas
@@ -166,10 +167,10 @@ def test_energy_bound_does_not_grow_under_refinement():
 def test_energy_is_claimed_only_where_it_is_proved(kind, name, provable):
     problem = shared("torus", kind)
     operator = problem.operator
-    kernel = surrogate.kernel(operator)
+    kernel = constants.kernel(operator)
     directions = problem.direction(name).controls
     matrix = operator.push(directions).stiffness
-    found = surrogate._remainder(operator, kernel, matrix, directions)
+    found = remainder_of(operator, kernel, matrix, directions)
     assert np.isfinite(found.flow + found.spread) == provable
     assert np.isfinite(found.norm)
 
@@ -177,14 +178,14 @@ def test_energy_is_claimed_only_where_it_is_proved(kind, name, provable):
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("kind", ["cg1", alone("cg2"), alone("spectral")])
 @pytest.mark.parametrize("name", ["stream", "kappa"])
-def test_both_remainders_bound_rho_for_the_worst_start(place, kind, name):
+def test_bothremainder_ofs_bound_rho_for_the_worst_start(place, kind, name):
     """‖e^{tA} pushed along J, as a matrix, ‖₂ in L²: the lemma for every θ0 at once."""
     problem = shared(place, kind, 4 if kind != "spectral" else 3)
     operator = problem.operator
-    kernel = surrogate.kernel(operator)
+    kernel = constants.kernel(operator)
     directions = problem.direction(name).controls
     matrix = operator.push(directions).stiffness
-    remainder = surrogate._remainder(operator, kernel, matrix, directions)
+    remainder = remainder_of(operator, kernel, matrix, directions)
     mass = operator.mass
     m = np.diag(dense.vector(mass.diagonal)) if mass.is_diagonal else dense.matrix(mass.matrix)
     lower = np.linalg.inv(np.linalg.cholesky(m))
@@ -231,7 +232,7 @@ def test_a_change_of_the_start_alone_is_exact():
 
 def test_group_inverse_solves_and_projects():
     problem = shared("closed", "cg2")
-    kernel = surrogate.kernel(problem.operator)
+    kernel = constants.kernel(problem.operator)
     state = dense.random(problem.initial, 3)
     found = kernel.group_inverse(state)
     assert abs(kernel.mean(found)) < 1e-13 * found.norm()
@@ -251,7 +252,7 @@ def test_a_failed_solve_is_an_error():
         PETSc.Options().setValue(name, value)
     try:
         problem = make("closed", "cg1")
-        kernel = surrogate.kernel(problem.operator)
+        kernel = constants.kernel(problem.operator)
         with pytest.raises(ConvergenceError, match="advdiff_group_"):
             kernel.group_inverse(problem.initial)
     finally:

@@ -16,7 +16,7 @@ from mpi4py import MPI
 from advdiff.config.load import load as load_experiment
 from advdiff.config.load import parse
 from advdiff.core.errors import InputError
-from advdiff.files.result import open_result
+from advdiff.files.finished import open_result
 from advdiff.matexp import LAWS
 from advdiff.matexp.rates.studies import (
     SURROGATES,

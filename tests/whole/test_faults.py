@@ -148,7 +148,7 @@ def test_a_stopped_inversion_goes_on(folder, number):
 @pytest.mark.parametrize(
     ("experiment", "function", "size", "ranks"),
     [
-        ("solve", "advdiff.files.result:open_parallel", 200, 1),
+        ("solve", "advdiff.files.parallel:open_parallel", 200, 1),
         ("solve", "advdiff.results.store:Store.mesh", 20_000, 2),
         ("solve", "advdiff.tasks.forward:write_solver", 5_000, 1),
         ("solve", "advdiff.files.paraview:write", 5_000, 1),

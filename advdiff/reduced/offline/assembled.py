@@ -7,8 +7,9 @@ from dolfinx import fem
 from petsc4py import PETSc
 from slepc4py import SLEPc
 
+from advdiff.algebra.columns import plain
 from advdiff.equation.operator import Operator
-from advdiff.reduced.offline.basis import Basis, plain
+from advdiff.reduced.offline.basis import Basis
 
 SYMMETRIC = 1e-13
 """Relative difference of a matrix from its transpose that is rounding."""

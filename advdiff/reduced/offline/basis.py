@@ -8,40 +8,22 @@ Nothing is gathered but the Gram matrices.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 from petsc4py import PETSc
 from slepc4py import SLEPc
 
+from advdiff.algebra.columns import column, small
 from advdiff.algebra.generator import Mass
 
 DEPENDENT = 1e-13
 """Square of the relative size at which rounding decides: 0.3 millionth of the largest."""
 
 
-def small(values: np.ndarray) -> PETSc.Mat:
-    """A dense matrix of every rank's own, as BV operations take it."""
-    values = np.asfortranarray(values, dtype=float)
-    matrix = PETSc.Mat().createDense(values.shape, comm=PETSc.COMM_SELF)
-    matrix.setUp()
-    matrix.getDenseArray()[:] = values
-    matrix.assemble()
-    return matrix
-
-
 def mass_matrix(mass: Mass) -> PETSc.Mat:
     """M as a matrix."""
     return PETSc.Mat().createDiagonal(mass.diagonal) if mass.is_diagonal else mass.matrix
-
-
-def plain(like: SLEPc.BV, columns: int) -> SLEPc.BV:
-    """A BV for the same vectors without inner product, all its columns active."""
-    block = like.duplicateResize(max(1, columns))
-    block.setMatrix(None, False)
-    block.setActiveColumns(0, columns)
-    return block
 
 
 class Basis:
@@ -163,23 +145,3 @@ class Basis:
     def destroy(self) -> None:
         """Free the vectors (collective)."""
         self.vectors.destroy()
-
-
-@contextmanager
-def column(block: SLEPc.BV, i: int) -> Iterator[PETSc.Vec]:
-    """A column of a BV."""
-    vector = block.getColumn(i)
-    try:
-        yield vector
-    finally:
-        block.restoreColumn(i, vector)
-
-
-@contextmanager
-def local_array(block: SLEPc.BV) -> Iterator[np.ndarray]:
-    """This rank's entries of the active columns, shape (local row, column)."""
-    matrix = block.getMat()
-    try:
-        yield matrix.getDenseArray()
-    finally:
-        block.restoreMat(matrix)

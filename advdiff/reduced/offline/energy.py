@@ -18,7 +18,7 @@ from petsc4py import PETSc
 
 from advdiff.algebra.direct import cholesky
 from advdiff.core import jit
-from advdiff.core.mixer import GOLDEN, mix
+from advdiff.core.random import GOLDEN, mix
 from advdiff.domain.mesh import Domain
 from advdiff.domain.quadrature import Quadrature
 from advdiff.equation.operator import Operator

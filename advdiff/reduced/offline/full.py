@@ -16,14 +16,15 @@ import numpy as np
 from petsc4py import PETSc
 
 from advdiff.algebra.arnoldi import Arnoldi
+from advdiff.algebra.columns import column
 from advdiff.algebra.generator import Generator
 from advdiff.algebra.resolvent import Resolvent
 from advdiff.inverse.likelihood import Gaussian, Potential
 from advdiff.inverse.objective import Objective
 from advdiff.inverse.prior import Prior
 from advdiff.problem.model import TransportModel
-from advdiff.problem.readings import Readings, Sensors
-from advdiff.reduced.offline.basis import column
+from advdiff.problem.readings import Readings
+from advdiff.problem.sensors import Sensors
 
 
 @dataclass

@@ -15,7 +15,8 @@ import numpy as np
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff.core.errors import InputError, agreed
+from advdiff.core.errors import InputError
+from advdiff.core.ranks import agreed
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -20,12 +20,12 @@ from petsc4py import PETSc
 from slepc4py import SLEPc
 from ufl.algorithms import expand_derivatives, replace
 
+from advdiff.algebra.columns import local_array
 from advdiff.core import jit
 from advdiff.domain.quadrature import Quadrature
 from advdiff.equation.discretization.base import derivative, sides
 from advdiff.equation.operator import Operator
 from advdiff.reduced.offline.assembled import SYMMETRIC
-from advdiff.reduced.offline.basis import local_array
 
 Weights = dict[tuple[int, int], np.ndarray]
 """(slot of φ, slot of θ) → w_p D(p), shape (local point,); slot 0: the value, 1 …: ∂/∂x …"""

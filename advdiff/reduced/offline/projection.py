@@ -16,10 +16,11 @@ import numpy as np
 from petsc4py import PETSc
 from slepc4py import SLEPc
 
+from advdiff.algebra.columns import column, plain
 from advdiff.problem.model import TransportModel
 from advdiff.reduced.bound import ResidualBound
 from advdiff.reduced.model import ReducedModel
-from advdiff.reduced.offline.basis import Basis, column, plain
+from advdiff.reduced.offline.basis import Basis
 from advdiff.reduced.offline.energy import Energy
 from advdiff.reduced.offline.family import Family
 

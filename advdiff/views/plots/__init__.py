@@ -20,7 +20,7 @@ import h5py
 from matplotlib.figure import Figure
 
 from advdiff.core.errors import InputError
-from advdiff.files.result import open_result, reading
+from advdiff.files.finished import open_result, reading
 from advdiff.views.plots import canvas, chains, laplace, pictures, reduced, studies, surrogates
 
 Picture: TypeAlias = Callable[[], Figure]

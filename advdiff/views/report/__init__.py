@@ -15,7 +15,7 @@ from pathlib import Path
 import h5py
 
 from advdiff.core.errors import InputError
-from advdiff.files.result import open_result, reading
+from advdiff.files.finished import open_result, reading
 from advdiff.views import info, plots
 from advdiff.views.report.numbers import Table, short, tables
 

@@ -21,8 +21,7 @@ from advdiff.matexp import (
     unit_entry,
 )
 from advdiff.matexp.rates import certificate
-
-from .references import PROFILE, long_derivative
+from tests.matexp.references import PROFILE, long_derivative
 
 pytestmark = pytest.mark.serial
 

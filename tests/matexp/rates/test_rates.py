@@ -24,8 +24,7 @@ from advdiff.matexp import (
     spectral_gap,
     unit_entry,
 )
-
-from .references import relative
+from tests.matexp.references import relative
 
 pytestmark = pytest.mark.serial
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
+from advdiff.algebra.columns import column, plain
 from advdiff.reduced.offline.assembled import Assembled
-from advdiff.reduced.offline.basis import Basis, column, plain
+from advdiff.reduced.offline.basis import Basis
 from advdiff.reduced.offline.points import Points, _lines
 from tests.reduced import cases
 

@@ -6,6 +6,7 @@ import scipy.linalg
 from petsc4py import PETSc
 
 from advdiff.core.errors import ConvergenceError
+from advdiff.equation.cotangent import OperatorCotangent
 from advdiff.semigroup.mfn import augmented, quadrature
 from advdiff.semigroup.mfn.engine import MFNEngine, MFNOptions
 from tests import dense, flows
@@ -120,7 +121,7 @@ def test_pull_is_the_adjoint_of_push():
     engine = MFNEngine(operator.generator, MFNOptions(tolerance=1e-12, nodes=6))
     solution = engine.forward(problem.initial, TIMES, operator.load, record=True)
     residuals = [dense.random(operator.generator.vector(), seed) for seed in range(3)]
-    cotangent = operator.cotangent(["given", "diffusivity"])
+    cotangent = OperatorCotangent(operator, ["given", "diffusivity"])
     pullback = engine.pull(solution, residuals, cotangent)
     gradient = cotangent.pull(pullback.load)
     d_initial, d_load = (dense.random(problem.initial, seed) for seed in (7, 8))

@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 from click.exceptions import Exit
 
-from advdiff import __version__, arguments, hdf5, stopping
+from advdiff import __version__, arguments, stopping
 
 
 class Commands(click.Group):
@@ -268,9 +268,6 @@ def main() -> None:
     from advdiff.errors import ConvergenceError, InputError, NoRoom, suggestion, world
 
     warnings.simplefilter("ignore", RuntimeWarning)  # numpy's: what overflows is said in our words
-    for word in sys.argv[1:]:
-        if word.endswith(".h5"):
-            hdf5.expect(Path(word))
     comm = world()
     last = comm.Dup() if comm.size > 1 else comm
     if comm.rank:

@@ -21,7 +21,7 @@ import h5py
 import numpy as np
 
 import advdiff
-from advdiff import hdf5, stopping
+from advdiff import hdf5, seal, stopping
 from advdiff.errors import InputError, NoRoom, on_root, room
 
 FORMAT = 2
@@ -236,9 +236,11 @@ def end(path: Path) -> int:
 
 
 def publish(temporary: Path, path: Path) -> None:
-    """Give a file that is whole, and on the disk, its name (local)."""
-    with room(path), temporary.open("rb") as file:
-        os.fsync(file.fileno())
+    """Seal a file that is whole, and give it its name once it is on the disk (local)."""
+    with room(path):
+        seal.close(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
     os.replace(temporary, path)
 
 

@@ -77,7 +77,7 @@ def error_of_sum(Q: Array, parts: Iterable[Part], views: Sequence[View]) -> floa
         worst = np.zeros(())
         for view, second, error in zip(views, seconds, errors, strict=True):
             distance = _size(view.value - second) + error
-            worst = np.maximum(worst, _over(distance, _size(second)))
+            worst = np.maximum(worst, _over(distance, _size(second) - error))
     return float(np.max(np.where(np.isnan(worst), np.inf, worst), initial=0.0))
 
 
@@ -86,12 +86,10 @@ def _ulps(Q: Array, t: Array) -> Array:
     return (EPS * (Q.shape[-1] + norm1(t * Q)))[..., 0, 0]
 
 
-def _over(distance: Array, size: Array) -> Array:
-    """distance/‖exact‖ with ‖exact‖ ≥ size − distance; inf where that is not positive."""
-    left = size - distance
-    return np.where(
-        distance == 0, 0.0, np.where(left > 0, distance / np.where(left > 0, left, 1), np.inf)
-    )
+def _over(distance: Array, least: Array) -> Array:
+    """distance over a size that is at least so much; inf where that is not positive."""
+    ratio = np.where(least > 0, distance / np.where(least > 0, least, 1.0), np.inf)
+    return np.where(distance == 0, 0.0, ratio)
 
 
 def _size(A: Array) -> Array:

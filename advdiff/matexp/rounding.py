@@ -28,6 +28,8 @@ SAFETY = 4.0
 #: 1-norm of the first step's matrix, and the degree of its Taylor polynomial: error 2e-18
 STEP = 0.5
 DEGREE = 16
+#: numbers of a stack looked at together
+STACK = 2**18
 #: the signs of the drawn errors are the same in every run
 SEED = 20090402
 
@@ -53,7 +55,17 @@ def relative_error(Q: Array, J: Array, t: Array, value: Array, D: Array) -> floa
     All in the units of ``D`` (`balance.balancing` of the matrix asked for). The larger of the
     relative errors in these units and in those of the caller; inf if no digit is known.
     """
-    return error_of_sum(Q, [Part(J, t, np.abs(J))], both_units(value, D))
+    lead = np.broadcast_shapes(*(A.shape[:-2] for A in (Q, J, t)))
+    Q, J, t, value, D = (
+        np.broadcast_to(A, (*lead, *A.shape[-2:])).reshape(-1, *A.shape[-2:])
+        for A in (Q, J, t, value, D[..., None, :])
+    )
+    step, worst = max(1, STACK // Q.shape[-1] ** 2), 0.0
+    for start in range(0, len(Q), step):
+        k = slice(start, start + step)
+        views = both_units(value[k], D[k, 0])
+        worst = max(worst, error_of_sum(Q[k], [Part(J[k], t[k], np.abs(J[k]))], views))
+    return worst
 
 
 def both_units(value: Array, D: Array) -> list[View]:

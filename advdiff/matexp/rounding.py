@@ -50,10 +50,11 @@ class View(NamedTuple):
 
 
 def relative_error(Q: Array, J: Array, t: Array, value: Array, D: Array) -> float:
-    """Of ``value`` ≈ ∇_J e^{tQ}, in the Frobenius norm, the largest over a stack.
+    """Of ``value`` ≈ ∇_J e^{tQ}, the largest over a stack: ‖error‖_F/‖exact‖₂.
 
-    All in the units of ``D`` (`balance.balancing` of the matrix asked for). The larger of the
-    relative errors in these units and in those of the caller; inf if no digit is known.
+    So it holds in the Frobenius and in the spectral norm. All in the units of ``D``
+    (`balance.balancing` of the matrix asked for). The larger of the relative errors in these units
+    and in those of the caller; inf if no digit is known.
     """
     lead = np.broadcast_shapes(*(A.shape[:-2] for A in (Q, J, t)))
     Q, J, t, value, D = (
@@ -89,7 +90,7 @@ def error_of_sum(Q: Array, parts: Iterable[Part], views: Sequence[View]) -> floa
         worst = np.zeros(())
         for view, second, error in zip(views, seconds, errors, strict=True):
             distance = _size(view.value - second) + error
-            worst = np.maximum(worst, _over(distance, _size(second) - error))
+            worst = np.maximum(worst, _over(distance, _spectral(second) - error))
     return float(np.max(np.where(np.isnan(worst), np.inf, worst), initial=0.0))
 
 
@@ -107,6 +108,13 @@ def _over(distance: Array, least: Array) -> Array:
 def _size(A: Array) -> Array:
     largest = np.maximum(np.abs(A).max(axis=(-2, -1)), TINY)  # no square under- or overflows
     return largest * np.linalg.norm(A / largest[..., None, None], axis=(-2, -1))
+
+
+def _spectral(A: Array) -> Array:
+    """‖A‖₂; 0 where A is not finite."""
+    A = np.where(np.isfinite(A).all(axis=(-2, -1), keepdims=True), A, 0.0)
+    largest = np.maximum(np.abs(A).max(axis=(-2, -1)), TINY)
+    return largest * np.linalg.norm(A / largest[..., None, None], 2, axis=(-2, -1))
 
 
 def _signs(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:

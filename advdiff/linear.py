@@ -1,22 +1,35 @@
-"""Direct solves of symmetric positive definite systems."""
+"""Direct solves of sparse systems."""
 
 from __future__ import annotations
 
 from petsc4py import PETSc
 
+SMALLEST_PIVOT = 0.0
+"""A pivot is zero where it is 0: PETSc's 2e-14 is a mass of cells of 1e-5 m."""
+
+
+def factorise(ksp: PETSc.KSP, kind: str) -> None:
+    """Let a solver be ``lu`` or ``cholesky`` alone: PETSc's on one rank, MUMPS' on several.
+
+    What matrices it takes and what their units are makes no difference.
+    """
+    ksp.setType(PETSc.KSP.Type.PREONLY)
+    pc = ksp.getPC()
+    pc.setType(kind)
+    if ksp.comm.size > 1:
+        pc.setFactorSolverType(PETSc.Mat.SolverType.MUMPS)
+    pc.setFactorPivot(zeropivot=SMALLEST_PIVOT)
+
 
 def cholesky(matrix: PETSc.Mat, prefix: str) -> PETSc.KSP:
-    """A solver by PETSc's Cholesky factors on one rank, MUMPS' on several (collective).
+    """A solver of symmetric positive definite systems (collective).
 
     Options under ``prefix`` override it; a solve that does not converge is an error.
     """
     ksp = PETSc.KSP().create(matrix.comm)
     ksp.setOptionsPrefix(prefix)
     ksp.setOperators(matrix)
-    ksp.setType("preonly")
-    ksp.getPC().setType("cholesky")
-    if matrix.comm.size > 1:
-        ksp.getPC().setFactorSolverType("mumps")
+    factorise(ksp, PETSc.PC.Type.CHOLESKY)
     ksp.setErrorIfNotConverged(True)
     ksp.setFromOptions()
     return ksp

@@ -18,6 +18,7 @@ from slepc4py import SLEPc
 
 from advdiff.errors import ConvergenceError
 from advdiff.expm.generator import Generator
+from advdiff.linear import factorise
 
 ROUNDING = 1e-11
 """Row and column sums below this part of the largest absolute row sum are zero."""
@@ -114,7 +115,7 @@ class Kernel:
         ksp = PETSc.KSP().create(self._pinned.comm)
         ksp.setOptionsPrefix("advdiff_group_")
         ksp.setOperators(self._pinned)
-        _direct(ksp, PETSc.PC.Type.LU)
+        factorise(ksp, PETSc.PC.Type.LU)
         ksp.setTolerances(rtol=1e-12, atol=1e-300, max_it=5000)
         ksp.setFromOptions()
         return ksp
@@ -143,7 +144,7 @@ class Kernel:
         eps.setTarget(-scale)
         eps.setWhichEigenpairs(SLEPc.EPS.Which.TARGET_MAGNITUDE)
         eps.getST().setType(SLEPc.ST.Type.SINVERT)
-        _direct(eps.getST().getKSP(), PETSc.PC.Type.CHOLESKY)
+        factorise(eps.getST().getKSP(), PETSc.PC.Type.CHOLESKY)
         value, residual = self._extreme(eps, symmetric)
         for thing in (symmetric, transposed, mass):
             thing.destroy()
@@ -172,7 +173,7 @@ class Kernel:
         eps.setOptionsPrefix("advdiff_norm_")
         eps.setOperators(squared, mass.matrix)
         eps.setWhichEigenpairs(SLEPc.EPS.Which.LARGEST_REAL)
-        _direct(eps.getST().getKSP(), PETSc.PC.Type.CHOLESKY)
+        factorise(eps.getST().getKSP(), PETSc.PC.Type.CHOLESKY)
         value, residual = self._extreme(eps, squared)
         squared.destroy()
         return max(value + residual, 0.0) ** 0.5
@@ -216,13 +217,6 @@ class Kernel:
         if "_ksp" in self.__dict__:
             self._ksp.destroy()
             self._pinned.destroy()
-
-
-def _direct(ksp: PETSc.KSP, kind: str) -> None:
-    ksp.setType(PETSc.KSP.Type.PREONLY)
-    ksp.getPC().setType(kind)
-    if ksp.comm.size > 1:
-        ksp.getPC().setFactorSolverType(PETSc.Mat.SolverType.MUMPS)
 
 
 class _Squared:

@@ -17,6 +17,7 @@ from petsc4py import PETSc
 
 from advdiff.errors import ConvergenceError
 from advdiff.expm.generator import Generator
+from advdiff.linear import factorise
 
 
 class Resolvent:
@@ -114,13 +115,9 @@ class Resolvent:
         ksp = PETSc.KSP().create(matrix.comm)
         ksp.setOptionsPrefix(self._prefix)
         ksp.setOperators(matrix)
-        ksp.setType(PETSc.KSP.Type.PREONLY)
-        pc = ksp.getPC()
-        pc.setType(PETSc.PC.Type.LU)
-        if matrix.comm.size > 1:
-            pc.setFactorSolverType(PETSc.Mat.SolverType.MUMPS)
-        else:
-            pc.setFactorOrdering(PETSc.Mat.OrderingType.ND)
+        factorise(ksp, PETSc.PC.Type.LU)
+        if matrix.comm.size == 1:
+            ksp.getPC().setFactorOrdering(PETSc.Mat.OrderingType.ND)
         ksp.setTolerances(rtol=self._rtol, atol=1e-300, max_it=1000)
         ksp.setFromOptions()
         if ksp.getType() != PETSc.KSP.Type.PREONLY:

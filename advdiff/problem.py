@@ -252,7 +252,12 @@ class Problem(Transport):
     def model(self) -> TransportModel:
         """The forward model m ↦ predicted readings."""
         return TransportModel(
-            self.operator, self.unknowns, self.readings, self.initial, self.make_engine
+            self.operator,
+            self.unknowns,
+            self.readings,
+            self.initial,
+            self.make_engine,
+            self.experiment.observations.snap_distance,
         )
 
     @cached_property

@@ -102,7 +102,8 @@ def _ess(chains: np.ndarray) -> np.ndarray:
     plus = mean_var * (count - 1.0) / count
     if many > 1:
         plus = plus + chains.mean(axis=1).var(axis=0, ddof=1)
-    constant = np.ptp(chains, axis=(0, 1)) < np.finfo(float).resolution
+    largest = np.abs(chains).max(axis=(0, 1))
+    constant = np.ptp(chains, axis=(0, 1)) <= np.finfo(float).resolution * largest
     with np.errstate(divide="ignore", invalid="ignore"):
         rho = 1.0 - (mean_var - covariance.mean(axis=0)) / plus
     rho[0] = 1.0

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from petsc4py import PETSc
 
+from advdiff.errors import InputError
 from advdiff.expm.auto import AutoEngine
 from advdiff.expm.ellipse import Ellipse
-from advdiff.expm.engine import Engine, Solution, finite
+from advdiff.expm.engine import Engine, Solution, checked_times, finite
 from advdiff.expm.faber import FaberEngine, FaberOptions
 from advdiff.expm.generator import Generator
 from advdiff.expm.mfn import MFNEngine, MFNOptions
@@ -65,6 +66,11 @@ def _engine(
     generator: Generator, options: SolverOptions, method: str, ellipse: Ellipse | None = None
 ) -> Engine:
     if method == "faber":
+        if not generator.mass.is_diagonal:
+            raise InputError(
+                "solver.method = 'faber': needs a diagonal mass (cg or cip of degree 1, spectral, "
+                "dg); change [discretization], or take solver.method = 'shift-invert'"
+            )
         faber = FaberOptions(options.tolerance, GIB * options.memory)
         # the ellipse of the choice saves a search, but knows nothing of -advdiff_faber_ options
         untouched = faber.from_petsc("advdiff_faber_") == faber
@@ -92,8 +98,10 @@ class Semigroup:
         """States at increasing positive times, with the engine's report (collective).
 
         Raises:
+            InputError: for times that are not positive, finite and increasing.
             ConvergenceError: naming the tolerance that was reached.
         """
+        times = checked_times(times)
         start = self.initial if initial is None else initial
         solution = self.engine.forward(start, times, self.load)
         finite(solution.states, "the state")
@@ -107,14 +115,14 @@ class Semigroup:
 
     def apply(self, time: float, state: PETSc.Vec) -> PETSc.Vec:
         """S(t)θ, without the load (collective)."""
-        return self.engine.forward(state, [time], None).states[0]
+        return self.engine.forward(state, checked_times([time]), None).states[0]
 
     def adjoint(self, time: float, state: PETSc.Vec) -> PETSc.Vec:
         """S*(t)λ = M⁻¹ S(t)ᵀ M λ, so that ⟨S(t)θ, λ⟩ = ⟨θ, S*(t)λ⟩ (collective)."""
-        mass = self.engine.generator.mass
+        times, mass = checked_times([time]), self.engine.generator.mass
         residual = state.duplicate()
         mass.mult(state, residual)
-        dual = self.engine.transpose([residual], [time])
+        dual = self.engine.transpose([residual], times)
         result = state.duplicate()
         mass.solve(dual, result)
         residual.destroy()

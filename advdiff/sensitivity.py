@@ -25,7 +25,7 @@ from petsc4py import PETSc
 from advdiff import surrogate
 from advdiff.errors import ConvergenceError
 from advdiff.expm import augmented, quadrature
-from advdiff.expm.engine import Solution, finite
+from advdiff.expm.engine import Solution, checked_times, finite
 from advdiff.expm.mfn import MFNEngine
 from advdiff.operator import Operator
 from advdiff.semigroup import SolverOptions, make_engine
@@ -76,9 +76,11 @@ def sensitivity(
             ``tolerance`` where it is larger.
 
     Raises:
-        InputError: for a surrogate of a problem that is not closed.
+        InputError: for a surrogate of a problem that is not closed, or times that are not positive,
+            finite and increasing.
         ConvergenceError: where the quadrature or an action does not reach its tolerance.
     """
+    times = checked_times(times)
     options = SolverOptions() if options is None else options
     tight = min(options.tolerance, 0.1 * tolerance)
     options = replace(options, tolerance=tight)

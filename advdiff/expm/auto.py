@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from petsc4py import PETSc
 
 from advdiff.expm.choose import Choice, choose
-from advdiff.expm.engine import Cotangent, Engine, Pullback, Solution
+from advdiff.expm.engine import Cotangent, Engine, Pullback, Solution, checked_times
 from advdiff.expm.generator import Generator
 
 
@@ -30,7 +30,8 @@ class AutoEngine:
         self._chosen: dict[tuple, tuple[Choice, Engine]] = {}
 
     def _engine(self, times: Sequence[float], *, gradient: bool) -> tuple[Choice, Engine]:
-        key = (tuple(times), gradient)
+        times = checked_times(times)
+        key = (times, gradient)
         if key not in self._chosen:
             choice = choose(self.generator, times, self._tolerance, gradient=gradient)
             self._chosen[key] = (choice, self._make(choice))

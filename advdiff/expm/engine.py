@@ -29,7 +29,7 @@ from typing import Any, NamedTuple, Protocol
 
 from petsc4py import PETSc
 
-from advdiff.errors import ConvergenceError, NotFinite
+from advdiff.errors import ConvergenceError, InputError, NotFinite, shortened
 from advdiff.expm.generator import Generator
 
 __all__ = ["ConvergenceError", "Cotangent", "Engine", "Pullback", "Solution"]
@@ -57,12 +57,20 @@ def checked_times(times: Sequence[float]) -> tuple[float, ...]:
     """The times as floats.
 
     Raises:
-        ValueError: where they are not positive, finite and strictly increasing.
+        InputError: where they are not positive, finite and strictly increasing.
     """
-    checked = tuple(float(time) for time in times)
-    increasing = all(a < b for a, b in pairwise((0.0, *checked)))
-    if not checked or not increasing or not math.isfinite(checked[-1]):
-        raise ValueError(f"times must be positive, finite and strictly increasing, got {checked}")
+    try:
+        checked = tuple(float(time) for time in times)
+        increasing = all(a < b for a, b in pairwise((0.0, *checked)))
+        good = increasing and 0 < len(checked) and math.isfinite(checked[-1])
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        text = shortened(" ".join(str(times).split())).strip("'\"")
+        raise InputError(
+            f"times = {text}: must be numbers, positive, finite and strictly "
+            "increasing; give at least one"
+        )
     return checked
 
 

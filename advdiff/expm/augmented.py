@@ -132,9 +132,7 @@ def push(
     return Solution(tuple(times), states, report), tangents
 
 
-def _units(
-    generator, initial, final, stiffness, d_initial, load, d_load
-) -> tuple[float, float]:
+def _units(generator, initial, final, stiffness, d_initial, load, d_load) -> tuple[float, float]:
     """‖θ‖ over a first guess of ‖ρ(T)‖, and the Euclidean norm of θ: ‖θ0‖ + T‖f‖ each."""
     forcing, change, state = (generator.vector() for _ in range(3))
     norm = generator.mass.norm

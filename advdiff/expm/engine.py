@@ -62,7 +62,7 @@ def checked_times(times: Sequence[float]) -> tuple[float, ...]:
     try:
         checked = tuple(float(time) for time in times)
         increasing = all(a < b for a, b in pairwise((0.0, *checked)))
-        good = increasing and 0 < len(checked) and math.isfinite(checked[-1])
+        good = increasing and len(checked) > 0 and math.isfinite(checked[-1])
     except (TypeError, ValueError):
         good = False
     if not good:

@@ -1,4 +1,4 @@
-"""In which cell a point lies, and how far from the domain: the same in any unit and from any origin.
+"""In which cell a point lies, and how far from the domain, in any unit and from any origin.
 
 DOLFINx' tree of boxes only compares coordinates; its collision test has a tolerance of 1e-6 in
 them.  Here a cell of the tree is asked for the point's reference coordinates, from the corners as

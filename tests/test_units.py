@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -195,7 +196,7 @@ def mesh_file(folder, units: Units, kind: str):
             [np.stack(t, axis=-1).reshape(-1, 3) for t in ((a, b, c), (a, c, d))]
         )
     sides = {1: number[:, 0], 2: number[:, -1], 3: number[0], 4: number[-1]}
-    lines = [f"1 {tag} {i} {j}" for tag, s in sides.items() for i, j in zip(s, s[1:], strict=False)]
+    lines = [f"1 {tag} {i} {j}" for tag, s in sides.items() for i, j in pairwise(s)]
     code = 3 if kind == "quadrilateral" else 2
     elements = [f"1 2 {t} {t} {i} {j}" for _, t, i, j in (line.split() for line in lines)]
     elements += [f"{code} 2 9 9 {' '.join(map(str, cell))}" for cell in cells]
@@ -339,18 +340,23 @@ def test_far_origins(which):
 
 
 @pytest.mark.parametrize("origin", [0.0, 5e4, -5e6 / 3])
-def test_points_on_sides_of_cells_are_found_in_large_coordinates(origin):
-    units = Units(length=100.0, origin=origin)
-    tables = open_flow(units, 2, *DISCRETISATIONS[0], domain={"cells": [60, 35]})
+def test_points_on_sides_of_cells_and_walls_are_found_in_large_coordinates(origin):
+    units, cells = Units(length=100.0, origin=origin), np.array([60, 35])
+    tables = open_flow(units, 2, *DISCRETISATIONS[0], domain={"cells": cells.tolist()})
     problem = Problem(config.parse(tables))
-    at = np.random.default_rng(0).integers(0, [61, 36], size=(3000, 2)) / [60, 35] * UPPER[:2]
-    at[::2, 0] = np.random.default_rng(1).uniform(0, 2, size=1500)
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, cells, size=(3000, 2))
+    way = np.array([[1, 0], [0, 1], [1, 1]])[np.arange(3000) % 3]
+    first[1::3, 0] = np.resize([0, 13, 60], 1000)  # on the walls too
+    first[::3, 1] = np.resize([0, 7, 35], 1000)
+    ends = [placed(units, (first + k * way) / cells * UPPER[:2]) for k in (0, 1)]
+    share = rng.uniform(size=(3000, 1))
+    where = (1 - share) * ends[0] + share * ends[1]
+    where = np.nextafter(where, rng.choice([-np.inf, np.inf], size=where.shape))
     state = problem.operator.state(lambda x: 3 * x[0] - x[1], "plane")
-    where = placed(units, at)
     values = Sensors(problem.operator, where).sample(state)
-    np.testing.assert_allclose(
-        values, 3 * where[:, 0] - where[:, 1], rtol=0, atol=1e-13 * np.abs(where).max()
-    )
+    size = np.abs(where).max()
+    np.testing.assert_allclose(values, 3 * where[:, 0] - where[:, 1], rtol=0, atol=1e-13 * size)
 
 
 @pytest.mark.parametrize("width", [1e-30, 40e-9, 1e-6, 1e6, 1e30])

@@ -68,8 +68,8 @@ def checked_times(times: Sequence[float]) -> tuple[float, ...]:
     if not good:
         text = shortened(" ".join(str(times).split())).strip("'\"")
         raise InputError(
-            f"times = {text}: must be numbers, positive, finite and strictly "
-            "increasing; give at least one"
+            f"times must be positive, finite and strictly increasing numbers, got {text}; give at "
+            "least one"
         )
     return checked
 

@@ -23,6 +23,9 @@ class ObservationsTable(Table):
 
     file: FileName = Field(description=".csv (x, y, …, t, value[, std]) or .h5")
     std: Positive | None = Field(None, description="noise, where the file has no std")
+    snap_distance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0, description="how far outside the domain a sensor is still read, at the nearest point"
+    )
 
 
 class VelocityUnknown(Table):

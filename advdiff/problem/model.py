@@ -34,6 +34,7 @@ class TransportModel:
         readings: where and when.
         initial: θ0, the vector an unknown initial state assigns to.
         make_engine: generator → engine.
+        snap_distance: of sensors outside the domain.
     """
 
     def __init__(
@@ -43,10 +44,11 @@ class TransportModel:
         readings: Readings,
         initial: PETSc.Vec,
         make_engine: MakeEngine,
+        snap_distance: float = 0.0,
     ):
         self.operator, self.unknowns, self.readings = operator, unknowns, readings
         self.initial, self.make_engine = initial, make_engine
-        self.sensors = Sensors(operator, readings.points, readings.rows)
+        self.sensors = Sensors(operator, readings.points, readings.rows, snap_distance)
         self.cotangent = OperatorCotangent(operator, unknowns.controls)
         self.reads_initial = bool(readings.times[0] == 0.0)
         self.times = readings.times[1:] if self.reads_initial else readings.times

@@ -258,8 +258,14 @@ class Problem(Transport):
     @cached_property
     def model(self) -> TransportModel:
         """The forward model m ↦ predicted readings."""
+        table = self.experiment.observations
         return TransportModel(
-            self.operator, self.unknowns, self.readings, self.initial, self.make_engine
+            self.operator,
+            self.unknowns,
+            self.readings,
+            self.initial,
+            self.make_engine,
+            0.0 if table is None else table.snap_distance,
         )
 
     @cached_property

@@ -1,7 +1,8 @@
 """ρ by one action of a block matrix: exp(t [[A, J, f'], [0, A, f], [0, 0, 0]]) on [0; θ0; 1].
 
 With f = M⁻¹F the load, f' = M⁻¹dF its derivative and J = M⁻¹dK.  The first block is ρ, the second
-θ, the third the constant 1 that carries the loads (absent where there are none).
+θ, the third the constant 1 that carries the loads (absent where there are none), all in units in
+which they count alike.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from advdiff.semigroup.mfn.engine import Action, MFNOptions
 
 @dataclass
 class _Block:
-    """The block matrix as a PETSc shell, ρ scaled by ``unit`` so that both blocks count alike."""
+    """The block matrix as a PETSc shell, ρ scaled by ``unit`` and the constant by ``constant``."""
 
     generator: Generator
     change: Change
     load: PETSc.Vec | None
     unit: float
+    constant: float
 
     def __post_init__(self):
         n = self.generator.stiffness.getLocalSize()[0]
@@ -50,7 +52,7 @@ class _Block:
         return value
 
     def mult(self, _mat, x, y):
-        one = self._constant(x) if self.has_loads else 0.0
+        one = self._constant(x) / self.constant if self.has_loads else 0.0
         rho, theta = (x.getSubVector(rows) for rows in self.rows)
         y.set(0.0)
         d_rho, d_theta = (y.getSubVector(rows) for rows in self.rows)
@@ -91,11 +93,11 @@ def push(
     Raises:
         ConvergenceError: as :class:`advdiff.semigroup.mfn.engine.Action`.
     """
-    unit = _unit(generator, initial, times[-1], change)
-    block = _Block(generator, change, load, unit)
+    unit, constant = _units(generator, initial, times[-1], change, load)
+    block = _Block(generator, change, load, unit, constant)
     action = Action(block.matrix(), "exp", options, 2.0 * generator.norm_bound())
     x, y = block.layout, block.layout.duplicate()
-    x.set(1.0)
+    x.set(constant)
     for rows, part in zip(block.rows, (change.initial, initial), strict=True):
         target = x.getSubVector(rows)
         if part is None:
@@ -126,9 +128,16 @@ def push(
     return Solution(tuple(times), states, report), tangents
 
 
-def _unit(generator: Generator, initial: PETSc.Vec, final: float, change: Change) -> float:
-    """‖θ0‖ over a first guess of ‖ρ(T)‖, so that the tolerance means the same for both."""
-    forcing, moved = generator.vector(), generator.vector()
+def _units(
+    generator: Generator, initial: PETSc.Vec, final: float, change: Change, load: PETSc.Vec | None
+) -> tuple[float, float]:
+    """‖θ‖ over a first guess of ‖ρ(T)‖, and the Euclidean norm of θ: ‖θ0‖ + T‖f‖ each."""
+    forcing, moved, state = (generator.vector() for _ in range(3))
+    norm = generator.mass.norm
+    size, length = norm(initial), initial.norm()
+    if load is not None:
+        generator.mass.solve(load, state)
+        size, length = size + final * norm(state), length + final * state.norm()
     if change.stiffness is not None:
         change.stiffness.mult(initial, forcing)
     if change.load is not None:
@@ -137,7 +146,7 @@ def _unit(generator: Generator, initial: PETSc.Vec, final: float, change: Change
     moved.scale(final)
     if change.initial is not None:
         moved.axpy(1.0, change.initial)
-    size, guess = generator.mass.norm(initial), generator.mass.norm(moved)
-    forcing.destroy()
-    moved.destroy()
-    return size / guess if size > 0 and guess > 0 else 1.0
+    guess = norm(moved)
+    for vector in (forcing, moved, state):
+        vector.destroy()
+    return size / guess if size > 0 and guess > 0 else 1.0, length or 1.0

@@ -38,6 +38,8 @@ PLAIN = {
     keytypes._wall: "number or 'free'",
     keytypes._outputs: "number of times, or list of times",
     keytypes._moment: "index, value or date",
+    keytypes._level: "index or value, or table, name → index or value",
+    keytypes._land: "number or 'wall'",
     keytypes._number_or_field: "true, false or 'field'",
     keytypes._option: "string, number or truth value",
     study_schema._counts: "whole number, or one for each of dimensions",

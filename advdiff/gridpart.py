@@ -12,10 +12,9 @@ from mpi4py import MPI
 from advdiff import fills, memory
 from advdiff.errors import InputError, suggestion
 from advdiff.gridfile import GridFile, cf_axis, coordinate, is_time, layout
-from advdiff.gridunits import Read, axis_factor, compare, require_direction
+from advdiff.gridunits import Read, Scale, axis_scale, compare, require_direction, stretch
 from advdiff.moments import Moment, moment
 from advdiff.packing import Packing
-from advdiff.units import Unit
 
 DEGREES = {"linear": 1, "cubic": 3}
 MARGIN = {"linear": 0, "cubic": 10}
@@ -23,7 +22,6 @@ MARGIN = {"linear": 0, "cubic": 10}
 so that what lies beyond them counts 2e-6."""
 SLACK = 1e-3
 """Part of a cell that the domain may stick out: coordinates are often of single precision."""
-ROUND = 360.0
 MOST_TURNS = 4
 """Of the globe, that a domain may span."""
 
@@ -42,6 +40,8 @@ class Request:
         scale: factor of all values, after the units.
         units: what to convert the values to.
         axis_units: what to convert the axes to.
+        plane: longitude and latitude of the origin of a plane that touches the globe there, to
+            which axes in degrees are taken; along parallels and meridians it is regular, too.
         missing: numbers that mark missing values and are not declared to; none of them: all that
             the file has are data.
         land: value where there is none, or ``wall`` for a velocity of 0.
@@ -55,6 +55,7 @@ class Request:
     scale: float = 1.0
     units: str | None = None
     axis_units: str | None = None
+    plane: Sequence[float] | None = None
     missing: Sequence[float] | None = None
     land: float | str | None = None
 
@@ -85,7 +86,7 @@ class Window(NamedTuple):
     points: np.ndarray
     runs: list[slice]
     falling: bool
-    unit: Unit | None
+    scale: Scale
     said: str
 
 
@@ -124,7 +125,7 @@ def part(
         size = variable.sizes[variable.dims[labels.index(label)]]
         ends = None if bounds is None else (bounds[0][k], bounds[1][k])
         mirrored = request.axes is not None and request.axes[k] != label
-        windows.append(_window(file, label, group, size, ends, mirrored, request))
+        windows.append(_window(file, label, group, size, ends, "xyz"[k], mirrored, request))
     if component is not None and component >= 0:
         letter = cf_axis(file, axes[component], group)
         require_direction(what, key, variable.attrs.get("standard_name"), letter)
@@ -143,12 +144,15 @@ def part(
         key,
         variable.attrs.get("units"),
         request.units,
-        [window.unit for window in windows],
+        [window.scale.unit for window in windows],
         request.scale,
         component is not None,
         also,
     )
     said = "".join(window.said for window in windows)
+    if request.plane is not None and dim > 1:
+        worst = stretch(windows[1].points[[0, -1]], windows[1].scale.unit, request.plane[1])
+        said += f", on the plane at {request.plane}: lengths along x to {worst:.2g}"
     return Part(when, tuple(axes), points, read.factor * values, read, said)
 
 
@@ -193,22 +197,25 @@ def _chosen(file: GridFile, name, variable, group, labels, axes, request) -> tup
     return pick, when
 
 
-def _window(file: GridFile, label, group, size, ends, mirrored: bool, request: Request) -> Window:
+def _window(
+    file: GridFile, label, group, size, ends, letter: str, mirrored: bool, request: Request
+) -> Window:
     """The points of an axis around the domain, in the domain's units."""
     key, least = file.key, DEGREES[request.interpolation] + 1
     attributes = file.variable(label, group)[0].attrs
-    stated = attributes.get("units")
-    factor, unit = axis_factor(f"{label} in {file.name}", key, stated, request.axis_units)
-    p = (-factor if mirrored else factor) * coordinate(file, label, group, size, least)
-    said = f", {label} in {unit.text}" if factor != 1 else ""
+    what, stated = f"{label} in {file.name}", attributes.get("units")
+    is_letter = cf_axis(file, label, group)
+    scale = axis_scale(what, key, stated, request.axis_units, request.plane, letter, is_letter)
+    p = coordinate(file, label, group, size, least)
+    p = (-scale.factor if mirrored else scale.factor) * (p - scale.origin)
+    said = f", {label} in {scale.unit.text}" if scale.factor != 1 else ""
     said += f", {label} mirrored" if mirrored else ""
     if falling := p[0] > p[-1]:
         p = p[::-1]
     index = np.arange(size)
     lower, upper = (p[0], p[-1]) if ends is None else ends
-    around = unit is not None and unit.powers == {"degree": 1} and not mirrored
-    if around and cf_axis(file, label, group) == "x" and (lower, upper) != (p[0], p[-1]):
-        p, index, moved = _turned(p, index, lower, upper, ROUND / unit.factor)
+    if scale.turn is not None and is_letter == "x" and not mirrored:
+        p, index, moved = _turned(p, index, lower, upper, scale.turn)
         said += f", {label} wrapped round the globe" if moved else ""
     if lower < p[0] - slack(p) or upper > p[-1] + slack(p):
         raise InputError(
@@ -221,7 +228,7 @@ def _window(file: GridFile, label, group, size, ends, mirrored: bool, request: R
     taken = index[start:stop] if not falling else size - 1 - index[start:stop]
     pieces = np.split(taken, np.flatnonzero(np.abs(np.diff(taken)) != 1) + 1)
     runs = [slice(int(piece.min()), int(piece.max()) + 1) for piece in pieces]
-    return Window(p[start:stop], runs, falling, unit, said)
+    return Window(p[start:stop], runs, falling, scale, said)
 
 
 def _turned(p, index, lower: float, upper: float, period: float):
@@ -262,7 +269,7 @@ def _judged(values, file: GridFile, name, variable, axes, points, request, veloc
         if not request.missing:
             return values
     packing = Packing.of(variable.attrs, variable.dtype, key)
-    mark = fills.undeclared(values, (packing.scale, packing.offset), not velocity)
+    mark = fills.undeclared(values, packing.scale, packing.offset, negative=not velocity)
     if mark is None:
         return values
     places = np.argwhere(values == mark)

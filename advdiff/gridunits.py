@@ -7,11 +7,16 @@ from units that are missing or not known.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from advdiff.errors import InputError
 from advdiff.units import Unit, parse
 
+ROUND = 360.0
+RADIUS = 6371008.8
+"""Of the globe in metres: the mean (IUGG)."""
 SPACE = ("m", "degree")
 NEAR = 1e-6
 """Relative difference up to which two factors are one."""
@@ -125,8 +130,8 @@ def _hold(what: str, key: str, unit: Unit, axes: list[Unit], also: str) -> None:
     if first.powers != {kind: 1}:
         if first.powers == {"degree": 1}:
             remedy = (
-                "project the grid to a plane, with axes in lengths, or give the factor to degrees, "
-                "scale, for each component: velocity = [{ file = …, scale = … }, …]"
+                "write plane = [longitude, latitude] of an origin, and the domain in lengths from "
+                "there, or give the factor to degrees, scale"
             )
         else:
             remedy = "give a grid whose axes are lengths, or the factor: scale"
@@ -167,21 +172,72 @@ def require_direction(what: str, key: str, standard_name: object, letter: str | 
             )
 
 
-def axis_factor(
-    what: str, key: str, stated: object, wanted: str | None
-) -> tuple[float, Unit | None]:
-    """The factor to the wanted units of an axis, and what it is in then."""
+class Scale(NamedTuple):
+    """How coordinates are taken: factor × (stated − origin).
+
+    Attributes:
+        unit: what they are in then, if that is known.
+        turn: once round the globe, in that; None for what is no angle.
+    """
+
+    factor: float
+    origin: float
+    unit: Unit | None
+    turn: float | None
+
+
+def axis_scale(
+    what: str,
+    key: str,
+    stated: object,
+    wanted: str | None,
+    plane: Sequence[float] | None,
+    letter: str,
+    said_to_be: str | None,
+) -> Scale:
+    """The coordinates of an axis in the units that are wanted, or on a plane.
+
+    Args:
+        what: the axis, for messages.
+        key: of the table, for messages.
+        stated: attribute ``units`` of the axis.
+        wanted: key ``axis_units`` of the table.
+        plane: where it touches the globe: longitude and latitude in degrees.
+        letter: x, y or z, as which the axis is used.
+        said_to_be: what the file says of that.
+
+    Raises:
+        InputError: where they are no lengths or angles.
+    """
     unit = parse(stated)
-    if wanted is None:
-        return 1.0, unit
-    target = parse(wanted)
-    if target is None or target.powers not in ({"m": 1}, {"degree": 1}):
+    target = parse(wanted) if wanted is not None else None
+    if wanted is not None and (target is None or target.powers not in ({"m": 1}, {"degree": 1})):
         raise InputError(f"{key}.axis_units = '{wanted}': no unit of length; write 'm', 'km' …")
-    factor = None if unit is None else unit.to(target)
+    angle = unit is not None and unit.powers == {"degree": 1}
+    turn = ROUND / unit.factor if angle else None
+    if plane is not None and letter in "xy":
+        target = target or parse("m")
+        if not angle or said_to_be != letter or target.powers != {"m": 1}:
+            raise InputError(
+                f"{key}.plane: is for axes (longitude, latitude) in degrees, and axis_units of a "
+                f"length; {what} is in {stated or 'no units'}: remove it"
+            )
+        k = "xy".index(letter)
+        radian = RADIUS / target.factor * (math.cos(math.radians(plane[1])) if k == 0 else 1.0)
+        factor = math.radians(unit.factor) * radian
+        return Scale(factor, plane[k] / unit.factor, target, turn * factor)
+    factor = 1.0 if target is None else None if unit is None else unit.to(target)
     if factor is None:
-        found = "none" if stated in (None, "") else f"'{stated}'"
+        remedy = "write plane = [longitude, latitude]" if angle else "remove axis_units"
         raise InputError(
-            f"{key}.axis_units = '{wanted}': the units of {what} are {found}, which is no length "
-            "that is known; remove axis_units, or mend the file"
+            f"{key}.axis_units = '{wanted}': {what} is in {stated or 'no units'}, which is no "
+            f"length that is known; {remedy}"
         )
-    return factor, target
+    return Scale(factor, 0.0, target or unit, turn and turn * factor)
+
+
+def stretch(ends: Sequence[float], unit: Unit, touching: float) -> float:
+    """Largest relative error of lengths along parallels, on a plane that touches at a latitude."""
+    true, radian = math.cos(math.radians(touching)), RADIUS / unit.factor
+    angles = [math.radians(touching) + end / radian for end in ends]
+    return max(abs(true / max(math.cos(angle), 1e-16) - 1) for angle in angles)

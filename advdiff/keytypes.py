@@ -185,6 +185,13 @@ class Gridded(Table):
     scale: FiniteFloat = Field(1.0, description="factor of all values, after units")
     units: str | None = Field(None, description="what to convert the values to, as 'km h-1'")
     axis_units: str | None = Field(None, description="what to convert the axes to, as 'km'")
+    plane: list[FiniteFloat] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="longitude and latitude of the origin of a plane, to which axes in degrees are "
+        "taken",
+    )
     missing: list[FiniteFloat] | None = Field(
         None, description="marks of missing values that the file does not declare; [] for none"
     )

@@ -105,8 +105,9 @@ class Packing:
     def unpack(self, stored: np.ndarray) -> np.ndarray:
         """The values of stored numbers, in double precision."""
         stored = stored.view(_meant(stored.dtype, self.unsigned))
-        missing = np.isin(stored, [mark for mark in self.marks if mark == mark])
-        missing |= (stored < self.stored[0]) | (stored > self.stored[1])
+        missing = (stored < self.stored[0]) | (stored > self.stored[1])
+        for mark in self.marks:
+            missing |= stored == mark
         with np.errstate(over="ignore", invalid="ignore"):
             values = stored.astype(float) * self.scale + self.offset
         missing |= (values < self.valid[0]) | (values > self.valid[1])

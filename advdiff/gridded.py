@@ -130,7 +130,7 @@ def read(
         if vector and len(listed) != dim:
             raise InputError(f"{key}.components: {len(listed)} in {dim} dimensions; give {dim}")
         place = range(dim) if vector else [-1 if velocity else None]
-        with GridFile(path, key) as file:
+        with GridFile(path, key, own_fill=request.missing != []) as file:
             parts = [
                 part(file, name, dim, bounds, request, copies, component)
                 for name, component in zip(listed, place, strict=True)

@@ -25,10 +25,11 @@ class GridFile:
     Args:
         path: NetCDF-4, HDF5 or classic NetCDF.
         key: for messages.
+        own_fill: whether NetCDF's own fill is no number of a variable that declares none.
     """
 
-    def __init__(self, path: Path, key: str):
-        self.path, self.key, self.name = path, key, path.name
+    def __init__(self, path: Path, key: str, own_fill: bool = True):
+        self.path, self.key, self.name, self.own_fill = path, key, path.name, own_fill
         if not path.is_file():
             what = "is a folder" if path.is_dir() else "does not exist"
             raise InputError(f"{key}.file: {path} {what}; give a NetCDF or HDF5 file")
@@ -138,7 +139,9 @@ class GridFile:
             raise self._unreadable(error) from None
         if stored.dtype.kind not in "iuf":
             return stored
-        return Packing.of(variable.attrs, stored.dtype, self.key).unpack(stored)
+        netcdf = not any(str(place).startswith(NAMELESS) for place in variable.dims)
+        own_fill = self.own_fill and netcdf
+        return Packing.of(variable.attrs, stored.dtype, self.key, own_fill).unpack(stored)
 
 
 # -- the axes --------------------------------------------------------------------------------------

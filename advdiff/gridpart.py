@@ -42,8 +42,8 @@ class Request:
         axis_units: what to convert the axes to.
         plane: longitude and latitude of the origin of a plane that touches the globe there, to
             which axes in degrees are taken; along parallels and meridians it is regular, too.
-        missing: numbers that mark missing values and are not declared to; none of them: all that
-            the file has are data.
+        missing: numbers that mark missing values and are not declared to; an empty list: all that
+            the file does not declare are data, NetCDF's own fill, too.
         land: value where there is none, or ``wall`` for a velocity of 0.
     """
 
@@ -278,5 +278,5 @@ def _judged(values, file: GridFile, name, variable, axes, points, request, veloc
     more = f" and {len(places) - 1} more points" if len(places) > 1 else ""
     raise InputError(
         f"{key}: {name} in {file.name} is {mark:.9g} at {at}{more}, {thing} but a mark of "
-        f"missing values; write missing = [{mark!r}], or missing = [] where it is meant"
+        f"missing values; write missing = [{mark:.9g}], or missing = [] where it is meant"
     )

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from advdiff.errors import InputError
+from advdiff.errors import InputError, shortened
 from advdiff.units import Unit, parse
 
 ROUND = 360.0
@@ -100,18 +100,21 @@ def _convert(what: str, key: str, stated: object, wanted: str) -> tuple[Unit | N
         return target, 1.0
     if target is None:
         raise InputError(
-            f"{key}.units = '{wanted}': not known; write it like 'm s-1' or 'km h-1', or give the "
+            f"{key}.units = {shortened(wanted)}: not known; write it like 'm s-1' or 'km h-1', or give the "
             "factor: scale"
         )
     if unit is None:
+        unstated = stated in (None, "")
         raise InputError(
-            f"{key}.units = '{wanted}': {what} states "
-            f"{'no units' if stated in (None, '') else f'units {stated!r}, which are not known'}; "
+            f"{key}.units = {shortened(wanted)}: {what} states "
+            f"{'no units' if unstated else f'units {_shown(stated)}, which are not known'}; "
             "give the factor instead: scale"
         )
     factor = unit.to(target)
     if factor is None:
-        raise InputError(f"{key}.units = '{wanted}': {what} is in {unit.text}; no factor turns it")
+        raise InputError(
+            f"{key}.units = {shortened(wanted)}: {what} is in {unit.text}; no factor turns it"
+        )
     return target, factor
 
 
@@ -149,6 +152,10 @@ def _hold(what: str, key: str, unit: Unit, axes: list[Unit], also: str) -> None:
 
 def _per(time: str) -> str:
     return time if time.endswith("-1") else f"{time}-1" if parse(time) else "s-1"
+
+
+def _shown(stated: object) -> str:
+    return "no units" if stated in (None, "") else shortened(stated)
 
 
 def _near(a: float, b: float) -> bool:
@@ -212,7 +219,9 @@ def axis_scale(
     unit = parse(stated)
     target = parse(wanted) if wanted is not None else None
     if wanted is not None and (target is None or target.powers not in ({"m": 1}, {"degree": 1})):
-        raise InputError(f"{key}.axis_units = '{wanted}': no unit of length; write 'm', 'km' …")
+        raise InputError(
+            f"{key}.axis_units = {shortened(wanted)}: no unit of length; write 'm', 'km' …"
+        )
     angle = unit is not None and unit.powers == {"degree": 1}
     turn = ROUND / unit.factor if angle else None
     if plane is not None and letter in "xy":
@@ -220,7 +229,7 @@ def axis_scale(
         if not angle or said_to_be != letter or target.powers != {"m": 1}:
             raise InputError(
                 f"{key}.plane: is for axes (longitude, latitude) in degrees, and axis_units of a "
-                f"length; {what} is in {stated or 'no units'}: remove it"
+                f"length; {what} is in {_shown(stated)}: remove it"
             )
         k = "xy".index(letter)
         radian = RADIUS / target.factor * (math.cos(math.radians(plane[1])) if k == 0 else 1.0)
@@ -230,7 +239,7 @@ def axis_scale(
     if factor is None:
         remedy = "write plane = [longitude, latitude]" if angle else "remove axis_units"
         raise InputError(
-            f"{key}.axis_units = '{wanted}': {what} is in {stated or 'no units'}, which is no "
+            f"{key}.axis_units = {shortened(wanted)}: {what} is in {_shown(stated)}, which is no "
             f"length that is known; {remedy}"
         )
     return Scale(factor, 0.0, target or unit, turn and turn * factor)

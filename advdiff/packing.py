@@ -18,6 +18,8 @@ import numpy as np
 from advdiff.errors import InputError, shortened
 
 FILL = {
+    "i1": -127,
+    "u1": 255,
     "i2": -32767,
     "u2": 65535,
     "i4": -2147483647,
@@ -27,8 +29,7 @@ FILL = {
     "f4": 15 * 2.0**119,
     "f8": 15 * 2.0**119,
 }
-"""NetCDF's fill of each type (netcdf.h), 9.96921e36 for floating point.  A byte has none: all 256
-values of it are data."""
+"""NetCDF's own fill of each type (netcdf.h), 9.96921e36 for floating point."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,14 @@ class Packing:
     valid: tuple[float, float]
 
     @classmethod
-    def of(cls, attributes: Mapping, dtype: np.dtype, what: str) -> Packing:
+    def of(cls, attributes: Mapping, dtype: np.dtype, what: str, own_fill: bool = True) -> Packing:
         """As the attributes of a variable of numbers say.
 
         Args:
             attributes: of the variable, undecoded.
             dtype: of its stored numbers.
             what: the beginning of a complaint, which ends in its name.
+            own_fill: whether NetCDF's own fill says missing where there is no ``_FillValue``.
 
         Raises:
             InputError: for an attribute that is no number, or not as many as it takes.
@@ -87,7 +89,7 @@ class Packing:
         unsigned = dtype.kind == "i" and flag == "true"
         dtype = _meant(dtype, unsigned)
         marks = [m for name in ("_FillValue", "missing_value") for m in found.get(name, ())]
-        if "_FillValue" not in found and f"{dtype.kind}{dtype.itemsize}" in FILL:
+        if own_fill and "_FillValue" not in found and f"{dtype.kind}{dtype.itemsize}" in FILL:
             marks.append(FILL[f"{dtype.kind}{dtype.itemsize}"])
         stored, valid = [[-np.inf, np.inf] for _ in range(2)]
         packed = "scale_factor" in found or "add_offset" in found

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 
 DEGREE = 180 / math.pi
+LONGEST = 60
+"""Characters of the units of anything."""
 _DAY = 86400.0
 
 _SPELLINGS = {
@@ -88,7 +90,7 @@ class Unit:
 
 def parse(text: object) -> Unit | None:
     """What a text says; None where it is none, no unit that is known, or a pure number."""
-    if not isinstance(text, str) or not text.strip() or " since " in text:
+    if not isinstance(text, str) or not 0 < len(text.strip()) <= LONGEST or " since " in text:
         return None
     powers, factors = {}, {}
     if not _collect(text.strip(), 1, powers, factors):

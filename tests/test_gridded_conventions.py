@@ -79,9 +79,11 @@ def test_limits_of_single_precision_and_without_sign(tmp_path):
     assert np.isnan(found).sum() == 7
 
 
-@pytest.mark.parametrize("kind", ["i2", "i4", "i8", "u2", "u4", "f4", "f8"])
+@pytest.mark.parametrize("kind", ["i1", "u1", "i2", "i4", "i8", "u2", "u4", "f4", "f8"])
 def test_the_own_fill_of_netcdf(tmp_path, kind):
     fill = {  # netcdf.h
+        "i1": -127,
+        "u1": 255,
         "i2": -32767,
         "i4": -2147483647,
         "i8": -9223372036854775806,
@@ -93,8 +95,9 @@ def test_the_own_fill_of_netcdf(tmp_path, kind):
     assert fill == FILL[kind]
     stored = np.ones((7, 9), kind)
     stored[2, 3] = fill
-    found = at_nodes(read(make(tmp_path / "a.nc", stored, {"scale_factor": 0.01})))
-    assert np.argwhere(np.isnan(found)).tolist() == [[2, 3]]
+    path = make(tmp_path / "a.nc", stored, {"scale_factor": 0.01})
+    assert np.argwhere(np.isnan(at_nodes(read(path)))).tolist() == [[2, 3]]
+    assert np.isfinite(at_nodes(read(path, missing=[]))).all()
 
 
 def test_packed_axes_are_unpacked(tmp_path):

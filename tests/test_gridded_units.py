@@ -112,7 +112,7 @@ def test_a_plane_that_touches_the_globe(tmp_path):
     assert f"on the plane at [2.0, 60.0]: lengths along x to {worst:.2g}" in grid.said
     assert "key.plane" in message(read, path, axes=["y", "x"], plane=[0.0, 0.0])
     plain = make(tmp_path / "b.nc", field(), axes=along("m"))
-    assert "x in b.nc is in m: remove it" in message(read, plain, plane=[0.0, 0.0])
+    assert "x in b.nc is in 'm': remove it" in message(read, plain, plane=[0.0, 0.0])
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,8 @@ class Grid:
         ]
         if not self._missing[tuple(slice(i, i + 2) for i in cell)].any():
             return f"{self.source} does not reach there"
-        return f"{self.source} has missing values in the cell {', '.join(sides)}, see land"
+        where = ", ".join(sides)
+        return f"{self.source} has missing values in the cell {where}: the key land fills them"
 
 
 def read(

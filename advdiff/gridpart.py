@@ -152,7 +152,7 @@ def part(
     said = "".join(window.said for window in windows)
     if request.plane is not None and dim > 1:
         worst = stretch(windows[1].points[[0, -1]], windows[1].scale.unit, request.plane[1])
-        said += f", on the plane at {request.plane}: lengths along x to {worst:.2g}"
+        said += f", on the plane at {request.plane}, lengths along x off by up to {worst:.1%}"
     return Part(when, tuple(axes), points, read.factor * values, read, said)
 
 
@@ -208,7 +208,9 @@ def _window(
     scale = axis_scale(what, key, stated, request.axis_units, request.plane, letter, is_letter)
     p = coordinate(file, label, group, size, least)
     p = (-scale.factor if mirrored else scale.factor) * (p - scale.origin)
-    said = f", {label} in {scale.unit.text}" if scale.factor != 1 else ""
+    said = ""
+    if scale.factor != 1 and request.plane is None:
+        said = f", {label} in {scale.unit.text} from {stated}"
     said += f", {label} mirrored" if mirrored else ""
     if falling := p[0] > p[-1]:
         p = p[::-1]

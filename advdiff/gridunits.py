@@ -100,8 +100,8 @@ def _convert(what: str, key: str, stated: object, wanted: str) -> tuple[Unit | N
         return target, 1.0
     if target is None:
         raise InputError(
-            f"{key}.units = {shortened(wanted)}: not known; write it like 'm s-1' or 'km h-1', or give the "
-            "factor: scale"
+            f"{key}.units = {shortened(wanted)}: not known; write it like 'm s-1' or 'km h-1', or "
+            "give the factor: scale"
         )
     if unit is None:
         unstated = stated in (None, "")
@@ -113,7 +113,8 @@ def _convert(what: str, key: str, stated: object, wanted: str) -> tuple[Unit | N
     factor = unit.to(target)
     if factor is None:
         raise InputError(
-            f"{key}.units = {shortened(wanted)}: {what} is in {unit.text}; no factor turns it"
+            f"{key}.units = {shortened(wanted)}: {what} is in {unit.text}, and no factor turns it; "
+            "give others"
         )
     return target, factor
 
@@ -220,7 +221,7 @@ def axis_scale(
     target = parse(wanted) if wanted is not None else None
     if wanted is not None and (target is None or target.powers not in ({"m": 1}, {"degree": 1})):
         raise InputError(
-            f"{key}.axis_units = {shortened(wanted)}: no unit of length; write 'm', 'km' …"
+            f"{key}.axis_units = {shortened(wanted)}: no unit of length; write 'm', 'km' or so"
         )
     angle = unit is not None and unit.powers == {"degree": 1}
     turn = ROUND / unit.factor if angle else None

@@ -7,12 +7,42 @@ import pytest
 
 from advdiff import config, tasks
 from advdiff.problem import Problem
+from advdiff.units import parse
 from tests.bad_input import data, message
 from tests.grid_files import DEGREES, X, Y, along, at_nodes, field, make, read, xarray
 
 SIDES = ("left", "right", "bottom", "top")
 
 # -- units --
+
+
+@pytest.mark.parametrize(
+    ("texts", "factor", "powers"),
+    [
+        (["m s-1", "m/s", "m s**-1", "m.s-1", "m*s^-1", "metres per second"], 1, {"m": 1, "s": -1}),
+        (["cm s-1", "centimeter/second", "0.01 m/s"], 0.01, {"m": 1, "s": -1}),
+        (["km/h", "km hr-1", "kph"], 1 / 3.6, {"m": 1, "s": -1}),
+        (["knots", "kt", "nmi h-1"], 1852 / 3600, {"m": 1, "s": -1}),
+        (["m2 s-1", "m^2/s", "m**2 s**-1"], 1, {"m": 2, "s": -1}),
+        (["hPa", "mbar", "100 N m-2"], 100, {"kg": 1, "m": -1, "s": -2}),
+        (["degrees_north", "Degrees_East", "degree"], 1, {"degree": 1}),
+        (["radians"], 180 / np.pi, {"degree": 1}),
+        (["days"], 86400, {"s": 1}),
+    ],
+)
+def test_spellings(texts, factor, powers):
+    for text in texts:
+        unit = parse(text)
+        assert unit.powers == powers
+        assert unit.factor == pytest.approx(factor, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    "text", ["ms-1", "S", "Mm", "psu", "1", "", "hours since 2000-01-01", "m s -1", None, 3.0]
+)
+def test_no_units_that_are_known(text):
+    assert parse(text) is None
+
 
 REFUSED = {
     "degrees": (DEGREES, "m s-1", ["axes of u in a.nc are in degrees", "plane ="]),
@@ -64,7 +94,7 @@ def test_units_are_converted(tmp_path):
     grid = read(path, ["u", "v"], units="km h-1", axis_units="km")
     np.testing.assert_allclose(at_nodes(grid), 0.036 * field(), rtol=1e-14)
     np.testing.assert_allclose(grid.points[0], X / 1000, rtol=1e-14)
-    assert grid.said == " from cm s-1 to km h-1 on axes in km, x in km, y in km"
+    assert grid.said == " from cm s-1 to km h-1 on axes in km, x in km from m, y in km from m"
     assert "in m, its values in km h-1" in message(read, path, ["u", "v"], units="km h-1")
     assert "u in a.nc is in cm s-1" in message(read, path, units="K")
     assert "key.units = 'knot/': not known" in message(read, path, units="knot/")
@@ -109,7 +139,7 @@ def test_a_plane_that_touches_the_globe(tmp_path):
     np.testing.assert_allclose(grid.points[0], degree * (X - 2) / 2, atol=1e-9)
     np.testing.assert_allclose(grid.points[1], degree * (Y - 60), atol=1e-9)
     worst = abs(np.cos(np.radians(60)) / np.cos(np.radians(0)) - 1)
-    assert f"on the plane at [2.0, 60.0]: lengths along x to {worst:.2g}" in grid.said
+    assert f"on the plane at [2.0, 60.0], lengths along x off by up to {worst:.1%}" in grid.said
     assert "key.plane" in message(read, path, axes=["y", "x"], plane=[0.0, 0.0])
     plain = make(tmp_path / "b.nc", field(), axes=along("m"))
     assert "x in b.nc is in 'm': remove it" in message(read, plain, plane=[0.0, 0.0])

@@ -12,7 +12,7 @@ from mpi4py import MPI
 from advdiff import fills, memory
 from advdiff.errors import InputError, suggestion
 from advdiff.gridfile import GridFile, cf_axis, coordinate, is_time, layout
-from advdiff.gridunits import Read, Scale, axis_scale, compare, require_direction, stretch
+from advdiff.gridunits import Read, Scale, angle, axis_scale, compare, require_direction, stretch
 from advdiff.moments import Moment, moment
 from advdiff.packing import Packing
 
@@ -203,8 +203,8 @@ def _window(
     """The points of an axis around the domain, in the domain's units."""
     key, least = file.key, DEGREES[request.interpolation] + 1
     attributes = file.variable(label, group)[0].attrs
-    what, stated = f"{label} in {file.name}", attributes.get("units")
-    is_letter = cf_axis(file, label, group)
+    what, is_letter = f"{label} in {file.name}", cf_axis(file, label, group)
+    stated = attributes.get("units") or angle(label, attributes.get("standard_name"))
     scale = axis_scale(what, key, stated, request.axis_units, request.plane, letter, is_letter)
     p = coordinate(file, label, group, size, least)
     p = (-scale.factor if mirrored else scale.factor) * (p - scale.origin)

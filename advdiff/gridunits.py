@@ -180,6 +180,12 @@ def require_direction(what: str, key: str, standard_name: object, letter: str | 
             )
 
 
+def angle(label: str, standard_name: object) -> str | None:
+    """Degrees, for the coordinate of an axis that by its name counts them and states no units."""
+    names = (label.lower().rpartition("/")[2], str(standard_name).removeprefix("grid_"))
+    return "degrees" if {"lon", "lat", "longitude", "latitude"}.intersection(names) else None
+
+
 class Scale(NamedTuple):
     """How coordinates are taken: factor × (stated − origin).
 

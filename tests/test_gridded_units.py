@@ -46,6 +46,11 @@ def test_no_units_that_are_known(text):
 
 REFUSED = {
     "degrees": (DEGREES, "m s-1", ["axes of u in a.nc are in degrees", "plane ="]),
+    "by name": (
+        {"x": {"standard_name": "longitude"}, "y": {"standard_name": "latitude"}},
+        "m s-1",
+        ["axes of u in a.nc are in degrees"],
+    ),
     "km": (along("km"), "m s-1", ["axes of u in a.nc are in km", "1000 ×", "units = 'km s-1'"]),
     "cm/s": (along("m"), "cm/s", ["100 ×", "units = 'm s-1'"]),
     "km/s": (along("m"), "km s-1", ["in m, its values in km s-1"]),

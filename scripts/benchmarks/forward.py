@@ -13,7 +13,7 @@ from implicit import Pade
 from machine import TooSlow, clock, limit, with_memory
 from petsc4py import PETSc
 
-from advdiff.errors import ConvergenceError
+from advdiff.core.errors import ConvergenceError
 
 OURS = ("auto", "faber", "shift-invert")
 RIVALS = ("krylov", "expokit", "scipy", "RK 5dp", "CN", "DIRK", "Padé")

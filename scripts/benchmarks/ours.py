@@ -9,12 +9,13 @@ from __future__ import annotations
 import numpy as np
 from case import Case
 
-from advdiff.expm import ellipse, rational_filter
-from advdiff.expm.choose import choose
-from advdiff.expm.faber import FaberEngine, FaberOptions
-from advdiff.expm.mfn import MFNEngine, MFNOptions
-from advdiff.expm.pattern import PatternCotangent
-from advdiff.expm.shift_invert import ShiftInvert, ShiftInvertOptions
+from advdiff.algebra.pattern import PatternCotangent
+from advdiff.semigroup.choose import choose
+from advdiff.semigroup.faber import ellipse
+from advdiff.semigroup.faber.engine import FaberEngine, FaberOptions
+from advdiff.semigroup.mfn.engine import MFNEngine, MFNOptions
+from advdiff.semigroup.rational import design
+from advdiff.semigroup.rational.engine import ShiftInvert, ShiftInvertOptions
 
 ALL_KEPT = 1e18
 
@@ -24,7 +25,7 @@ def _solver(
 ):
     """A new engine, nothing remembered from an earlier one; and what was chosen."""
     ellipse.search.cache_clear()
-    rational_filter._expand.cache_clear()
+    design._expand.cache_clear()
     generator, found, label = case.generator, None, ""
     if method == "auto":
         choice = choose(generator, case.times(final), tolerance, gradient=gradient)

@@ -1,0 +1,105 @@
+"""The Arnoldi process of a resolvent in the M inner product, on a SLEPc BV.
+
+With L = (I − γA)⁻¹ and a start z = β v_1 it builds an orthonormal V_m and an upper Hessenberg H_m
+with L V_m = V_m H_m + h_{m+1,m} v_{m+1} e_mᵀ.  Every projection is made twice, which keeps the
+vectors orthogonal to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from petsc4py import PETSc
+from slepc4py import SLEPc
+
+from advdiff.algebra.resolvent import Resolvent
+
+_COLUMNS = 32
+
+
+class Arnoldi:
+    """The process started at a state; ``extend`` adds one vector at the price of one solve.
+
+    Args:
+        resolvent: solves with M − γK.
+        start: z, not changed.
+
+    Attributes:
+        norm: β = ‖z‖.
+        dimension: m.
+        broken: the Krylov space is invariant, no vector can be added.
+    """
+
+    def __init__(self, resolvent: Resolvent, start: PETSc.Vec):
+        self._resolvent = resolvent
+        self.norm = resolvent.generator.mass.norm(start)
+        self.dimension = 0
+        self.broken = self.norm == 0.0
+        self._columns = _COLUMNS
+        self._hessenberg = np.zeros((self._columns + 1, self._columns))
+        self.basis = SLEPc.BV().create(start.comm)
+        self.basis.setSizesFromVec(start, self._columns + 1)
+        self.basis.setOptionsPrefix("advdiff_shift_invert_")
+        self.basis.setFromOptions()
+        self.basis.setMatrix(resolvent.inner, False)
+        self._work = start.copy()
+        if not self.broken:
+            self._work.scale(1.0 / self.norm)
+            self.basis.insertVec(0, self._work)
+
+    @property
+    def hessenberg(self) -> np.ndarray:
+        """H_m, m × m."""
+        return self._hessenberg[: self.dimension, : self.dimension]
+
+    def extend(self) -> None:
+        """One more column of H and vector of V (collective); no-op once the space is invariant."""
+        if self.broken:
+            return
+        j = self.dimension
+        if j == self._columns:
+            self._grow()
+        work, norm = self._work, self._resolvent.generator.mass.norm
+        with self._column(j) as v:
+            self._resolvent.apply(v, work)
+        length = norm(work)
+        self.basis.setActiveColumns(0, j + 1)
+        for _ in range(2):
+            h = self.basis.dotVec(work)
+            self.basis.multVec(-1.0, 1.0, work, h)
+            self._hessenberg[: j + 1, j] += h
+        rest = norm(work)
+        self.dimension = j + 1
+        self.broken = rest <= np.finfo(float).eps * length
+        if not self.broken:
+            self._hessenberg[j + 1, j] = rest
+            work.scale(1.0 / rest)
+            self.basis.insertVec(j + 1, work)
+
+    def add(self, coefficients: np.ndarray, y: PETSc.Vec) -> None:
+        """y += V_m coefficients (collective)."""
+        self.basis.setActiveColumns(0, len(coefficients))
+        self.basis.multVec(1.0, 1.0, y, coefficients)
+
+    def destroy(self) -> None:
+        """Free the basis (collective)."""
+        self.basis.destroy()
+        self._work.destroy()
+
+    @contextmanager
+    def _column(self, j: int) -> Iterator[PETSc.Vec]:
+        vector = self.basis.getColumn(j)
+        try:
+            yield vector
+        finally:
+            self.basis.restoreColumn(j, vector)
+
+    def _grow(self) -> None:
+        self._columns += self._columns // 2
+        self.basis.resize(self._columns + 1, True)
+        larger = np.zeros((self._columns + 1, self._columns))
+        rows, columns = self._hessenberg.shape
+        larger[:rows, :columns] = self._hessenberg
+        self._hessenberg = larger

@@ -102,12 +102,18 @@ def sensitivity(
                 raise
             solution, tangents = augmented.push(operator.generator, options.mfn, *given)
             solution.report["reason"] = f"the engine of choice gave up ({error})"
+            return _bounded(solution, tangents)
         return Sensitivity(solution, list(finite(tangents, "the sensitivity")), tight)
     if method == "augmented":
-        return Sensitivity(*augmented.push(operator.generator, options.mfn, *given), tight)
+        return _bounded(*augmented.push(operator.generator, options.mfn, *given))
     engine = MFNEngine(operator.generator, options.mfn)
     return Sensitivity(
         *quadrature.converged_push(
             engine, tolerance, lambda nodes: quadrature.push(engine, *given, nodes=nodes)
         )
     )
+
+
+def _bounded(solution: Solution, tangents: list[PETSc.Vec]) -> Sensitivity:
+    """With the bound that the augmented action reports."""
+    return Sensitivity(solution, tangents, solution.report["tangent_error_bound"])

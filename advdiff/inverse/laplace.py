@@ -22,6 +22,7 @@ from slepc4py import SLEPc
 from advdiff.errors import ConvergenceError
 from advdiff.inverse.objective import Objective
 from advdiff.inverse.prior import Prior
+from advdiff.petsc_errors import Callbacks
 
 THRESHOLD = 0.1
 """Eigenvalues below this change a direction's standard deviation by less than 5 %."""
@@ -61,18 +62,15 @@ class Eigenpairs:
 
 
 class _Shell:
-    """1 + H as a matrix, which counts and keeps what was raised."""
+    """1 + H as a matrix, which counts."""
 
-    def __init__(self, function: Callable[[PETSc.Vec], PETSc.Vec]):
-        self.function, self.products, self.raised = function, 0, None
+    def __init__(self, function: Callable[[PETSc.Vec], PETSc.Vec], callbacks: Callbacks):
+        self.function, self.products = function, 0
+        self.mult = callbacks(self._mult)
 
-    def mult(self, _mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
+    def _mult(self, _mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
         self.products += 1
-        try:
-            product = self.function(x)
-        except BaseException as error:
-            self.raised = error
-            raise
+        product = self.function(x)
         y.waxpy(1.0, x, product)
         product.destroy()
 
@@ -100,7 +98,9 @@ def dominant(
     Raises:
         ConvergenceError: where EPS stops before either.
     """
-    size, shell, latest = start.getSize(), _Shell(operator), {"smallest": math.inf, "found": 0}
+    callbacks = Callbacks()
+    shell = _Shell(operator, callbacks)
+    size, latest = start.getSize(), {"smallest": math.inf, "found": 0}
     most = min(most, size)
     matrix = PETSc.Mat().createPython((start.getSizes(), start.getSizes()), shell, comm=start.comm)
     matrix.setUp()
@@ -129,12 +129,8 @@ def dominant(
 
     eps.setMonitor(look)
     eps.setStoppingTest(stop)
-    try:
+    with callbacks.raising():
         eps.solve()
-    except PETSc.Error:
-        if shell.raised is not None:
-            raise shell.raised from None
-        raise
     found, reason = eps.getConverged(), eps.getConvergedReason()
     values = np.array([eps.getEigenvalue(i).real - 1.0 for i in range(min(found, most))])
     above = int((values > threshold).sum())

@@ -23,7 +23,7 @@ from petsc4py import PETSc
 from advdiff.errors import InputError
 from advdiff.inverse.objective import Evaluation, Objective
 from advdiff.keytypes import NewtonType, TaoType
-from advdiff.petsc_errors import good_options
+from advdiff.petsc_errors import Callbacks, good_options
 
 NEWTON = get_args(NewtonType)
 KNOWN = get_args(TaoType)
@@ -119,19 +119,6 @@ def make_tao(comm, type: str) -> PETSc.TAO:
     return tao
 
 
-def _keeping(raised: list[BaseException], callback: Callable) -> Callable:
-    """The callback, its exception kept: PETSc turns what passes through it into an error code."""
-
-    def call(*arguments):
-        try:
-            return callback(*arguments)
-        except BaseException as error:
-            raised.append(error)
-            raise
-
-    return call
-
-
 def minimise(
     objective: Objective,
     start: PETSc.Vec,
@@ -186,24 +173,20 @@ def minimise(
         m.destroy()
 
     tao = make_tao(start.comm, type)
-    raised: list[BaseException] = []
-    tao.setObjectiveGradient(_keeping(raised, white.evaluate), gradient)
-    shell = SimpleNamespace(mult=_keeping(raised, white.mult))
+    callbacks = Callbacks()
+    tao.setObjectiveGradient(callbacks(white.evaluate), gradient)
+    shell = SimpleNamespace(mult=callbacks(white.mult))
     hessian = PETSc.Mat().createPython((xi.getSizes(), xi.getSizes()), shell, comm=xi.comm)
     hessian.setUp()
-    tao.setHessian(_keeping(raised, white.linearise), hessian)
-    tao.setMonitor(_keeping(raised, monitor))
+    tao.setHessian(callbacks(white.linearise), hessian)
+    tao.setMonitor(callbacks(monitor))
     tao.setMaximumIterations(max_iterations)
     tao.setMaximumFunctionEvaluations(20 * max_iterations)
     tao.setTolerances(gatol=gradient_tolerance, grtol=0.0, gttol=0.0)
     tao.setSolution(xi)
     tao.setFromOptions()
-    try:
+    with callbacks.raising():
         tao.solve()
-    except PETSc.Error:
-        if raised:
-            raise raised[0] from None
-        raise
     reason = tao.getConvergedReason()
     estimate.m = prior.color(xi)
     estimate.converged = reason > 0

@@ -13,7 +13,7 @@ residual, so that with μ the logarithmic norm of A, 0 where nothing makes the n
     ‖e(s)‖ ≤ e^{μs} (‖e(0)‖ + ∫₀ˢ ‖residual‖).
 
 A sub-step is the longest whose residual and those before it stay within their share.  A term for
-the rounding of the products, ε‖A‖‖x‖ a unit of time, is part of the bound.  Where A keeps a mean,
+rounding, ε‖x‖ a sub-step and ε‖A‖‖x‖ a unit of time, is part of the bound.  Where A keeps a mean,
 so do the increments, to rounding, since no vector of V has one.
 
 Sources: Botchev, Grimm & Hochbruck, SIAM J. Sci. Comput. 35 (2013); Sidje, ACM TOMS 24 (1998);
@@ -34,6 +34,8 @@ from advdiff.errors import SIZES, ConvergenceError, NotFinite
 from advdiff.expm.arnoldi import Arnoldi, Operator
 
 LARGEST = 40
+SLACK = 10.0
+"""How far above the tolerance a bound may be where rounding allows no better."""
 ROUNDING = 4.0 * np.finfo(float).eps
 _POINTS = 16  # at which the residual is looked at, each time that s doubles
 
@@ -208,7 +210,7 @@ class Action:
         """The longest sub-step within its share of the tolerance; 0 where there is none."""
         space, rounding = self._arnoldi, ROUNDING * self._norm * size
         if space.norm == 0.0:
-            return _Step(left, np.zeros(0), rounding * left)
+            return _Step(left, np.zeros(0), rounding * left + ROUNDING * size)
         matrix = space.hessenberg
         if not np.isfinite(matrix).all():
             raise NotFinite(f"the Krylov space has entries that are not finite; {SIZES}")
@@ -223,7 +225,7 @@ class Action:
                 step = _Step(
                     length,
                     w[:, k - 1],
-                    float(bound[k - 1]) + rounding * length,
+                    float(bound[k - 1]) + rounding * length + ROUNDING * size,
                     math.exp(min(rate * length, 700.0)),
                     float(sizes[k - 1]),
                 )
@@ -256,28 +258,33 @@ def _increments(
     Times and values, one column a time; the first times are those before which no residual of this
     dimension is above the tolerance, the last is ``left``.
     """
-    from scipy.linalg import expm  # long to load, and the other engines have no use for it
-
     m = len(matrix)
     generator = np.zeros((m + 2, m + 2))
     generator[:m, :m] = matrix
     generator[m, m - 1] = rest
+    stiffness = left * float(np.abs(generator).sum(axis=0).max())
     generator[0, m + 1] = 1.0
-    stiffness = left * float(np.abs(matrix).sum(axis=0).max())
-    harmless = min(1.0, math.exp((math.log(tolerance) + math.lgamma(m + 1)) / m))
+    harmless = min(1.0, math.exp((math.log(tolerance) + math.lgamma(m + 1)) / m)) if rest else 1.0
     doublings = max(0, math.ceil(math.log2(max(stiffness, 1e-300) / harmless)))
     spacing, now = math.ldexp(left, -doublings) / _POINTS, 0.0
+    # e^{sG} − 1, whose doubling keeps what is small; the first is a Taylor series of 1/16 at most
+    term = spacing * generator
+    first = term.copy()
+    for j in range(2, 13):
+        term = term @ generator * (spacing / j)
+        first += term
+    powers = [first]
     state = np.zeros((m + 2, 1))
     state[m + 1] = 1.0
-    powers = [expm(spacing * generator)]
     with np.errstate(over="ignore", invalid="ignore"):
         while len(powers) < 5:
-            powers.append(powers[-1] @ powers[-1])
+            powers.append(2.0 * powers[-1] + powers[-1] @ powers[-1])
         for k in range(doublings + 1):
-            values = powers[0] @ state
+            values = state + powers[0] @ state
             for power in powers[:4]:
-                values = np.hstack([values, power @ values])
+                values = np.hstack([values, values + power @ values])
             yield now + spacing * np.arange(1, _POINTS + 1), values[: m + 1]
             now, state = now + _POINTS * spacing, values[:, -1:]
             if k:
-                spacing, powers = 2.0 * spacing, [*powers[1:], powers[-1] @ powers[-1]]
+                spacing *= 2.0
+                powers = [*powers[1:], 2.0 * powers[-1] + powers[-1] @ powers[-1]]

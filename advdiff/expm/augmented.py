@@ -17,13 +17,11 @@ from petsc4py import PETSc
 from advdiff import progress
 from advdiff.errors import ConvergenceError
 from advdiff.expm import quadrature
-from advdiff.expm.action import Action, Ledger
+from advdiff.expm.action import SLACK, Action, Ledger
 from advdiff.expm.engine import Solution
 from advdiff.expm.generator import Generator
 from advdiff.expm.mfn import MFNOptions, action, done, from_petsc, relative
 
-SLACK = 10.0
-"""Above the tolerance, where rounding allows no better, before it is an error."""
 _TRIES = 4
 
 

@@ -1,12 +1,12 @@
 """``python -m advdiff``, and the console script: signals are minded before anything is loaded."""
 
-from advdiff import stopping
+from advdiff.core import stopping
 
 
 def main() -> None:
     """Run the command line."""
     stopping.install()
-    from advdiff import cli
+    from advdiff.commands import cli
 
     cli.main()
 

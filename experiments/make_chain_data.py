@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from advdiff.matexp.laws import random_rate_matrix
+from advdiff.matexp.rates.laws import random_rate_matrix
 from advdiff.models.quantum import QUANTITIES, Line, Measurements, QuantumModel
 from advdiff.models.rate_matrix import Transitions
 

@@ -17,8 +17,9 @@ from dolfinx import geometry
 from mpi4py import MPI
 
 import advdiff
-from advdiff import config
-from advdiff.observe import Sensors
+from advdiff.config.load import load as load_experiment
+from advdiff.config.load import parse
+from advdiff.problem.sensors import Sensors
 
 HERE = Path(__file__).parent
 NOISE = 0.01
@@ -38,7 +39,7 @@ def inside(problem: advdiff.Problem, points: np.ndarray) -> np.ndarray:
 def make(name: str, finer: dict, points: np.ndarray, seed: int, std: float | None = None) -> None:
     """Solve the truth of ``name.toml`` on a finer mesh, read it, add noise, write ``name.csv``."""
     experiment, target = f"{name}.toml", f"{name}.csv"
-    table = config.load(HERE / experiment)
+    table = load_experiment(HERE / experiment)
     truth = table.truth
     data = table.model_dump(exclude_none=True)
     data |= {"task": "solve"}
@@ -52,7 +53,7 @@ def make(name: str, finer: dict, points: np.ndarray, seed: int, std: float | Non
         "diffusivity": truth.diffusivity,
     }
     data["solver"] = {"tolerance": 1e-9}
-    problem = advdiff.Problem(config.parse(data, HERE / experiment))
+    problem = advdiff.Problem(parse(data, HERE / experiment))
     times = table.time.times
     points = inside(problem, points)
     sensors = Sensors(problem.operator, points)

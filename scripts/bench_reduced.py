@@ -26,9 +26,9 @@ from scipy.optimize import minimize
 import advdiff
 from advdiff import matexp
 from advdiff.reduced import GaussianPrior, ReducedMisfit, ReducedModel
-from advdiff.reduced.groups import Groups
-from advdiff.reduced.reducer import ReducedOptions, Reducer, dense_prior
-from advdiff.reduced.trust import invert
+from advdiff.reduced.offline.groups import Groups
+from advdiff.reduced.offline.reducer import ReducedOptions, Reducer, dense_prior
+from advdiff.reduced.offline.trust import TrustRegion
 
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "reduced_inversion.toml"
 SINE = EXPERIMENT.with_name("velocity_inversion.toml")
@@ -101,7 +101,7 @@ def methods() -> None:
     problem = advdiff.load(EXPERIMENT, COARSE)
     problem.calibrate()
     made = reducer(problem, tolerance=3e-2, sensors=4, residuals="none", corrections=1)
-    invert(made, made.mean)
+    TrustRegion(made, made.mean).run()
     objective, prior, reduced = made.objective(), made.prior, made.reduced
 
     def steps(method: str) -> tuple[int, float]:

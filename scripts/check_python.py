@@ -19,7 +19,7 @@ def say(text):
 
 
 def needed():
-    """Map each module to its Debian package, from packages.txt."""
+    """Map each module to its package, of Debian or pypi:, from packages.txt."""
     with open(os.path.join(SCRIPTS, "packages.txt")) as lines:
         words = [line.split("#")[0].split() for line in lines]
     return {pair[1]: pair[0] for pair in words if len(pair) == 2}
@@ -62,7 +62,12 @@ def main():
     elif sys.prefix == sys.base_prefix and os.path.exists(
         os.path.join(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")
     ):
-        line = "apt-get install " + " ".join(packages[name] for name in missing)
+        wanted = [packages[name] for name in missing]
+        debian = [name for name in wanted if not name.startswith("pypi:")]
+        pypi = [f"'{name[5:]}'" for name in wanted if name.startswith("pypi:")]
+        pip = [sys.executable, "-m pip install --break-system-packages", *pypi]
+        lines = ([["apt-get install", *debian]] if debian else []) + ([pip] if pypi else [])
+        line = " && ".join(" ".join(words) for words in lines)
     else:
         line = sys.executable + " -m pip install " + " ".join(missing)
     say(f"{sys.executable} has DOLFINx, but no {', '.join(missing)}; type\n    {line}")

@@ -21,25 +21,27 @@ from pydantic import PlainValidator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from advdiff import keytypes, problem, tasks
-from advdiff.config import parse
-from advdiff.keytypes import Table
-from advdiff.result import FORMAT
-from advdiff.sampling import tasks as sampling
-from advdiff.sampling.schema import ModelExperiment
-from advdiff.schema import Experiment
-from advdiff.study import schema as study_schema
-from advdiff.study import tasks as studies
-from advdiff.study.schema import Study
+from advdiff import tasks
+from advdiff.config import study as study_schema
+from advdiff.config import types
+from advdiff.config.experiment import Experiment
+from advdiff.config.load import parse
+from advdiff.config.models import ModelExperiment
+from advdiff.config.study import Study
+from advdiff.config.types import Table
+from advdiff.files.result import FORMAT
+from advdiff.problem import problem
+from advdiff.tasks import study as studies
+from advdiff.tasks.model import run
 
 TARGET = Path(__file__).parents[1] / "docs" / "file_format.md"
 PLAIN = {
-    keytypes._scalar: "number or expression in x, y, z",
-    keytypes._wall: "number or 'free'",
-    keytypes._outputs: "number of times, or list of times",
-    keytypes._moment: "index, value or date",
-    keytypes._number_or_field: "true, false or 'field'",
-    keytypes._option: "string, number or truth value",
+    types._scalar: "number or expression in x, y, z",
+    types._wall: "number or 'free'",
+    types._outputs: "number of times, or list of times",
+    types._moment: "index, value or date",
+    types._number_or_field: "true, false or 'field'",
+    types._option: "string, number or truth value",
     study_schema._counts: "whole number, or one for each of dimensions",
 }
 NAMES = {bool: "true or false", int: "whole number", float: "number", str: "string"}
@@ -173,7 +175,7 @@ def small_result(name: str, folder: Path) -> Path:
     if isinstance(experiment, Study):
         studies.run(experiment, lambda line: None)
     elif isinstance(experiment, ModelExperiment):
-        sampling.run(experiment, lambda line: None)
+        run(experiment, lambda line: None)
     else:
         tasks.run(problem.Problem(experiment), lambda line: None)
     return experiment.output_path

@@ -25,8 +25,9 @@ from dolfinx import fem
 from mpi4py import MPI
 from scipy.special import erf
 
-from advdiff import Problem, config
-from advdiff.errors import ConvergenceError
+from advdiff import Problem
+from advdiff.config.load import parse
+from advdiff.core.errors import ConvergenceError
 from tests.exact.case import Discretization, l2_error
 
 VELOCITY = np.array([1.0, 0.5])
@@ -95,7 +96,7 @@ def row(on: Discretization, points: int, peclet: float) -> str:
     kappa = float(np.linalg.norm(VELOCITY)) / points / peclet
     start = f"{on.method:9}{on.degree:6}{peclet:8g}"
     begun = time.perf_counter()
-    problem = Problem(config.parse(experiment(on, points, kappa)))
+    problem = Problem(parse(experiment(on, points, kappa)))
     try:
         states = problem.semigroup().trajectory(problem.experiment.time.times)
     except ConvergenceError as error:

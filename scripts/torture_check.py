@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 from torture_experiments import PICTURED, RESUMABLE
 
-from advdiff.errors import InputError
-from advdiff.result import open_result
+from advdiff.core.errors import InputError
+from advdiff.files.finished import open_result
 
 COST = re.compile("seconds|created_at|evaluations|ranks")
 """What two runs with the same answer may differ in."""

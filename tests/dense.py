@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from petsc4py import PETSc
 
-from advdiff.expm.generator import Generator
+from advdiff.algebra.generator import Generator
 
 
 def matrix(mat: PETSc.Mat) -> np.ndarray:

@@ -12,7 +12,8 @@ import time
 
 from mpi4py import MPI
 
-from advdiff import cli, errors, stopping
+from advdiff.commands import cli
+from advdiff.core import errors, stopping
 
 
 def main() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mpi4py import MPI
 
-from advdiff import Problem, config, load, tasks
+from advdiff import Problem, load, tasks
+from advdiff.config.load import parse
 
 BLOB = "exp(-((x-0.35)**2 + (y-0.5)**2)/0.02)"
 CELL = {"stream": "sin(pi*x)*sin(pi*y)/pi"}
@@ -36,7 +37,7 @@ def data(n: int = 8, degree: int = 1, **changes) -> dict:
 
 def problem(n: int = 8, degree: int = 1, comm: MPI.Comm = MPI.COMM_WORLD, **changes) -> Problem:
     """A cellular flow on the unit square."""
-    return Problem(config.parse(data(n, degree, **changes)), comm)
+    return Problem(parse(data(n, degree, **changes)), comm)
 
 
 def beside(other: Problem, **changes) -> Problem:

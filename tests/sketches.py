@@ -1,7 +1,7 @@
 """Pictures drawn coarsely, where a test asks which there are and not how they look.
 
 Everything in them is drawn, but once: to lay text out takes most of a picture's time, and
-``tests/test_plots.py`` looks at pictures of every kind as users get them.
+``tests/views/test_plots.py`` looks at pictures of every kind as users get them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import h5py
 from matplotlib.figure import Figure
 from PIL import Image
 
-from advdiff import plots
-from advdiff.plots import canvas
+from advdiff.views import plots
+from advdiff.views.plots import canvas
 
 DPI = 40
 

@@ -15,13 +15,13 @@ import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
-from advdiff import compat
-from advdiff.concerns import Concern, percent
-from advdiff.operator import Operator
-from advdiff.transport import Transport
+from advdiff.core import compat, jit
+from advdiff.equation.discretization import damped
+from advdiff.equation.operator import Operator
+from advdiff.equation.velocity import DIVERGENCE
+from advdiff.files.concerns import Concern, percent
+from advdiff.problem.transport import Transport
 
-DIVERGENCE = 1e-3
-"""Of |∇u|; less is what interpolation leaves."""
 LEAK = 1e-3
 """Of the largest speed; less across a wall is what interpolation, or a polygon's corners, leave."""
 TINY = 1e-300
@@ -68,8 +68,8 @@ def mesh_peclet(operator: Operator) -> Extreme:
     peclet = ufl.dot(u, u) / ufl.max_value(kappa * turns, TINY)
     space = fem.functionspace(domain.mesh, ("DG", 0))
     values = fem.Function(space)
-    values.interpolate(fem.Expression(peclet, compat.interpolation_points(space)))
-    volumes = fem.assemble_vector(fem.form(ufl.TestFunction(space) * domain.dx))
+    values.interpolate(jit.expression(peclet, compat.interpolation_points(space)))
+    volumes = fem.assemble_vector(jit.form(ufl.TestFunction(space) * domain.dx))
     return _extreme(space, values.x.array, volumes.array)
 
 
@@ -84,7 +84,7 @@ def layer_peclet(operator: Operator, names: Sequence[str]) -> Extreme:
     space = fem.functionspace(domain.mesh, ("DG", 0))
     phi = ufl.TestFunction(space)
     total, areas = (
-        fem.assemble_vector(fem.form(form)).array
+        fem.assemble_vector(jit.form(form)).array
         for form in (ratio / max(1, kind.degree) * phi * ds, phi * ds)
     )
     return _extreme(space, total / np.maximum(areas, TINY), areas)
@@ -97,7 +97,7 @@ def crossing(operator: Operator, name: str | None) -> tuple[float, float, float]
     u_n = ufl.dot(operator.velocity.expression, ufl.FacetNormal(domain.mesh))
     one = fem.Constant(domain.mesh, 1.0)
     forms = (ufl.max_value(u_n, 0.0) * ds, ufl.max_value(-u_n, 0.0) * ds, one * ds)
-    local = [fem.assemble_scalar(fem.form(form)) for form in forms]
+    local = [fem.assemble_scalar(jit.form(form)) for form in forms]
     return tuple(domain.comm.allreduce(value, MPI.SUM) for value in local)
 
 
@@ -115,10 +115,10 @@ def _mesh_peclet(operator: Operator) -> Concern | None:
     largest, share = mesh_peclet(operator)
     if not largest > 1.0:
         return None
-    damped = operator.discretization.has_facets
-    what = "would be smeared over a cell" if damped else "would oscillate"
+    is_damped = operator.discretization.is_damped
+    what = "would be smeared over a cell" if is_damped else "would oscillate"
     remedy = f"take cells {largest:.2g} times smaller or a higher discretization.degree"
-    remedy += "" if damped else ", or method = 'cip'"
+    remedy += "" if is_damped else f", or method = {damped()}"
     return Concern(
         "mesh-peclet",
         f"mesh Péclet number |u|h/2κ up to {largest:.3g}, above 1 in {percent(share)} of the "

@@ -19,10 +19,10 @@ import numpy as np
 from petsc4py import PETSc
 from slepc4py import SLEPc
 
-from advdiff.errors import ConvergenceError
+from advdiff.core.errors import ConvergenceError
+from advdiff.core.petsc_errors import Callbacks
 from advdiff.inverse.objective import Objective
 from advdiff.inverse.prior import Prior
-from advdiff.petsc_errors import Callbacks
 
 THRESHOLD = 0.1
 """Eigenvalues below this change a direction's standard deviation by less than 5 %."""
@@ -75,6 +75,24 @@ class _Shell:
         product.destroy()
 
 
+class _Ending:
+    """Ends EPS at the first eigenvalue λ of H below a threshold."""
+
+    def __init__(self, threshold: float):
+        self.threshold, self.smallest = threshold, math.inf
+
+    def look(self, _eps, _its, found, values, _errors) -> None:
+        self.smallest = values[found - 1].real - 1.0 if found else math.inf
+
+    def test(self, _eps, iteration, limit, found, wanted):
+        reason = SLEPc.EPS.ConvergedReason
+        if found >= wanted:
+            return reason.CONVERGED_TOL
+        if self.smallest < self.threshold:
+            return reason.CONVERGED_USER
+        return reason.DIVERGED_ITS if iteration >= limit else reason.CONVERGED_ITERATING
+
+
 def dominant(
     operator: Callable[[PETSc.Vec], PETSc.Vec],
     start: PETSc.Vec,
@@ -100,7 +118,7 @@ def dominant(
     """
     callbacks = Callbacks()
     shell = _Shell(operator, callbacks)
-    size, latest = start.getSize(), {"smallest": math.inf, "found": 0}
+    size = start.getSize()
     most = min(most, size)
     matrix = PETSc.Mat().createPython((start.getSizes(), start.getSizes()), shell, comm=start.comm)
     matrix.setUp()
@@ -114,21 +132,9 @@ def dominant(
     eps.setInitialSpace(start)
     eps.setFromOptions()
 
-    def look(_eps, _its, found, values, _errors) -> None:
-        latest["found"] = found
-        latest["smallest"] = values[found - 1].real - 1.0 if found else math.inf
-
-    def stop(eps, iteration, limit, found, wanted):
-        if found >= wanted:
-            return SLEPc.EPS.ConvergedReason.CONVERGED_TOL
-        if latest["smallest"] < threshold:
-            return SLEPc.EPS.ConvergedReason.CONVERGED_USER
-        if iteration >= limit:
-            return SLEPc.EPS.ConvergedReason.DIVERGED_ITS
-        return SLEPc.EPS.ConvergedReason.CONVERGED_ITERATING
-
-    eps.setMonitor(look)
-    eps.setStoppingTest(stop)
+    ending = _Ending(threshold)
+    eps.setMonitor(ending.look)
+    eps.setStoppingTest(ending.test)
     with callbacks.raising():
         eps.solve()
     found, reason = eps.getConverged(), eps.getConvergedReason()

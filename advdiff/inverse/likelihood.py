@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 from petsc4py import PETSc
 
-from advdiff.errors import SIZES, ConvergenceError
-from advdiff.model import Linearisation, Model
+from advdiff.core.errors import SIZES, ConvergenceError
+from advdiff.inverse.model import Linearisation, Model
 
 
 class Likelihood(Protocol):

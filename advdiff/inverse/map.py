@@ -12,18 +12,18 @@ that the iterations do not grow with the mesh.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Protocol, get_args
+from typing import get_args
 
 from petsc4py import PETSc
 
-from advdiff.errors import InputError
+from advdiff.config.types import NewtonType, TaoType
+from advdiff.core.errors import InputError
+from advdiff.core.petsc_errors import Callbacks, good_options
 from advdiff.inverse.objective import Evaluation, Objective
-from advdiff.keytypes import NewtonType, TaoType
-from advdiff.petsc_errors import Callbacks, good_options
+from advdiff.inverse.white import Tape, _White
 
 NEWTON = get_args(NewtonType)
 KNOWN = get_args(TaoType)
@@ -70,21 +70,6 @@ class Estimate:
     converged: bool = False
     message: str = ""
     evaluation: Evaluation | None = None
-
-
-VALUE, PRODUCT = 0, 1
-"""What TAO asks for: the objective with its gradient, a product with the Hessian."""
-
-
-class Tape(Protocol):
-    """Keeps the answers that an optimiser was given, and gives them again when it is run again."""
-
-    def replay(self, what: int, x: PETSc.Vec, out: PETSc.Vec) -> tuple[float, float] | None:
-        """The next answer, its vector in ``out``: the value, and seconds since the start; None
-        where there are no more (collective)."""
-
-    def record(self, what: int, x: PETSc.Vec, value: float, out: PETSc.Vec, seconds: float) -> None:
-        """Keep an answer (collective)."""
 
 
 INEXACT = {"tao_ksp_ew": True, "tao_ksp_ew_rtol0": 0.5, "tao_ksp_ew_rtolmax": 0.5}
@@ -149,24 +134,11 @@ def minimise(
     white.gradient(xi, gradient)
     white.solves = 0
     # TAO's first step is minus the gradient: scaled like this it has the prior's unit length.
-    scale = white.scale = gradient.norm() or 1.0
+    white.scale = gradient.norm() or 1.0
 
     def monitor(tao) -> None:
-        iteration, value, norm = tao.getSolutionStatus()[:3]
-        value, norm = scale * value, scale * norm
-        x = tao.getSolution()
-        m = prior.color(x)
-        regularization = 0.5 * x.dot(x) + objective.penalty(m)
-        entry = Iteration(
-            iteration,
-            value,
-            value - regularization,
-            regularization,
-            norm,
-            white.solves,
-            white.seconds,
-            white.products,
-        )
+        m = prior.color(tao.getSolution())
+        entry = _iteration(tao, white, m)
         estimate.history.append(entry)
         if watch is not None:
             watch(entry, m)
@@ -174,11 +146,7 @@ def minimise(
 
     tao = make_tao(start.comm, type)
     callbacks = Callbacks()
-    tao.setObjectiveGradient(callbacks(white.evaluate), gradient)
-    shell = SimpleNamespace(mult=callbacks(white.mult))
-    hessian = PETSc.Mat().createPython((xi.getSizes(), xi.getSizes()), shell, comm=xi.comm)
-    hessian.setUp()
-    tao.setHessian(callbacks(white.linearise), hessian)
+    hessian = _give(tao, white, gradient, callbacks)
     tao.setMonitor(callbacks(monitor))
     tao.setMaximumIterations(max_iterations)
     tao.setMaximumFunctionEvaluations(20 * max_iterations)
@@ -187,104 +155,50 @@ def minimise(
     tao.setFromOptions()
     with callbacks.raising():
         tao.solve()
-    reason = tao.getConvergedReason()
     estimate.m = prior.color(xi)
-    estimate.converged = reason > 0
-    final = estimate.history[-1]
-    reached = f"{final.gradient_norm / scale:.1e}"
-    why = STOPPED.get(reason, f"TAO reason {reason}")
-    verdict = "reached" if estimate.converged else f"NOT reached ({why})"
-    products = f", {white.products} Hessian products" if white.products else ""
-    estimate.message = (
-        f"gradient tolerance {gradient_tolerance:g} {verdict}: gradient {reached} of its first "
-        f"norm after {tao.getIterationNumber()} iterations and {white.solves} solves{products}"
-    )
+    estimate.converged = tao.getConvergedReason() > 0
+    final = estimate.history[-1].gradient_norm / white.scale
+    estimate.message = _message(tao, white, gradient_tolerance, final)
     estimate.evaluation = objective.evaluate(estimate.m)
     for thing in (tao, hessian):
         thing.destroy()
     return estimate
 
 
-class _White:
-    """The objective in white coordinates, divided by ``scale``, as TAO asks for it.
+def _give(tao: PETSc.TAO, white: _White, gradient: PETSc.Vec, callbacks: Callbacks) -> PETSc.Mat:
+    """Give TAO the objective, its gradient and its Hessian, which is returned."""
+    tao.setObjectiveGradient(callbacks(white.evaluate), gradient)
+    shell, sizes = SimpleNamespace(mult=callbacks(white.mult)), gradient.getSizes()
+    hessian = PETSc.Mat().createPython((sizes, sizes), shell, comm=gradient.comm)
+    hessian.setUp()
+    tao.setHessian(callbacks(white.linearise), hessian)
+    return hessian
 
-    Attributes:
-        solves, products: evaluations, and products with the Hessian, on the tape or off.
-    """
 
-    def __init__(self, objective: Objective, tape: Tape | None):
-        self.objective, self.tape, self.scale = objective, tape, 1.0
-        self.solves = self.products = 0
-        self._began = time.perf_counter()
-        self._at: Evaluation | None = None
-        # points: of the last evaluation asked for, of the Hessian, and where the model is
-        self._asked = self._linearised = self._where = None
+def _iteration(tao: PETSc.TAO, white: _White, m: PETSc.Vec) -> Iteration:
+    """Where TAO is, at m (collective)."""
+    iteration, value, norm = tao.getSolutionStatus()[:3]
+    value, norm, x = white.scale * value, white.scale * norm, tao.getSolution()
+    regularization = 0.5 * x.dot(x) + white.objective.penalty(m)
+    return Iteration(
+        iteration,
+        value,
+        value - regularization,
+        regularization,
+        norm,
+        white.solves,
+        white.seconds,
+        white.products,
+    )
 
-    @property
-    def seconds(self) -> float:
-        """Since the start, those of the run on the tape among them."""
-        return time.perf_counter() - self._began
 
-    def _answer(self, what: int, x: PETSc.Vec, out: PETSc.Vec, compute: Callable) -> float:
-        """From the tape, else by ``compute``."""
-        found = None if self.tape is None else self.tape.replay(what, x, out)
-        if found is not None:
-            value, seconds = found
-            self._began = time.perf_counter() - seconds
-            return value
-        value = compute(x, out)
-        if self.tape is not None:
-            self.tape.record(what, x, value, out, self.seconds)
-        return value
-
-    def gradient(self, x: PETSc.Vec, out: PETSc.Vec) -> float:
-        """The objective, and Lᵀg + ξ in ``out``."""
-        self.solves += 1
-        self._asked = x.copy()
-        return self._answer(VALUE, x, out, self._gradient)
-
-    def _gradient(self, x: PETSc.Vec, out: PETSc.Vec) -> float:
-        self._move()
-        gradient = self.objective.prior.color_transpose(self._at.data_gradient)
-        gradient.copy(out)
-        out.axpy(1.0, x)
-        gradient.destroy()
-        return self._at.objective
-
-    def _move(self) -> None:
-        """Evaluate where the last answer was asked for; the model stays there."""
-        m = self.objective.prior.color(self._asked)
-        self._at, self._where = self.objective.evaluate(m), self._asked
-        m.destroy()
-
-    def evaluate(self, _tao, x: PETSc.Vec, out: PETSc.Vec) -> float:
-        value = self.gradient(x, out)
-        out.scale(1.0 / self.scale)
-        return value / self.scale
-
-    def linearise(self, _tao, x: PETSc.Vec, *_matrices) -> None:
-        """The Hessian is that at x: where the model is already, unless TAO looked further."""
-        if not x.equal(self._asked):
-            self._look(x)
-        self._linearised = self._asked
-
-    def _look(self, x: PETSc.Vec) -> None:
-        scratch = x.duplicate()
-        self.gradient(x, scratch)
-        scratch.destroy()
-
-    def mult(self, _mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
-        """y = (LᵀHL + 1) x / scale, at the point of ``linearise``."""
-        self.products += 1
-        if self._asked is not self._linearised:
-            self._look(self._linearised)
-            self._linearised = self._asked
-        self._answer(PRODUCT, x, y, self._product)
-        y.scale(1.0 / self.scale)
-
-    def _product(self, x: PETSc.Vec, y: PETSc.Vec) -> float:
-        if self._where is not self._asked:  # the evaluation came from the tape
-            self._move()
-        self.objective.white_hessian(self._at, x).copy(y)
-        y.axpy(1.0, x)
-        return 0.0
+def _message(tao: PETSc.TAO, white: _White, tolerance: float, reached: float) -> str:
+    """How TAO ended, in a sentence."""
+    reason = tao.getConvergedReason()
+    why = STOPPED.get(reason, f"TAO reason {reason}")
+    verdict = "reached" if reason > 0 else f"NOT reached ({why})"
+    products = f", {white.products} Hessian products" if white.products else ""
+    return (
+        f"gradient tolerance {tolerance:g} {verdict}: gradient {reached:.1e} of its first norm "
+        f"after {tao.getIterationNumber()} iterations and {white.solves} solves{products}"
+    )

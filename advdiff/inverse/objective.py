@@ -9,9 +9,9 @@ import numpy as np
 from petsc4py import PETSc
 
 from advdiff.inverse.likelihood import Potential
+from advdiff.inverse.model import Linearisation
 from advdiff.inverse.penalty import DivergencePenalty
 from advdiff.inverse.prior import Prior
-from advdiff.model import Linearisation
 
 
 @dataclass

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ufl
-from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
 
-from advdiff.unknowns import Unknowns
+from advdiff.core import jit
+from advdiff.inverse.unknowns import Unknowns
 
 
 class DivergencePenalty:
@@ -24,7 +24,7 @@ class DivergencePenalty:
         self._part = unknowns.parts[index]
         space = self._part.function.function_space
         trial, test = ufl.TrialFunction(space), ufl.TestFunction(space)
-        form = fem.form(weight * ufl.div(trial) * ufl.div(test) * ufl.dx)
+        form = jit.form(weight * ufl.div(trial) * ufl.div(test) * ufl.dx)
         self._matrix = fem_petsc.assemble_matrix(form)
         self._matrix.assemble()
         self._product = self._matrix.createVecLeft()

@@ -7,16 +7,8 @@ trace_gradient(A, X)           ∂ tr(A e^X)/∂X, and its relatives
 certificate(Q, J, t, method)   a rigorous bound on a surrogate's error, for rate matrices
 """
 
-from .aggregate import bilinear_gradient, bilinear_hessian_product, bilinear_sum
-from .certificate import (
-    Certificate,
-    DecayNorm,
-    Theorem,
-    asymptotic_theorem,
-    certificate,
-    decay_norms,
-)
-from .group import (
+from advdiff.matexp.aggregate import bilinear_gradient, bilinear_hessian_product, bilinear_sum
+from advdiff.matexp.group import (
     group_inverse,
     is_irreducible,
     is_rate_matrix,
@@ -24,10 +16,24 @@ from .group import (
     stationary_derivative,
     stationary_distribution,
 )
-from .laws import LAWS, random_nearly_reducible, random_rate_matrix, random_reversible, unit_entry
-from .methods import METHODS, Method, derivative, gradient
-from .operands import DomainError, Result
-from .rates import (
+from advdiff.matexp.methods import METHODS, Method, derivative, gradient
+from advdiff.matexp.operands import DomainError, Result
+from advdiff.matexp.rates.certificate import (
+    Certificate,
+    DecayNorm,
+    Theorem,
+    asymptotic_theorem,
+    certificate,
+    decay_norms,
+)
+from advdiff.matexp.rates.laws import (
+    LAWS,
+    random_nearly_reducible,
+    random_rate_matrix,
+    random_reversible,
+    unit_entry,
+)
+from advdiff.matexp.rates.rates import (
     DecayConstants,
     Membership,
     decay_constants,
@@ -41,9 +47,9 @@ from .rates import (
     nonzero_eigenvalues,
     spectral_gap,
 )
-from .series import partial_sums
-from .surrogate import first_order_error, first_order_error_series
-from .trace import (
+from advdiff.matexp.series import partial_sums
+from advdiff.matexp.surrogate import first_order_error, first_order_error_series
+from advdiff.matexp.trace import (
     entrywise_gram_trace_gradient,
     gram_trace_gradient,
     trace_function,

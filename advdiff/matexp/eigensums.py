@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .operands import EPS, Array
-from .spectral import (
+from advdiff.matexp.operands import EPS, Array
+from advdiff.matexp.spectral import (
     ACCURACY,
     ROUNDING_SAFETY,
     TAYLOR_SPREAD,

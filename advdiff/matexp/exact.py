@@ -6,11 +6,12 @@ Every function takes validated stacks ``Q`` and ``J`` and times ``t`` shaped (..
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import expm, expm_frechet
+from scipy.linalg import expm_frechet
 
-from .operands import EPS, Array, DomainError, Result, adjoint, norm1, real_if
-from .series import doublings, exponential_and_integral, join
-from .spectral import (
+from advdiff.matexp.balance import expm, small_for
+from advdiff.matexp.operands import EPS, Array, DomainError, Result, adjoint, norm1, real_if
+from advdiff.matexp.series import doublings, exponential_and_integral, join
+from advdiff.matexp.spectral import (
     ACCURACY,
     MAX_CONDITION,
     ROUNDING_SAFETY,
@@ -70,7 +71,7 @@ def daleckii_krein(
     Raises DomainError, naming cond(V), for a defective or ill-conditioned eigenbasis, and where it
     would amplify rounding (`rounding_estimate`) beyond a relative error of cond(V)·1e-14.
     """
-    basis = eigenbasis(Q) if basis is None else basis
+    basis = eigenbasis(Q, small_for(t)) if basis is None else basis
     condition = guard(basis, max_condition)
     values, V, inverse, _ = basis
     Phi = divided_difference(values[..., :, None], values[..., None, :], t)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse.csgraph import connected_components
 
-from .operands import EPS, Array, DomainError, matrices, real_matrix, transpose
+from advdiff.matexp.operands import EPS, Array, DomainError, matrices, real_matrix, transpose
 
 #: row sums below this multiple of d·eps·max|Q_ij| count as zero
 ROW_SUM_ULPS = 16.0

@@ -13,17 +13,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import exact, series, surrogate
-from .operands import Array, DomainError, Result, matrices, real_if, stacks, transpose
-from .spectral import AUTO_CONDITION, eigenbasis
+from advdiff.matexp import exact, series, surrogate
+from advdiff.matexp.balance import balancing, scaled, small_for, unscaled
+from advdiff.matexp.operands import Array, DomainError, Result, matrices, real_if, stacks, transpose
+from advdiff.matexp.rounding import relative_error
+from advdiff.matexp.spectral import AUTO_CONDITION, eigenbasis
 
 
 class Method(NamedTuple):
-    """A row of the table: what runs, whether it is exact, and where it is meant to be used."""
+    """A row of the table: what runs, whether it is exact, and where it is meant to be used.
+
+    ``surrogate``: an approximation whose error does not vanish with more work; see `certificate`.
+    """
 
     run: Callable[..., Result]
     exact: bool
     domain: str
+    surrogate: bool = False
 
 
 METHODS: dict[str, Method] = {
@@ -36,12 +42,24 @@ METHODS: dict[str, Method] = {
     "product-formula": Method(series.product_formula, False, "any Q; teaching and tests"),
     "quadrature": Method(exact.quadrature, True, "any Q"),
     "complex-step": Method(exact.complex_step, True, "real Q and J"),
-    "first-order": Method(surrogate.first_order, False, "surrogate, error O(t²)"),
-    "midpoint": Method(surrogate.midpoint, False, "surrogate, error O(t³)"),
-    "truncated": Method(surrogate.truncated, False, "surrogate, error O(t^(order+2))"),
-    "asymptotic": Method(surrogate.asymptotic, False, "surrogate for large t, simple kernel"),
-    "kernel-exact": Method(surrogate.kernel_exact, False, "surrogate for small and large t"),
+    "first-order": Method(surrogate.first_order, False, "surrogate, error O(t²)", True),
+    "midpoint": Method(surrogate.midpoint, False, "surrogate, error O(t³)", True),
+    "truncated": Method(surrogate.truncated, False, "surrogate, error O(t^(order+2))", True),
+    "asymptotic": Method(surrogate.asymptotic, False, "surrogate for large t, simple kernel", True),
+    "kernel-exact": Method(surrogate.kernel_exact, False, "surrogate for small and large t", True),
 }
+
+
+def of_reduced_model(name: str) -> str:
+    """``name``, where a reduced model can be differentiated by it.
+
+    Raises:
+        ValueError: where it cannot; the message lists what it could have been.
+    """
+    known = ("auto", "pade", "spectral", *METHODS)
+    if name not in known:
+        raise ValueError(f"must be one of {', '.join(known)}")
+    return name
 
 
 def derivative(
@@ -74,10 +92,11 @@ def derivative(
         result = Result(np.zeros(shape, dtype=np.result_type(Q, J)), method, "an empty stack")
         return result if full_output else result.value
     with np.errstate(over="ignore", invalid="ignore"):
-        if method == "auto":
-            result = _automatic(Q, J, t, options)
-        else:
+        if method != "auto" and METHODS[method].surrogate:  # some need Q itself, a rate matrix
             result = METHODS[method].run(Q, J, t, **options)
+        else:
+            result = _exact(Q, J, t, method, options, estimated=full_output)
+        if method != "auto":
             result = result._replace(method=method, reason="asked for")
     value = real_if(result.value, Q, J)
     if not np.isfinite(value).all():
@@ -105,9 +124,23 @@ def gradient(
     return derivative(Qt, matrices("B", B), t, method, full_output=full_output, **options)
 
 
-def _automatic(Q: Array, J: Array, t: Array, options: dict[str, Any]) -> Result:
+def _exact(
+    Q: Array, J: Array, t: Array, method: str, options: dict[str, Any], estimated: bool
+) -> Result:
+    """An exact method in balanced units, with an estimate of its error if that is wanted."""
+    D = balancing(Q, small_for(t))
+    Q, J = scaled(Q, D), scaled(J, D)
+    run = _automatic if method == "auto" else METHODS[method].run
+    result = run(Q, J, t, **options)
+    if estimated:
+        error = relative_error(Q, J, t, result.value, D)
+        result = result._replace(error_estimate=error)
+    return result._replace(value=unscaled(result.value, D))
+
+
+def _automatic(Q: Array, J: Array, t: Array, **options: Any) -> Result:
     """daleckii-krein if its own guards accept it, else frechet, with the reason."""
-    basis = eigenbasis(Q)
+    basis = eigenbasis(Q, small_for(t))
     try:
         limit = {"max_condition": AUTO_CONDITION, **options}
         result = exact.daleckii_krein(Q, J, t, basis=basis, **limit)

@@ -13,9 +13,9 @@ from math import factorial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import expm
 
-from .operands import EPS, TINY, Array, DomainError, Result, norm1
+from advdiff.matexp.balance import expm
+from advdiff.matexp.operands import EPS, TINY, Array, DomainError, Result, norm1
 
 #: a series that has not converged after so many terms is refused
 MAX_TERMS = 2000

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import schur
 
-from .operands import EPS, TINY, Array, DomainError, adjoint
+from advdiff.matexp.balance import balancing, scaled
+from advdiff.matexp.operands import EPS, TINY, Array, DomainError, adjoint
 
 #: ``auto`` uses an eigenbasis up to this condition number: about 1e-12 is then the loss of digits
 AUTO_CONDITION = 1e4
@@ -27,7 +28,10 @@ TAYLOR_TERMS = 14
 
 
 class Eigenbasis(NamedTuple):
-    """Q = V diag(λ) V⁻¹ for a stack: λ (..., d), V and V⁻¹ (..., d, d), cond₂(V) (...)."""
+    """Q = V diag(λ) V⁻¹ for a stack: λ (..., d), V and V⁻¹ (..., d, d), cond₂ (...).
+
+    ``condition`` is that of the eigenvectors in balanced units, D⁻¹V: by it digits are lost.
+    """
 
     values: Array
     vectors: Array
@@ -35,13 +39,14 @@ class Eigenbasis(NamedTuple):
     condition: Array
 
 
-def eigenbasis(Q: Array) -> Eigenbasis:
+def eigenbasis(Q: Array, small: float = 0.0) -> Eigenbasis:
     """The eigendecomposition of every matrix of a stack, unitary whenever the matrix is normal.
 
-    A defective matrix is no error here: its ``condition`` is huge or infinite; see `guard`.
+    A defective matrix is no error here: its ``condition`` is huge or infinite; see `guard`. It is
+    taken in balanced units, entries up to ``small`` left alone (`balance.balancing`).
     """
     d = Q.shape[-1]
-    parts = [_single(A) for A in Q.reshape(-1, d, d)]
+    parts = [_single(A, small) for A in Q.reshape(-1, d, d)]
     values, vectors, inverse = (
         np.array(part) for part in zip(*(p[:3] for p in parts), strict=True)
     )
@@ -55,7 +60,7 @@ def eigenbasis(Q: Array) -> Eigenbasis:
     )
 
 
-def _single(A: Array) -> tuple[Array, Array, Array, float]:
+def _single(A: Array, small: float) -> tuple[Array, Array, Array, float]:
     for turn in (1.0, 1j):  # A or iA Hermitian: real spectrum up to the turn
         if np.array_equal(turn * A, adjoint(turn * A)):
             values, V = np.linalg.eigh(turn * A)
@@ -65,11 +70,13 @@ def _single(A: Array) -> tuple[Array, Array, Array, float]:
         T, V = schur(A, output="complex")
         if np.abs(np.triu(T, 1)).max(initial=0.0) <= d * EPS * np.linalg.norm(A):
             return np.diagonal(T), V, adjoint(V), 1.0
-    values, V = np.linalg.eig(A)
+    D = balancing(A, small)
+    values, V = np.linalg.eig(scaled(A, D))
     singular = np.linalg.svd(V, compute_uv=False)
     if singular[-1] <= EPS * singular[0]:
         return values, V, np.full_like(V, np.nan), np.inf
-    return values, V, np.linalg.inv(V), float(singular[0] / singular[-1])
+    inverse = np.linalg.inv(V)
+    return values, D[:, None] * V, inverse / D, float(singular[0] / singular[-1])
 
 
 def guard(basis: Eigenbasis, limit: float = MAX_CONDITION) -> float:

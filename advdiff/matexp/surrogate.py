@@ -10,12 +10,12 @@ from __future__ import annotations
 from math import factorial
 
 import numpy as np
-from scipy.linalg import expm
 
-from .exact import block_triangular
-from .group import group_inverse, kernel_projector
-from .operands import Array, Result, commutator
-from .series import commutator_terms, exponential_and_integral
+from advdiff.matexp.balance import expm
+from advdiff.matexp.exact import block_triangular
+from advdiff.matexp.group import group_inverse, kernel_projector
+from advdiff.matexp.operands import Array, Result, commutator
+from advdiff.matexp.series import commutator_terms, exponential_and_integral
 
 
 def first_order(Q: Array, J: Array, t: Array) -> Result:

@@ -12,10 +12,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import expm, fractional_matrix_power, logm, sqrtm
+from scipy.linalg import fractional_matrix_power, logm, sqrtm
 
-from .methods import gradient
-from .operands import EPS, Array, DomainError, Result, double, matrices, real_if, transpose
+from advdiff.matexp.balance import expm
+from advdiff.matexp.methods import gradient
+from advdiff.matexp.operands import (
+    EPS,
+    Array,
+    DomainError,
+    Result,
+    double,
+    matrices,
+    real_if,
+    transpose,
+)
 
 #: a singular value below this multiple of d·eps·σ_max makes the matrix singular
 SINGULAR_ULPS = 4.0

@@ -7,7 +7,7 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff.inverse.prior import Independent, Prior
-from advdiff.unknowns import Unknowns
+from advdiff.inverse.unknowns import Unknowns
 
 
 class Coefficients:

@@ -19,7 +19,7 @@ from scipy.linalg import expm, expm_frechet
 from advdiff.inverse.likelihood import Counts, Potential
 from advdiff.matexp import bilinear_gradient, derivative, from_log_rates
 from advdiff.matexp.aggregate import GRADIENT_CONDITION
-from advdiff.matexp.rates import log_rates_pullback, log_rates_pushforward
+from advdiff.matexp.rates.rates import log_rates_pullback, log_rates_pushforward
 from advdiff.matexp.spectral import MAX_CONDITION, Eigenbasis, divided_difference, eigenbasis
 from advdiff.models.coefficients import unknowns
 

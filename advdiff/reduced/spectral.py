@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from advdiff.matexp import DomainError
-from advdiff.reduced.model import ReducedLinearisation, ReducedModel
+from advdiff.reduced.linearisation import ReducedLinearisation
+from advdiff.reduced.system import System
 
 CLOSE = 1e-4
 """|λ_i − λ_j| t_1 below which nothing is divided: beyond it, four digits are lost at most."""
@@ -51,7 +52,7 @@ class SpectralLinearisation(ReducedLinearisation):
         DomainError: where the eigenbasis is defective or nearly so.
     """
 
-    def __init__(self, model: ReducedModel, m: np.ndarray, matrix: np.ndarray, basis: Eigenbasis):
+    def __init__(self, model: System, m: np.ndarray, matrix: np.ndarray, basis: Eigenbasis):
         if not basis.condition <= WORST:
             raise DomainError(
                 f"the eigenbasis of the reduced generator has a condition number of up to "

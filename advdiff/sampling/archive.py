@@ -21,26 +21,20 @@ import h5py
 import numpy as np
 from petsc4py import PETSc
 
-import advdiff
-from advdiff import hdf5, stopping
-from advdiff.beside import Beside
-from advdiff.concerns import after
-from advdiff.errors import Alone, on_root, room
-from advdiff.inverse.chains import diagnostics
-from advdiff.inverse.chains.kernel import State
-from advdiff.inverse.chains.run import STATISTICS, Groups, Link, Options, Progress
-from advdiff.inverse.chains.warmup import Adaptation
-from advdiff.result import (
-    FORMAT,
-    SPARE,
-    UNEXPECTED,
-    ResultFile,
-    check_writable,
-    closing,
-    open_parallel,
-    publish,
-    take,
-)
+from advdiff.chains import diagnostics
+from advdiff.chains.kernel import State
+from advdiff.chains.run import STATISTICS, Groups, Link, Options, Progress
+from advdiff.chains.verdict import of_chains
+from advdiff.chains.warmup import Adaptation
+from advdiff.core import stopping
+from advdiff.core.disk import room
+from advdiff.core.ranks import Alone, on_root
+from advdiff.core.version import __version__
+from advdiff.files import hdf5
+from advdiff.files.beside import Beside
+from advdiff.files.finished import UNEXPECTED
+from advdiff.files.parallel import SPARE, check_writable, closing, open_parallel, publish, take
+from advdiff.files.result import FORMAT, ResultFile
 from advdiff.sampling import seal
 from advdiff.sampling.layout import Layout, Snapshots
 from advdiff.sampling.order import Order
@@ -117,7 +111,7 @@ class Archive:
         created = self.world.bcast(datetime.now(UTC).isoformat(timespec="seconds"))
         result.attributes(
             {
-                "advdiff_version": advdiff.__version__,
+                "advdiff_version": __version__,
                 "format_version": FORMAT,
                 "ranks": self.world.size,
                 "created_at": created,
@@ -336,7 +330,7 @@ class Archive:
                 file["sample_stats"].attrs["bfmi"] = diagnostics.bfmi(energy)
             for name in file["posterior"]:
                 _diagnose(file, name)
-            self.layout.concerns.add(after.of_chains(file))
+            self.layout.concerns.add(of_chains(file))
             self.layout.concerns.write(ResultFile(file, Alone()))
             for name in ("progress", "slot", "number", "white", "one"):
                 del file[name]

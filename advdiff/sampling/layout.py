@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from petsc4py import PETSc
 
-from advdiff.concerns import Concerns
+from advdiff.files.concerns import Concerns
 
 
 class Variable(NamedTuple):

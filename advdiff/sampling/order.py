@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from petsc4py import PETSc
 
-from advdiff.mixer import GOLDEN, mix
+from advdiff.core.random import GOLDEN, mix
 
 
 class Order:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import h5py
 
-from advdiff.errors import room
-from advdiff.result import end
+from advdiff.core.disk import room
+from advdiff.files.parallel import end
 
 OPEN = (20, 4)
 """Where, and how long, HDF5's superblock says that the file is open; a kill leaves it so."""

@@ -8,13 +8,20 @@ from pathlib import Path
 
 from petsc4py import PETSc
 
-from advdiff import memory, paraview, progress, result, surrogate
 from advdiff.concerns import before
-from advdiff.errors import InputError, on_root
-from advdiff.petsc_errors import finite_numbers, good_options
-from advdiff.problem import Problem
-from advdiff.tasks.writing import Say
-from advdiff.velocity import ROUNDING
+from advdiff.config.experiment import Experiment
+from advdiff.core import memory, progress
+from advdiff.core.errors import InputError
+from advdiff.core.petsc_errors import finite_numbers, good_options
+from advdiff.core.progress import Say
+from advdiff.core.ranks import on_root
+from advdiff.equation.velocity import DIVERGENCE, VANISHING
+from advdiff.files import paraview
+from advdiff.files.parallel import check_writable
+from advdiff.problem.memory import estimate
+from advdiff.problem.problem import Problem
+from advdiff.sensitivity import surrogate
+from advdiff.sensitivity.constants import kernel
 
 
 def check(problem: Problem) -> list[str]:
@@ -31,7 +38,7 @@ def _check(problem: Problem) -> list[str]:
     experiment = problem.experiment
     if problem.writes:
         for key, path in experiment.outputs().items():
-            on_root(problem.comm, lambda k=key, p=path: result.check_writable(p, k))
+            on_root(problem.comm, lambda k=key, p=path: check_writable(p, k))
     domain = problem.domain
     operator = problem.operator
     for name in experiment.domain.open:
@@ -45,19 +52,19 @@ def _check(problem: Problem) -> list[str]:
         f"of degree {operator.degree}",
         f"times       {len(experiment.time.times)} up to {experiment.time.final:g}",
     ]
-    needed = sum(memory.estimate(experiment, domain.size, problem.comm.size).values())
+    needed = sum(estimate(experiment, domain.size, problem.comm.size).values())
     free = memory.human(memory.machine(problem.comm))
     lines.append(f"memory      about {memory.human(needed)}, {free} free")
     _ = problem.initial
     divergence = operator.velocity.relative_divergence()
-    if ROUNDING < divergence <= before.DIVERGENCE:
+    if VANISHING < divergence <= DIVERGENCE:
         lines.append(f"divergence  {divergence:.2g} of |grad u| (given velocity, L2)")
     if experiment.task == "sensitivity":
         for name in experiment.sensitivity.directions:
             problem.direction(name)
         lines.append(f"directions  {', '.join(experiment.sensitivity.directions)}")
         if experiment.sensitivity.method in surrogate.METHODS:
-            surrogate.kernel(operator).destroy()
+            kernel(operator).destroy()
     if experiment.task in ("invert", "sample"):
         from advdiff.inverse.map import make_tao
 
@@ -93,7 +100,7 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
     for line in lines:
         say(line)
     path = problem.experiment.output_path
-    task = _room(problem.experiment.task)
+    task = _room(problem.experiment)
     with good_options(), finite_numbers():
         converged = task(problem, say, path, resume) and "solver-error" not in problem.concerns
     if not problem.writes:
@@ -103,16 +110,20 @@ def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:
     return converged
 
 
-def _room(task: str) -> Callable[[Problem, Say, Path, bool], bool]:
-    """What runs a task; of the rooms only its own is loaded."""
-    if task == "invert":
-        from advdiff.tasks.invert import invert
+def _room(experiment: Experiment) -> Callable[[Problem, Say, Path, bool], bool]:
+    """What runs the task; of the rooms only its own is loaded."""
+    if experiment.task == "invert":
+        if experiment.reduced is not None:
+            from advdiff.tasks.reduced import run_reduced_inversion
 
-        return invert
-    if task == "sample":
-        from advdiff.sampling.flow import sample_flow
+            return run_reduced_inversion
+        from advdiff.tasks.invert import run_inversion
+
+        return run_inversion
+    if experiment.task == "sample":
+        from advdiff.tasks.flow import sample_flow
 
         return sample_flow
     from advdiff.tasks import forward
 
-    return {"solve": forward.solve, "sensitivity": forward.sensitivity}[task]
+    return {"solve": forward.solve, "sensitivity": forward.sensitivity}[experiment.task]

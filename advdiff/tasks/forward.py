@@ -7,25 +7,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from advdiff import progress, store
 from advdiff.concerns import after
-from advdiff.expm.engine import Solution
-from advdiff.mesh_error import of_states
-from advdiff.problem import Problem
-from advdiff.sensitivity import Sensitivity
-from advdiff.store import Store
-from advdiff.tasks.writing import (
-    Say,
+from advdiff.concerns.mesh_error import measure, of_states
+from advdiff.concerns.say import warn
+from advdiff.core import progress
+from advdiff.core.progress import Say
+from advdiff.problem.problem import Problem
+from advdiff.results import store
+from advdiff.results.store import Store
+from advdiff.results.writing import (
     attributes,
     begin,
-    mesh_error,
     say_solver,
-    warn,
     write_solver,
     write_state,
     write_states,
     write_velocity,
 )
+from advdiff.semigroup.engine import Solution
+from advdiff.sensitivity.rho import Sensitivity
 
 
 def solve(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
@@ -65,20 +65,24 @@ def sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
 def _judged(problem: Problem, say: Say, path: Path, solution: Solution) -> Iterator[Store]:
     """Say what a solution is worth; the result file with it, for more (collective)."""
     say_solver(say, solution.report)
-    warn(problem, say, after.of_solver(solution.report) + after.of_states(problem, solution.states))
-    report = solution.report | mesh_error(
-        problem, say, "theta", lambda: of_states(problem, solution.states)
-    )
+    mesh = measure(problem, "theta", lambda: of_states(problem, solution.states))
+    for line in mesh.lines:
+        say(line)
     with (
         progress.stage("write", unit="fields"),
         store.create(path, problem.samples, attributes(problem)) as file,
     ):
         begin(file, problem)
-        write_states(file, "theta", problem, solution.states, boundary=True, name="tracer")
+        reached = write_states(
+            file, "theta", problem, solution.states, boundary=True, name="tracer"
+        )
+        bounds = after.of_range(problem, *reached)
+        warn(problem, say, [*after.of_solver(solution.report), *bounds, *mesh.concerns])
+        problem.concerns.write(file)
         write_velocity(file, "velocity", problem.operator.velocity, "velocity")
         write_state(file, "initial", problem, problem.initial, "initial tracer")
         yield file
-        write_solver(file, report)
+        write_solver(file, solution.report | mesh.attributes)
 
 
 def _certificate(file: Store, problem: Problem, name: str, found: Sensitivity) -> None:

@@ -18,8 +18,8 @@ from dolfinx.fem.petsc import assemble_matrix, assemble_vector
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff.expm.generator import Generator, Mass
-from advdiff.expm.pattern import PatternCotangent
+from advdiff.algebra.generator import Generator, Mass
+from advdiff.algebra.pattern import PatternCotangent
 
 OUTPUTS = 10
 MODES = 4

@@ -23,19 +23,19 @@ from mpi4py import MPI
 from torus_samplers import adapted
 
 import advdiff
-from advdiff.inverse.chains import diagnostics
-from advdiff.inverse.chains.coordinates import White
-from advdiff.inverse.chains.delayed_acceptance import DelayedAcceptance
-from advdiff.inverse.chains.hmc import HMC
-from advdiff.inverse.chains.kernel import Kernel, SurrogateTarget
-from advdiff.inverse.chains.laplace_metric import recentred
-from advdiff.inverse.chains.mala import MALA
-from advdiff.inverse.chains.pcn import PCN
-from advdiff.inverse.chains.philox import Random
+from advdiff.chains import diagnostics
+from advdiff.chains.coordinates import White
+from advdiff.chains.kernel import Kernel, SurrogateTarget
+from advdiff.chains.kernels.delayed_acceptance import DelayedAcceptance
+from advdiff.chains.kernels.hmc import HMC
+from advdiff.chains.kernels.mala import MALA
+from advdiff.chains.kernels.pcn import PCN
+from advdiff.chains.laplace_metric import recentred
+from advdiff.core.random import Random
 from advdiff.inverse.map import minimise
 from advdiff.inverse.objective import Objective
-from advdiff.sampling.flow import posterior
-from advdiff.sampling.reduced import reduce
+from advdiff.tasks.cheap import reduce
+from advdiff.tasks.flow import posterior
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 WORLD, SEED, ABOUT, STEPS = MPI.COMM_WORLD, 7, 4, 5

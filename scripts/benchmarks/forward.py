@@ -12,8 +12,8 @@ from case import Case
 from implicit import Pade
 from machine import TooSlow, clock, limit, with_memory
 
-from advdiff.errors import ConvergenceError
-from advdiff.petsc_errors import PETSC_ERRORS
+from advdiff.core.errors import ConvergenceError
+from advdiff.core.petsc_errors import PETSC_ERRORS
 
 OURS = ("auto", "faber", "shift-invert")
 RIVALS = ("krylov", "expokit", "scipy", "RK 5dp", "CN", "DIRK", "Padé")

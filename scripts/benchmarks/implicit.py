@@ -16,7 +16,7 @@ from case import OUTPUTS, Case
 from petsc4py import PETSc
 from scipy.sparse.linalg import splu
 
-from advdiff.expm.pattern import PatternCotangent
+from advdiff.algebra.pattern import PatternCotangent
 
 
 @lru_cache(maxsize=1)

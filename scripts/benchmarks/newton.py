@@ -15,9 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from advdiff import Problem, config
+from advdiff import Problem
+from advdiff.config.load import load as load_experiment
+from advdiff.config.load import parse
 from advdiff.inverse.laplace import approximate
-from advdiff.observe import Sensors
+from advdiff.problem.sensors import Sensors
 
 HARBOUR = Path(__file__).resolve().parents[2] / "experiments/harbour.toml"
 SIZES, CELLS = (0.06, 0.03, 0.015), (16, 32, 64)
@@ -26,7 +28,7 @@ NOISE = 0.01
 
 def harbour(size: float, settings: list[str]) -> Problem:
     """The experiment, its cells smaller than that."""
-    return Problem(config.load(HARBOUR, (f"domain.mesh_size={size}", *settings)))
+    return Problem(load_experiment(HARBOUR, (f"domain.mesh_size={size}", *settings)))
 
 
 def tables(cells: int) -> dict:
@@ -46,7 +48,7 @@ def readings(path: Path) -> None:
     forward = tables(96) | {"task": "solve"}
     hole = "0.02*(1 - 0.7*exp(-((x-0.6)**2 + (y-0.4)**2)/0.05))"
     forward["physics"] = forward["physics"] | {"diffusivity": hole}
-    problem = Problem(config.parse(forward))
+    problem = Problem(parse(forward))
     side = (np.arange(8) + 0.5) / 8
     points = np.array([(x, y) for x in side for y in side])
     sensors, rng = Sensors(problem.operator, points), np.random.default_rng(0)
@@ -69,7 +71,7 @@ def diffusivity(cells: int, data: Path, optimizer: dict) -> Problem:
         "prior": {"diffusivity": {"std": 0.5, "correlation_length": 0.5}},
         "optimizer": optimizer,
     }
-    return Problem(config.parse(tables(cells) | more))
+    return Problem(parse(tables(cells) | more))
 
 
 def row(name: str, kind: str, problem: Problem) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import numpy as np
 from case import Case
 
-from advdiff.expm import ellipse, rational_filter
-from advdiff.expm.choose import choose
-from advdiff.expm.faber import FaberEngine, FaberOptions
-from advdiff.expm.mfn import MFNEngine, MFNOptions
-from advdiff.expm.pattern import PatternCotangent
-from advdiff.expm.shift_invert import ShiftInvert, ShiftInvertOptions
+from advdiff.algebra.pattern import PatternCotangent
+from advdiff.semigroup.choose import choose
+from advdiff.semigroup.faber import ellipse
+from advdiff.semigroup.faber.engine import FaberEngine, FaberOptions
+from advdiff.semigroup.mfn.engine import MFNEngine, MFNOptions
+from advdiff.semigroup.rational import design
+from advdiff.semigroup.rational.engine import ShiftInvert, ShiftInvertOptions
 
 ALL_KEPT = 1e18
 
@@ -24,7 +25,7 @@ def _solver(
 ):
     """A new engine, nothing remembered from an earlier one; and what was chosen."""
     ellipse.search.cache_clear()
-    rational_filter._expand.cache_clear()
+    design._expand.cache_clear()
     generator, found, label = case.generator, None, ""
     if method == "auto":
         choice = choose(generator, case.times(final), tolerance, gradient=gradient)
@@ -50,13 +51,8 @@ def forward(method: str, case: Case, final: float, tolerance: float) -> tuple[li
 def _count(solver, report: dict) -> str:
     if "products" in report:
         return f"{report['products']} products"
-    if "solves" in report:
-        solver.destroy()
-        return f"{report['solves']} solves"
-    # MFN counts restarts; each builds a basis of this dimension
-    dimension = report["krylov_dimension"]
-    dimension = dimension[1] if isinstance(dimension, tuple) else dimension
-    return f"{report['restarts'] * dimension} products"
+    solver.destroy()
+    return f"{report['solves']} solves"
 
 
 def gradient(

@@ -35,16 +35,17 @@ from pathlib import Path
 import numpy as np
 from mpi4py import MPI
 
-from advdiff import result
-from advdiff.errors import on_root
-from advdiff.inverse.chains import diagnostics, warmup
-from advdiff.inverse.chains.coordinates import White
-from advdiff.inverse.chains.hmc import HMC
-from advdiff.inverse.chains.kernel import Kernel, State
-from advdiff.inverse.chains.philox import Random
-from advdiff.inverse.chains.random_walk import RandomWalk
-from advdiff.inverse.chains.run import Options, Progress, start, steps
-from advdiff.matexp.laws import random_rate_matrix
+from advdiff.chains import diagnostics, warmup
+from advdiff.chains.coordinates import White
+from advdiff.chains.kernel import Kernel, State
+from advdiff.chains.kernels.hmc import HMC
+from advdiff.chains.kernels.random_walk import RandomWalk
+from advdiff.chains.run import Options, Progress, start, steps
+from advdiff.core.random import Random
+from advdiff.core.ranks import on_root
+from advdiff.files import result
+from advdiff.files.finished import open_result
+from advdiff.matexp.rates.laws import random_rate_matrix
 from advdiff.models.coefficients import independent_prior
 from advdiff.models.rate_matrix import GRADIENTS, RateMatrixModel, Transitions
 
@@ -237,7 +238,7 @@ def earlier(path: Path, seed: int) -> np.ndarray:
     shape = len(REGIMES), len(SIZES), len(SAMPLERS)
     table = np.full((*shape, len(COLUMNS)), np.nan)
     if path.is_file():
-        with result.open_result(path) as file:
+        with open_result(path) as file:
             if file.attrs["seed"] != seed:
                 raise SystemExit(f"{path} is of another seed; name another file")
             for k, column in enumerate(COLUMNS):

@@ -69,9 +69,9 @@ def _work(dim: int, n: int, memory: float) -> dict:
     from machine import bandwidth, clock, peak
     from mpi4py import MPI
 
-    from advdiff.expm.ellipse import expand
-    from advdiff.expm.faber import FaberEngine, FaberOptions
-    from advdiff.expm.pattern import PatternCotangent
+    from advdiff.algebra.pattern import PatternCotangent
+    from advdiff.semigroup.faber.ellipse import expand
+    from advdiff.semigroup.faber.engine import FaberEngine, FaberOptions
 
     comm = MPI.COMM_WORLD
     small = Case(dim, 4, KAPPA)  # compiles the forms and the kernels
@@ -148,7 +148,7 @@ def _free(comm, *solutions) -> None:
 
 
 def _both(case, engine):
-    from advdiff.expm.pattern import PatternCotangent
+    from advdiff.algebra.pattern import PatternCotangent
 
     solution = engine.forward(case.initial, case.times(FINAL), record=True)
     cotangent = PatternCotangent(case.generator.stiffness)

@@ -25,14 +25,14 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 import advdiff
-from advdiff.inverse.chains import warmup
-from advdiff.inverse.chains.coordinates import White
-from advdiff.inverse.chains.diagnostics import autocorrelation
-from advdiff.inverse.chains.hmc import HMC
-from advdiff.inverse.chains.kernel import Kernel, State
-from advdiff.inverse.chains.mala import MALA
-from advdiff.inverse.chains.pcn import PCN
-from advdiff.inverse.chains.philox import Random
+from advdiff.chains import warmup
+from advdiff.chains.coordinates import White
+from advdiff.chains.diagnostics import autocorrelation
+from advdiff.chains.kernel import Kernel, State
+from advdiff.chains.kernels.hmc import HMC
+from advdiff.chains.kernels.mala import MALA
+from advdiff.chains.kernels.pcn import PCN
+from advdiff.core.random import Random
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "torus.toml"
 BETA, STEPS, LAG, SEED = 0.2, 32, 30, 1

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 from mpi4py import MPI
 
-from advdiff.inverse.chains.coordinates import White
+from advdiff.chains.coordinates import White
 from advdiff.inverse.likelihood import Gaussian, Potential
 from advdiff.models.coefficients import independent_prior, unknowns
 

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from advdiff.inverse.chains.delayed_acceptance import DelayedAcceptance
-from advdiff.inverse.chains.hmc import HMC
-from advdiff.inverse.chains.kernel import Info, SurrogateTarget
-from advdiff.inverse.chains.mala import MALA
-from advdiff.inverse.chains.nuts import NUTS
-from advdiff.inverse.chains.pcn import PCN
-from advdiff.inverse.chains.philox import Random
-from advdiff.inverse.chains.random_walk import RandomWalk
+from advdiff.chains.kernel import Info, SurrogateTarget
+from advdiff.chains.kernels.delayed_acceptance import DelayedAcceptance
+from advdiff.chains.kernels.hmc import HMC
+from advdiff.chains.kernels.mala import MALA
+from advdiff.chains.kernels.nuts import NUTS
+from advdiff.chains.kernels.pcn import PCN
+from advdiff.chains.kernels.random_walk import RandomWalk
+from advdiff.core.random import Random
 from tests.chains import problems
 
 REPLICATES, BLOCK, STATES, BINS = 200, 50, 12, 6
@@ -196,7 +196,7 @@ def test_broken_kernels_fail(name):
 @pytest.mark.parametrize("backward", [False, True])
 def test_a_trajectory_comes_back(backward):
     """The splitting is reversible for any function in place of the gradient, whatever the angle."""
-    from advdiff.inverse.chains.trajectory import Point, leap
+    from advdiff.chains.kernels.trajectory import Point, leap
 
     target = SurrogateTarget(problems.white(), lambda xi: _swirl(xi))
     state = HMC(target).init(_xi())

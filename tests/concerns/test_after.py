@@ -6,13 +6,19 @@ import h5py
 import numpy as np
 import pytest
 
-from advdiff import Problem, concerns, config, summary, tasks
+from advdiff import Problem, tasks
+from advdiff.chains.verdict import of_chains
 from advdiff.concerns import after
-from advdiff.errors import Alone, on_root
+from advdiff.config.load import parse
+from advdiff.core.ranks import Alone, on_root
+from advdiff.files import concerns
+from advdiff.files.result import ResultFile
 from advdiff.inverse.map import Estimate, Iteration
-from advdiff.result import ResultFile
+from advdiff.reduced.model import of_eigenbasis
+from advdiff.semigroup.engine import error_estimate
+from advdiff.views import info
 from tests import flows
-from tests.bad_input import COMM
+from tests.config.bad_input import COMM
 
 STEEP = {
     "velocity": ["1", "0"],
@@ -28,7 +34,7 @@ def keys(found) -> list[str]:
 
 def experiment(tmp_path, **tables) -> Problem:
     tables = flows.data(8, **{"solver": {"tolerance": 1e-6}} | tables)
-    return Problem(config.parse(tables, tmp_path / "e.toml"))
+    return Problem(parse(tables, tmp_path / "e.toml"))
 
 
 def test_log_file_and_info_say_the_same(tmp_path):
@@ -37,7 +43,7 @@ def test_log_file_and_info_say_the_same(tmp_path):
     tasks.run(experiment(tmp_path, physics=STEEP), said.append)
     said = [line for line in said if line.startswith("warning")]
     assert len(said) == len(set(said)) == 4
-    shown = [line for line in summary.lines(tmp_path / "e.h5") if line.startswith("warning")]
+    shown = [line for line in info.lines(tmp_path / "e.h5") if line.startswith("warning")]
     assert shown == said
     with h5py.File(tmp_path / "e.h5") as file:
         found = concerns.read(file)
@@ -63,8 +69,30 @@ def test_nothing_to_warn_of(tmp_path):
 
 def test_bounds_of_a_source_are_unknown(tmp_path):
     problem = experiment(tmp_path, physics=STEEP | {"source": 1.0})
-    solution = problem.semigroup().solve([0.1])
-    assert after.of_states(problem, solution.states) == []
+    assert not problem.operator.keeps_bounds()
+    assert after.of_range(problem, -9.0, 9.0) == []
+
+
+@pytest.mark.parametrize(
+    ("physics", "kept"),
+    [
+        ({}, True),
+        ({"dirichlet": {"left": 0.0}}, True),
+        ({"robin": {"left": {"coefficient": "x + 1.0", "exterior": 0.3}}}, True),
+        ({"robin": {"left": {"coefficient": "x - 1.0", "exterior": 0.3}}}, False),
+        ({"flux": {"left": 0.1}}, False),
+        ({"source": "x"}, False),
+        ({"velocity": ["0", "0"]}, True),
+        ({"velocity": ["-x", "0"], "inflow": {"right": 0.0}}, False),
+        ({"velocity": ["-1", "0"], "inflow": {"right": 0.0}}, True),
+    ],
+)
+def test_the_mesh_is_blamed_only_where_the_equation_keeps_bounds(tmp_path, physics, kept):
+    """Of a tracer far outside of its data: at a wall of α < 0, say, it grows by itself."""
+    physics = {"diffusivity": 0.2, "initial": "cos(pi*x)"} | physics
+    problem = experiment(tmp_path, physics=physics)
+    assert keys(after.of_range(problem, -9.0, 9.0)) == ["bounds"] * kept
+    assert after.of_range(problem, -0.9, 0.9) == []
 
 
 @pytest.mark.parametrize(
@@ -89,7 +117,7 @@ def test_bounds_of_a_source_are_unknown(tmp_path):
 )
 def test_of_a_solver(report, error, found):
     report |= {"method": "m", "tolerance": 1e-8}
-    assert after.error_estimate(report) == pytest.approx(error, nan_ok=True)
+    assert error_estimate(report) == pytest.approx(error, nan_ok=True)
     assert keys(after.of_solver(report)) == found
 
 
@@ -116,10 +144,10 @@ def test_of_an_estimate():
 
 
 def test_of_an_eigenbasis():
-    assert after.of_eigenbasis(10.0, "auto") == []
-    assert after.of_eigenbasis(np.inf, "frechet") == []
-    assert "not used" in after.of_eigenbasis(1e6, "auto")[0].message
-    assert "digits" in after.of_eigenbasis(1e6, "spectral")[0].message
+    assert of_eigenbasis(10.0, "auto") == []
+    assert of_eigenbasis(np.inf, "frechet") == []
+    assert "not used" in of_eigenbasis(1e6, "auto")[0].message
+    assert "digits" in of_eigenbasis(1e6, "spectral")[0].message
 
 
 def test_of_a_laplace_approximation():
@@ -154,7 +182,7 @@ def chains(path, rhat, ess, diverging=0.0, bfmi=(1.0, 1.0)):
 def test_of_chains(tmp_path, values, found):
     chains(tmp_path / "c.h5", *values)
     with h5py.File(tmp_path / "c.h5") as file:
-        assert keys(after.of_chains(file)) == found
+        assert keys(of_chains(file)) == found
 
 
 def test_each_kind_once():

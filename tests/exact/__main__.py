@@ -15,7 +15,7 @@ import argparse
 
 from mpi4py import MPI
 
-from advdiff.errors import ConvergenceError, InputError
+from advdiff.core.errors import ConvergenceError, InputError
 from tests.exact import CASES, Discretization, Row, degrees, orders
 
 METHODS = ("cg", "cip", "dg", "spectral")

@@ -12,9 +12,11 @@ from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import Problem, config
-from advdiff.fields import interpolate
-from advdiff.sensitivity import Direction
+from advdiff import Problem
+from advdiff.config.load import parse
+from advdiff.core import jit
+from advdiff.domain.fields import interpolate
+from advdiff.sensitivity.rho import Direction
 
 SIDES = ("left", "right", "bottom", "top", "front", "back")
 STEP = 1e-30
@@ -113,7 +115,7 @@ class Case:
 
     def problem(self, on: Discretization, n: int, **changes) -> Problem:
         """The problem with n cells a unit of length (collective)."""
-        return Problem(config.parse(self.data(on, n, **changes)))
+        return Problem(parse(self.data(on, n, **changes)))
 
     def direction_of(self, problem: Problem) -> Direction:
         """The direction, with ρ at time 0 (collective)."""
@@ -154,7 +156,7 @@ def l2_error(problem: Problem, state: PETSc.Vec, exact: Callable, *, boundary: b
     truth = interpolate(exact, fem.functionspace(domain.mesh, ("DG", degree)), "exact")
 
     def norm(expression) -> float:
-        square = fem.form(expression**2 * domain.dx(metadata=quadrature))
+        square = jit.form(expression**2 * domain.dx(metadata=quadrature))
         return np.sqrt(problem.comm.allreduce(fem.assemble_scalar(square), MPI.SUM))
 
     return norm(function - truth) / norm(truth)

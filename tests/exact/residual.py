@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advdiff.expression import Expression
+from advdiff.config.expression import Expression
 from tests.exact.case import SIDES, Case
 
 STEP = 4e-3

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from advdiff.keytypes import Table
-from advdiff.sampling.schema import ModelExperiment
-from advdiff.schema import Experiment
-from advdiff.study.schema import Study
+from advdiff.config.experiment import Experiment
+from advdiff.config.models import ModelExperiment
+from advdiff.config.study import Study
+from advdiff.config.types import Table
 from tests.fuzz import files, values
 
 

@@ -20,15 +20,17 @@ from unittest import mock
 
 from hypothesis import strategies as st
 
-from advdiff import cli, memory, meshing
-from advdiff.checkpoint import Checkpoint
-from advdiff.errors import InputError
-from advdiff.reduced.checkpoint import ReducedCheckpoint
+from advdiff.commands import cli
+from advdiff.config.experiment import Experiment
+from advdiff.config.models import ModelExperiment
+from advdiff.config.study import Study
+from advdiff.core import memory
+from advdiff.core.errors import InputError
+from advdiff.domain import gmsh_child
+from advdiff.results.checkpoint import Checkpoint
 from advdiff.sampling.archive import Archive
-from advdiff.sampling.schema import ModelExperiment
-from advdiff.schema import Experiment
-from advdiff.study.schema import Study
-from tests import commands
+from advdiff.tasks.reduced_checkpoint import ReducedCheckpoint
+from tests import command_line
 from tests.fuzz import experiments, files, values
 from tests.fuzz.experiments import BASES, SMALL, Case
 
@@ -150,9 +152,9 @@ def run(case: Case, seconds: float = SECONDS, keep: dict[str, bytes] | None = No
         with (
             mock.patch.object(sys, "argv", arguments),
             mock.patch.object(memory, "machine", lambda comm: MACHINE),
-            mock.patch.object(meshing, "PATIENCE", 2),
-            commands.captured() as said,
-            commands.restored(),
+            mock.patch.object(gmsh_child, "PATIENCE", 2),
+            command_line.captured() as said,
+            command_line.restored(),
             _limited(seconds),
         ):
             warnings.simplefilter("always")

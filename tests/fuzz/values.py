@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from pydantic import PlainValidator
 from pydantic.fields import FieldInfo
 
-from advdiff import keytypes
-from advdiff.keytypes import Table
-from advdiff.study import schema as study
+from advdiff.config import study
+from advdiff.config import types as keytypes
+from advdiff.config.types import Table
 
 CANARY = "advdiff_canary"
 """What hostile texts try to make, import or call."""

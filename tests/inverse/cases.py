@@ -8,7 +8,8 @@ import numpy as np
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff import Problem, config
+from advdiff import Problem
+from advdiff.config.load import parse
 from advdiff.inverse.likelihood import Gaussian, Potential
 from advdiff.inverse.objective import Objective
 from advdiff.models.coefficients import independent_prior
@@ -56,7 +57,7 @@ def problem(
         }
         | more,
     )
-    return Problem(config.parse(tables), comm)
+    return Problem(parse(tables), comm)
 
 
 def random(like: PETSc.Vec, seed: int) -> PETSc.Vec:

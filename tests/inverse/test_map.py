@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from petsc4py import PETSc
 
-from advdiff.errors import ConvergenceError, InputError
+from advdiff.core.errors import ConvergenceError, InputError
 from advdiff.inverse.map import NEWTON, make_tao, minimise
 from tests.inverse import cases
 

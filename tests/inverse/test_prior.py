@@ -8,7 +8,8 @@ from dolfinx import fem, mesh
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff.inverse.prior import Matern, kraichnan
+from advdiff.inverse.matern import Matern
+from advdiff.inverse.prior import kraichnan
 from tests.inverse import cases
 
 FAMILIES = list(cases.FAMILIES)

@@ -13,8 +13,7 @@ from advdiff.matexp import (
     random_rate_matrix,
 )
 from advdiff.matexp.spectral import eigenbasis
-
-from .references import relative
+from tests.matexp.references import relative
 
 pytestmark = pytest.mark.serial
 

@@ -15,8 +15,7 @@ from advdiff.matexp import (
     stationary_derivative,
     stationary_distribution,
 )
-
-from .references import relative
+from tests.matexp.references import relative
 
 pytestmark = pytest.mark.serial
 

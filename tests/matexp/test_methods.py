@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from advdiff.matexp import METHODS, DomainError, derivative, gradient, random_rate_matrix
-
-from .references import exact_derivative, long_derivative, relative
+from tests.matexp.references import exact_derivative, long_derivative, relative
 
 pytestmark = pytest.mark.serial
 

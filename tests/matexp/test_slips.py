@@ -5,7 +5,6 @@ import pytest
 from scipy.linalg import expm
 
 from advdiff.matexp import (
-    certificate,
     decay_constants,
     decay_norms,
     derivative,
@@ -15,8 +14,8 @@ from advdiff.matexp import (
     random_rate_matrix,
     trace_gradient,
 )
-
-from .references import relative
+from advdiff.matexp.rates import certificate
+from tests.matexp.references import relative
 
 pytestmark = pytest.mark.serial
 

@@ -6,8 +6,7 @@ import pytest
 
 from advdiff.matexp import DomainError, derivative
 from advdiff.matexp.spectral import divided_difference, second_divided_difference
-
-from .references import exact_derivative, long_derivative, relative
+from tests.matexp.references import exact_derivative, long_derivative, relative
 
 WELL = 1e-12
 

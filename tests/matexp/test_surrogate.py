@@ -12,8 +12,7 @@ from advdiff.matexp import (
     spectral_gap,
 )
 from advdiff.matexp.operands import stacks
-
-from .references import exact_derivative, relative
+from tests.matexp.references import exact_derivative, relative
 
 pytestmark = pytest.mark.serial
 

@@ -13,8 +13,7 @@ from advdiff.matexp import (
     trace_gradient,
 )
 from advdiff.matexp.operands import commutator
-
-from .references import relative
+from tests.matexp.references import relative
 
 pytestmark = pytest.mark.serial
 

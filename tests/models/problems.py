@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from mpi4py import MPI
 
-from advdiff.matexp.laws import random_rate_matrix
+from advdiff.matexp.rates.laws import random_rate_matrix
 from advdiff.models.coefficients import independent_prior
 from advdiff.models.quantum import QUANTITIES, Line, Measurements, QuantumModel
 from advdiff.models.rate_matrix import RateMatrixModel, Transitions

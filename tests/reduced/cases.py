@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from mpi4py import MPI
 
-from advdiff import Problem, config
-from advdiff.reduced.groups import Groups
-from advdiff.reduced.reducer import ReducedOptions, Reducer
+from advdiff import Problem
+from advdiff.config.load import parse
+from advdiff.reduced.offline.groups import Groups
+from advdiff.reduced.offline.reducer import ReducedOptions, Reducer
 from tests import flows
 
 SINE = {"velocity": {"family": "sine", "modes": [2, 2]}, "diffusivity": True}
@@ -37,7 +38,7 @@ def problem(path, n=10, comm=MPI.COMM_WORLD, world=MPI.COMM_WORLD, **changes) ->
         prior={"velocity": {"std": 0.3}, "diffusivity": {"std": 0.5}},
         **changes,
     )
-    return Problem(config.parse(tables), comm)
+    return Problem(parse(tables), comm)
 
 
 def channel(path, n=10) -> Problem:
@@ -50,7 +51,7 @@ def channel(path, n=10) -> Problem:
     }
     made = problem(path, n, physics=physics)
     tables = made.experiment.model_copy(
-        update={"unknowns": config.parse(flows.data(n, unknowns={"diffusivity": True})).unknowns}
+        update={"unknowns": parse(flows.data(n, unknowns={"diffusivity": True})).unknowns}
     )
     return Problem(tables)
 
@@ -81,4 +82,4 @@ def torus(path, comm=MPI.COMM_WORLD, world=MPI.COMM_WORLD, **changes) -> Problem
     for name, table in changes.items():
         tables[name] = tables.get(name, {}) | table
     tables["physics"].pop("velocity")
-    return Problem(config.parse(tables), comm)
+    return Problem(parse(tables), comm)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from advdiff.errors import InputError
-from advdiff.reduced.groups import Groups
-from advdiff.reduced.projection import Projection
-from advdiff.reduced.trust import invert
+from advdiff.core.errors import InputError
+from advdiff.reduced.offline.groups import Groups
+from advdiff.reduced.offline.projection import Projection
+from advdiff.reduced.offline.trust import TrustRegion
 from tests.reduced import cases
 
 
@@ -51,7 +51,7 @@ def test_the_bound_holds(made):
 @pytest.mark.parametrize("panel", [5, 1000])
 def test_panels_change_nothing(made, monkeypatch, panel):
     """Nor does symmetry: the reference has none declared."""
-    from advdiff.reduced import projection
+    from advdiff.reduced.offline import projection
 
     monkeypatch.setattr(projection, "PANEL", panel)
     found = Projection(made.model, made.family, made.basis).project()
@@ -74,7 +74,7 @@ def test_the_estimate_is_the_full_models(folder):
     found = {}
     for steps in (0, 3):
         made = cases.reducer(problem, tolerance=1e-2, sensors=steps)
-        found[steps] = made, invert(made, made.mean, gradient_tolerance=1e-6)
+        found[steps] = made, TrustRegion(made, made.mean, gradient_tolerance=1e-6).run()
         assert found[steps][1].converged, found[steps][1].message
     made, estimate = found[3]
     expected = made.prior.whiten(problem.unknowns.to_numpy(plain.m))

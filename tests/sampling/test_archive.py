@@ -15,12 +15,16 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from advdiff import config, plots, summary
-from advdiff.errors import InputError
-from advdiff.inverse.chains.run import STATISTICS
-from advdiff.result import open_result
-from advdiff.sampling import archive, tasks
-from tests.commands import advdiff
+from advdiff.chains.run import STATISTICS
+from advdiff.config.load import _override, parse
+from advdiff.config.load import load as load_experiment
+from advdiff.core.errors import InputError
+from advdiff.files.finished import open_result
+from advdiff.sampling import archive
+from advdiff.tasks import model
+from advdiff.tasks.model import check
+from advdiff.views import info, plots
+from tests.command_line import advdiff
 from tests.sketches import coarse
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
@@ -72,13 +76,13 @@ def experiment(folder: Path, text=RATES, name="run", settings=""):
     WORLD.barrier()
     data = tomllib.loads(text)
     for line in filter(None, settings.split("\n")):
-        config._override(data, line)
-    return config.parse(data, folder / f"{name}.toml", text)
+        _override(data, line)
+    return parse(data, folder / f"{name}.toml", text)
 
 
 def run(folder, text=RATES, name="run", settings="", comm=WORLD, resume=False) -> Path:
     found = experiment(folder, text, name, settings)
-    assert tasks.run(found, lambda line: None, comm=comm, resume=resume)
+    assert model.run(found, lambda line: None, comm=comm, resume=resume)
     return found.output_path
 
 
@@ -259,8 +263,8 @@ def test_bad_files_name_the_key(tmp_path, setting, words):
 
 @pytest.mark.parametrize("name", ["rate_matrix", "quantum"])
 def test_experiments_of_the_repository(name):
-    found = config.load(EXPERIMENTS / f"{name}.toml")
-    lines = tasks.check(found)
+    found = load_experiment(EXPERIMENTS / f"{name}.toml")
+    lines = check(found)
     assert any("parameters" in line for line in lines)
 
 
@@ -268,7 +272,7 @@ def test_experiments_of_the_repository(name):
 @pytest.mark.parametrize("text", [RATES, QUANTUM])
 def test_pictures_and_summary(tmp_path, text):
     result = run(tmp_path, text)
-    assert len(summary.lines(result)) <= 12
+    assert len(info.lines(result)) <= 12
     with coarse():
         names = {path.stem for path in plots.draw(result)}
     assert names == {"traces", "posterior", "chains"}

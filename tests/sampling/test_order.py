@@ -10,7 +10,7 @@ from mpi4py import MPI
 from advdiff import Problem
 from advdiff.sampling import archive
 from advdiff.sampling.order import Order, mixed
-from tests.sampling.test_fields import KINDS, Killed, assert_close, problem, sampled
+from tests.results.test_fields import KINDS, Killed, assert_close, problem, sampled
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
 KINDS["both"] = {"diffusivity": "field", "velocity": {"family": "nodal", "degree": 1}}

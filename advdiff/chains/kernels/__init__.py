@@ -1,0 +1,1 @@
+"""The Markov kernels, one a file."""

@@ -1,0 +1,59 @@
+"""Delayed acceptance: a kernel moves by a cheap potential first, the exact one has the last word.
+
+A few steps of a kernel that is reversible for exp(−Φ_cheap) make the proposal, accepted with
+min(1, exp(Φ(ξ) − Φ(ξ') − Φ_cheap(ξ) + Φ_cheap(ξ'))).  One step of pCN is the algorithm of Christen
+and Fox (J. Comput. Graph. Stat. 14, 2005).  Where the cheap kernel has not moved, Φ is not asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from petsc4py import PETSc
+
+from advdiff.chains.kernel import Info, Kernel, State, Target, probability
+
+
+@dataclass(frozen=True)
+class DelayedAcceptance:
+    """``step_size`` is the inner kernel's.
+
+    Args:
+        target: the exact potential.
+        inner: a kernel for the cheap one.
+        steps: how many of its steps make a proposal.
+    """
+
+    target: Target
+    inner: Kernel
+    steps: int = 1
+    step_size: float = 0.2
+
+    @property
+    def largest(self) -> float:
+        return self.inner.largest
+
+    @property
+    def ideal(self) -> float:
+        return self.inner.ideal
+
+    def init(self, xi: PETSc.Vec) -> State:
+        return State(xi, self.target.value(xi))
+
+    def step(self, rng, state):
+        inner = replace(self.inner, step_size=self.step_size)
+        start = cheap = inner.init(state.xi)
+        first, work, diverging = 0.0, 0, False
+        for _ in range(self.steps):
+            cheap, info = inner.step(rng, cheap)
+            first += info.acceptance / self.steps
+            work += info.n_steps
+            diverging |= info.diverging
+        if cheap.xi is state.xi:
+            return state, Info(False, first, work, diverging=diverging)
+        potential = self.target.value(cheap.xi)
+        error = (potential - state.potential) - (cheap.potential - start.potential)
+        chance = probability(-error)
+        accepted = rng.uniform() < chance
+        moved = State(cheap.xi, potential) if accepted else state
+        return moved, Info(accepted, first * chance, work, energy_error=error, diverging=diverging)

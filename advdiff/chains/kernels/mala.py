@@ -1,0 +1,59 @@
+"""∞-MALA: the Langevin equation by Crank–Nicolson in its linear part.
+
+    ξ' = ρ ξ + √(1 − ρ²) (w − ½√h ∇Φ(ξ)),   ρ = (1 − h/4)/(1 + h/4)
+
+(Beskos, Girolami, Lan, Farrell & Stuart, J. Comput. Phys. 335, 2017, §3.1 with K = C).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from petsc4py import PETSc
+
+from advdiff.chains.kernel import Info, State, Target, probability
+
+
+@dataclass(frozen=True)
+class MALA:
+    """``step_size`` is √h ≤ 2, where ρ = 0."""
+
+    target: Target
+    step_size: float = 0.2
+    largest: float = 2.0
+    ideal: float = 0.574
+
+    def init(self, xi):
+        return State(xi, *self.target.both(xi))
+
+    def step(self, rng, state):
+        root = self.step_size
+        rho = (1.0 - root**2 / 4.0) / (1.0 + root**2 / 4.0)
+        noise = rng.white(state.xi)
+        noise.axpy(-0.5 * root, state.gradient)
+        xi = state.xi.copy()
+        xi.scale(rho)
+        xi.axpy(math.sqrt(1.0 - rho**2), noise)
+        potential, gradient = self.target.both(xi)
+        if gradient is None:
+            return state, Info(False, 0.0, diverging=True)
+        there = self._log_density(state, noise)
+        proposed = State(xi, potential, gradient)
+        back = self._log_density(proposed, self._noise(xi, state.xi, rho))
+        chance = probability(state.potential - potential + back - there)
+        accepted = rng.uniform() < chance
+        return (proposed if accepted else state), Info(accepted, chance)
+
+    @staticmethod
+    def _noise(origin: PETSc.Vec, to: PETSc.Vec, rho: float) -> PETSc.Vec:
+        """v with to = ρ·origin + √(1 − ρ²) v."""
+        noise = to.copy()
+        noise.axpy(-rho, origin)
+        noise.scale(1.0 / math.sqrt(1.0 - rho**2))
+        return noise
+
+    def _log_density(self, origin: State, noise: PETSc.Vec) -> float:
+        """Of the proposal from ``origin``, relative to the one with ∇Φ = 0."""
+        root, gradient = self.step_size, origin.gradient
+        return -0.5 * root * gradient.dot(noise) - root**2 / 8.0 * gradient.dot(gradient)

@@ -1,0 +1,30 @@
+"""The random walk: ξ' = ξ + s w.  Not defined in function space: its step shrinks like 1/√n."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from advdiff.chains.kernel import Info, State, Target, probability
+
+
+@dataclass(frozen=True)
+class RandomWalk:
+    """Metropolis with the increments of the prior, times ``step_size``."""
+
+    target: Target
+    step_size: float = 0.1
+    largest: float = math.inf
+    ideal: float = 0.234
+
+    def init(self, xi):
+        return State(xi, self.target.value(xi))
+
+    def step(self, rng, state):
+        xi = rng.white(state.xi)
+        xi.aypx(self.step_size, state.xi)
+        potential = self.target.value(xi)
+        change = 0.5 * (xi.dot(xi) - state.xi.dot(state.xi))
+        chance = probability(state.potential - potential - change)
+        accepted = rng.uniform() < chance
+        return (State(xi, potential) if accepted else state), Info(accepted, chance)

@@ -1,0 +1,1 @@
+"""The experiment file: its tables, its types, its messages."""

@@ -1,0 +1,149 @@
+"""What is solved and when: ``[physics]``, ``[time]``, ``[solver]``, ``[sensitivity]``."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from advdiff.config.types import (
+    Count,
+    Outputs,
+    Positive,
+    ResultName,
+    Scalar,
+    Table,
+    VelocityField,
+    fault,
+)
+
+
+class Robin(Table):
+    """κ∂θ/∂n = coefficient·(exterior − θ)."""
+
+    coefficient: Scalar = Field(description="α ≥ 0")
+    exterior: Scalar = Field(0.0, description="θ outside")
+
+
+class PhysicsTable(Table):
+    """∂θ/∂t = ∇·(κ∇θ) − u·∇θ + f."""
+
+    diffusivity: Scalar = Field(description="κ > 0")
+    velocity: VelocityField | None = Field(None, description="u; none: no (known) flow")
+    initial: Scalar = Field(0.0, description="θ at time 0")
+    source: Scalar | None = Field(None, description="f, constant in time")
+    dirichlet: dict[str, Scalar] = Field({}, description="boundary part → steady value of θ")
+    inflow: dict[str, Scalar] = Field({}, description="part → θ of what the flow carries in")
+    flux: dict[str, Scalar] = Field({}, description="part → κ∂θ/∂n, into the domain")
+    robin: dict[str, Robin] = Field({}, description="part → coefficient and exterior value")
+
+    @model_validator(mode="after")
+    def _apart(self):
+        for kind in ("inflow", "flux", "robin"):
+            for name in getattr(self, kind):
+                if name in self.dirichlet:
+                    raise fault(
+                        (kind, name), f"'{name}' has a Dirichlet value too; remove one of them"
+                    )
+        for name, robin in self.robin.items():
+            if isinstance(robin.coefficient, float) and robin.coefficient < 0:
+                raise fault(
+                    ("robin", name, "coefficient"),
+                    f"{robin.coefficient:g} is negative; give α >= 0",
+                )
+        return self
+
+    @field_validator("diffusivity")
+    @classmethod
+    def _positive(cls, value):
+        if isinstance(value, float) and not value > 0:
+            raise ValueError("must be positive")
+        return value
+
+
+class TimeTable(Table):
+    """When: the final time and the times to put out."""
+
+    final: Positive = Field(description="end of the run")
+    outputs: Outputs = Field(10, description="how many, or which")
+
+    @model_validator(mode="after")
+    def _ordered(self):
+        times = self.times
+        if not isinstance(self.outputs, list):
+            if times[0] == 0 or any(b <= a for a, b in pairwise(times)):
+                raise fault(
+                    "final", f"{self.final:g} cannot be divided into {self.outputs} times; raise it"
+                )
+            return self
+        if any(not 0 < t <= self.final * (1 + 1e-12) for t in times):
+            wrong = next(t for t in times if not 0 < t <= self.final * (1 + 1e-12))
+            raise fault(
+                "outputs", f"{wrong:g} is not in 0 < t <= time.final = {self.final:g}; remove it"
+            )
+        for a, b in pairwise(times):
+            if b <= a:
+                raise fault("outputs", f"{b:g} follows {a:g}; give increasing times")
+        return self
+
+    @property
+    def times(self) -> list[float]:
+        """The output times, increasing, without 0."""
+        if isinstance(self.outputs, list):
+            return list(self.outputs)
+        return [self.final * ((k + 1) / self.outputs) for k in range(self.outputs)]
+
+
+FINEST = 1e-13
+"""Tolerance of the Faber recurrence."""
+
+
+class SolverTable(Table):
+    """How exp(tA) is applied."""
+
+    method: Literal["auto", "faber", "shift-invert", "krylov", "expokit"] = Field(
+        "auto", description="engine; krylov and expokit bound their error as they go"
+    )
+    tolerance: Annotated[float, Field(gt=1e-15, lt=1)] = Field(1e-8, description="relative")
+    dimension: Annotated[int, Field(ge=4, le=1000)] | None = Field(
+        None, description="Krylov dimension (krylov, expokit, shift-invert)"
+    )
+    max_restarts: Count = Field(1000, description="sub-steps (krylov, expokit); more is an error")
+    memory: Positive = Field(1.0, description="GiB a rank may keep for a gradient (faber)")
+
+    @model_validator(mode="after")
+    def _reachable(self):
+        if self.method in ("auto", "faber") and self.tolerance < FINEST:
+            raise fault(
+                "tolerance",
+                f"{self.tolerance:g} is below {FINEST:g}, the least of method = "
+                f"'{self.method}'; raise it, or take 'shift-invert', 'krylov' or 'expokit'",
+            )
+        return self
+
+
+class Direction(Table):
+    """One direction to differentiate in: exactly one of the three."""
+
+    velocity: VelocityField | None = None
+    diffusivity: Scalar | None = None
+    initial: Scalar | None = None
+
+    @model_validator(mode="after")
+    def _one(self):
+        if sum(v is not None for v in (self.velocity, self.diffusivity, self.initial)) != 1:
+            raise ValueError("needs exactly one of velocity, diffusivity, initial; give one")
+        return self
+
+
+class SensitivityTable(Table):
+    """ρ = derivative of θ(t) in named directions."""
+
+    method: Literal["recurrence", "quadrature", "augmented", "first-order", "asymptotic"] = Field(
+        "recurrence",
+        description="push-forward of the engine, an independent check of it, or a surrogate",
+    )
+    tolerance: Annotated[float, Field(gt=1e-14, lt=1)] = Field(1e-6, description="relative")
+    compare: bool = Field(False, description="surrogates: ρ itself too, and the error")
+    directions: dict[ResultName, Direction] = Field({}, description="name → direction")

@@ -1,0 +1,181 @@
+"""The tables of an experiment file: their keys, types, defaults, and what must agree.
+
+Every table is a frozen model; a key that no model knows is an error.  Types are strict: ``true`` is
+no number, ``"1"`` neither.  A validator that finds fault with a key of its table raises
+``fault(key, "what is wrong; remedy")``; ``config_messages`` puts the table's name before it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from advdiff.config.equation import PhysicsTable, SensitivityTable, SolverTable, TimeTable
+from advdiff.config.expression import Expression
+from advdiff.config.inversion import (
+    LaplaceTable,
+    ObservationsTable,
+    OptimizerTable,
+    PriorTable,
+    TruthTable,
+    UnknownsTable,
+)
+from advdiff.config.reduced import ReducedTable
+from advdiff.config.sampler import SamplerTable
+from advdiff.config.space import DiscretizationTable, DomainTable
+from advdiff.config.types import (
+    ExperimentFile,
+    Formula,
+    Gridded,
+    PetscOptions,
+    StreamVelocity,
+    VorticityVelocity,
+    fault,
+    walk,
+)
+from advdiff.core.errors import InputError
+
+
+def refuse_sampler(sampler: SamplerTable, field: bool, reduced: bool) -> None:
+    """Raise a ``fault`` for what the chains of a flow do not offer."""
+    if sampler.gradient not in ("exact", "reduced"):
+        raise fault(("sampler", "gradient"), "a flow has 'exact' and 'reduced'; take one of them")
+    cheap = sampler.gradient == "reduced" or sampler.kernel == "delayed-acceptance"
+    if cheap and not reduced:
+        key, value = ("kernel", sampler.kernel)
+        if sampler.gradient == "reduced":
+            key, value = ("gradient", sampler.gradient)
+        raise fault(("sampler", key), f"{value} needs a cheap model; add a table [reduced]")
+    if reduced and not cheap:
+        raise fault(
+            "reduced",
+            "no sampler takes it; remove the table, or write sampler.gradient = 'reduced' "
+            "or sampler.kernel = 'delayed-acceptance'",
+        )
+    if field and sampler.kernel == "random-walk":
+        raise fault(
+            ("sampler", "kernel"),
+            "random-walk does not move an unknown field: its step shrinks with the "
+            "mesh; take pcn, mala, hmc or nuts",
+        )
+
+
+STREAMS = (StreamVelocity, VorticityVelocity)
+
+
+class Experiment(ExperimentFile):
+    """A task on a domain."""
+
+    task: Literal["solve", "sensitivity", "invert", "sample"] = Field(description="what to do")
+    domain: DomainTable
+    discretization: DiscretizationTable = DiscretizationTable()
+    physics: PhysicsTable
+    time: TimeTable
+    solver: SolverTable = SolverTable()
+    sensitivity: SensitivityTable = SensitivityTable()
+    observations: ObservationsTable | None = None
+    unknowns: UnknownsTable = UnknownsTable()
+    prior: PriorTable = PriorTable()
+    optimizer: OptimizerTable = OptimizerTable()
+    laplace: LaplaceTable | None = None
+    reduced: ReducedTable | None = None
+    sampler: SamplerTable = SamplerTable()
+    truth: TruthTable = TruthTable()
+    petsc: PetscOptions = Field({}, description="PETSc options: advdiff_… and tao_…")
+
+    @model_validator(mode="after")
+    def _task(self):
+        if self.task in ("invert", "sample"):
+            if self.observations is None:
+                raise fault(
+                    ("observations", "file"), f"missing; task = '{self.task}' needs measurements"
+                )
+            u = self.unknowns
+            if u.velocity is None and not u.diffusivity and not u.initial:
+                raise fault("unknowns", "nothing is unknown; e.g. [unknowns] diffusivity = true")
+            if u.diffusivity is True and not isinstance(self.physics.diffusivity, float):
+                raise fault(
+                    ("physics", "diffusivity"),
+                    "a field, while unknowns.diffusivity estimates one "
+                    "number; give a number as first guess, or unknowns.diffusivity = 'field'",
+                )
+            if u.initial and not self.discretization.elements.continuous:
+                raise fault(
+                    ("unknowns", "initial"),
+                    "true: its prior needs a continuous field, which method = "
+                    f"'{self.discretization.method}' has not; take discretization.method = 'cg', "
+                    "'cip' or 'spectral'",
+                )
+        if self.laplace is not None and (self.task != "invert" or self.reduced is not None):
+            raise fault(
+                "laplace", "only task = 'invert' without [reduced] takes it; remove the table"
+            )
+        if self.reduced is not None:
+            velocity = self.unknowns.velocity
+            if self.task not in ("invert", "sample"):
+                raise fault(
+                    "reduced", "only task = 'invert' and 'sample' take it; remove the table"
+                )
+            if self.unknowns.initial or (velocity and velocity.family == "stream"):
+                raise fault(
+                    "reduced",
+                    "an unknown is a field, a reduced model needs coefficients; e.g. "
+                    "unknowns.velocity.family = 'sine', unknowns.initial = false",
+                )
+        if self.task == "sample":
+            refuse_sampler(self.sampler, self.unknowns.has_field, self.reduced is not None)
+        if self.task == "sensitivity" and not self.sensitivity.directions:
+            raise fault(
+                ("sensitivity", "directions"),
+                "missing; e.g. [sensitivity.directions.shear] velocity = ['y', '0']",
+            )
+        return self
+
+    def inputs(self) -> dict[str, str]:
+        """The files that it reads."""
+        found = super().inputs()
+        if self.domain.file is not None:
+            found["domain.file"] = self.domain.file
+        if self.observations is not None:
+            found["observations.file"] = self.observations.file
+        found |= {f"{k}.file": v.file for k, v in walk(self) if isinstance(v, Gridded)}
+        return found
+
+    def outputs(self) -> dict[str, Path]:
+        """The files that it writes."""
+        model = self.reduced and self.reduced.model
+        return super().outputs() | ({"reduced.model": self.resolve(model)} if model else {})
+
+    @model_validator(mode="after")
+    def _dimensions(self):
+        dim, shape = self.domain.dim, f"shape = '{self.domain.shape}'"
+        planar = [(k, v) for k, v in walk(self) if isinstance(v, STREAMS)]
+        unknown = self.unknowns.velocity
+        if unknown and unknown.family != "nodal":
+            planar.append(("unknowns.velocity", unknown))
+        if planar and dim not in (None, 2):
+            raise InputError(
+                f"{planar[0][0]}: a stream function needs two dimensions, {shape} has {dim}; "
+                "give the components of a velocity, or another shape"
+            )
+        closed = sorted(self.domain.periodic)
+        if unknown and unknown.family == "sine" and (self.domain.shape != "rectangle" or closed):
+            raise InputError(
+                "unknowns.velocity.family = 'sine': needs a rectangle with walls, not "
+                f"{shape}{f', periodic = {closed}' if closed else ''}; write family = 'stream'"
+            )
+        if unknown and unknown.family == "fourier" and closed != ["x", "y"]:
+            raise InputError(
+                "unknowns.velocity.family = 'fourier': needs a torus; write domain.periodic = "
+                "['x', 'y'], or family = 'stream'"
+            )
+        for key, value in walk(self):
+            if isinstance(value, Formula):
+                Expression(value, key, dim or 3)
+            elif not (key.endswith(".velocity") and isinstance(value, list) and dim):
+                continue
+            elif len(value) != dim:
+                raise InputError(f"{key}: {len(value)} components; {shape} needs {dim}")
+        return self

@@ -1,0 +1,63 @@
+"""The table [sampler]."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from advdiff.config.types import Count, Positive, Table, fault
+
+GRADIENTS = ("exact", "per-term", "first-order", "asymptotic", "kernel-exact", "reduced")
+
+
+MOST_DRAWS = 100_000_000
+"""Of all chains together."""
+
+
+Whole = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class SamplerTable(Table):
+    """Markov chains."""
+
+    kernel: Literal["pcn", "mala", "hmc", "nuts", "random-walk", "delayed-acceptance"] = Field(
+        "hmc", description="all but random-walk are well defined in function space"
+    )
+    draws: Count = Field(1000, description="kept of each chain")
+    warmup: Whole = Field(500, description="steps before, which adapt the step size")
+    chains: Annotated[int, Field(ge=1, le=10_000)] = 4
+    seed: Whole = Field(0, description="of the random numbers")
+    step_size: Positive | None = Field(None, description="first guess; the step, if warmup = 0")
+    steps: Count = Field(10, description="of a trajectory (hmc), of the first stage (delayed-…)")
+    max_depth: Annotated[int, Field(ge=1, le=20)] = Field(8, description="nuts: 2^depth steps")
+    thin: Count = Field(1, description="keep one step of so many")
+    fields: Count = Field(50, description="flows: draws of each chain whose fields are kept")
+    start: Literal["prior", "map"] = Field("prior", description="where chains begin")
+    metric: Literal["prior", "laplace"] = Field("prior", description="laplace: at the MAP")
+    metric_rank: Count = Field(100, description="laplace: most eigenpairs")
+    groups: Count | None = Field(None, description="groups of ranks that share the chains")
+    gradient: Literal[GRADIENTS] = Field(
+        "exact",
+        description="what trajectories follow, the accept step is exact; flows: exact or reduced",
+    )
+
+    @model_validator(mode="after")
+    def _agree(self):
+        gradient = self.kernel in ("mala", "hmc", "nuts")
+        if self.gradient != "exact" and not gradient:
+            raise fault("gradient", f"kernel = '{self.kernel}' follows none; remove it")
+        if self.draws < 4:
+            raise fault("draws", f"{self.draws} is too few for diagnostics; give at least 4")
+        if self.chains * self.draws > MOST_DRAWS:
+            raise fault(
+                "draws",
+                f"{self.draws} of {self.chains} chains are more than {MOST_DRAWS} in all; "
+                "give fewer, or raise thin",
+            )
+        if self.metric == "laplace" and self.kernel == "random-walk":
+            raise fault("metric", f"kernel = '{self.kernel}' takes the prior's; remove it")
+        limit = {"pcn": 1.0, "mala": 2.0, "delayed-acceptance": 1.0}.get(self.kernel)
+        if self.step_size is not None and limit is not None and self.step_size > limit:
+            raise fault("step_size", f"{self.step_size:g} is above {limit:g}; lower it")
+        return self

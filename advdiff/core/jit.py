@@ -1,0 +1,137 @@
+"""Forms and expressions, compiled once a machine: each in a folder of its own of DOLFINx's cache.
+
+FFCx marks a form that it compiles by an empty C file, and whoever wants the form waits for its
+maker, also for one that was interrupted or killed.  So nothing is made where others look for it:
+rank 0 compiles in a folder that is its own and, when all is there, gives it the name that says what
+is in it.  Whatever ends a compile takes that folder away; of one that was killed, the next does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import hashlib
+import logging
+import os
+import shutil
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ffcx
+import numpy as np
+import ufl
+from dolfinx import default_scalar_type, fem, jit
+from ffcx.naming import compute_signature
+from mpi4py import MPI
+
+from advdiff.core.ranks import on_root
+
+PATIENCE = 300
+"""Seconds to wait for another rank that compiles (FFCx: 10): where their disks are not shared."""
+MAKING = "making-"
+"""How the names of folders begin in which somebody is at work, or was."""
+YOUNG = 60.0
+"""Seconds in which a new folder may not yet have been locked by its maker."""
+WITHOUT_MEANING = {"cache_dir", "timeout", "cffi_verbose"}
+"""Options of DOLFINx that make no other code."""
+
+
+def form(integrals: ufl.Form) -> fem.Form:
+    """:func:`dolfinx.fem.form` (collective)."""
+    domain = integrals.ufl_domains()[0]
+    return fem.form(integrals, jit_options=_options(domain.ufl_cargo().comm, integrals))
+
+
+def expression(quantity: ufl.core.expr.Expr, points: np.ndarray) -> fem.Expression:
+    """:class:`dolfinx.fem.Expression`: a quantity at reference points, (point, dim), of every cell
+    (collective)."""
+    comm = ufl.domain.extract_domains(quantity)[0].ufl_cargo().comm
+    options = _options(comm, (quantity, points))
+    return fem.Expression(quantity, points, jit_options=options, dtype=default_scalar_type)
+
+
+def _options(comm: MPI.Comm, what: ufl.Form | tuple) -> dict:
+    """By which DOLFINx finds ``what`` compiled (collective).
+
+    Where it does not, as on a disk that rank 0 does not see, it compiles it there.
+    """
+    return {"cache_dir": on_root(comm, lambda: _compiled(what)), "timeout": PATIENCE}
+
+
+def _compiled(what: ufl.Form | tuple) -> Path:
+    """The folder in which ``what`` is compiled (local)."""
+    cache = Path(jit.get_options()["cache_dir"]) / "advdiff"
+    folder = cache / _name(what)
+    if folder.is_dir():
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    _sweep(cache)
+    with _workshop(cache) as place:
+        jit.ffcx_jit(MPI.COMM_SELF, what, _scalars(), {"cache_dir": place, "timeout": PATIENCE})
+        try:
+            place.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # by another who was faster
+                raise
+    return folder
+
+
+def _scalars() -> dict:
+    return {"scalar_type": default_scalar_type}
+
+
+def _name(what: ufl.Form | tuple) -> str:
+    """A hash of all that the machine code depends on."""
+    tag = _settings()
+    if isinstance(what, tuple):  # of points, FFCx's own hash has some digits, and not of all
+        tag += hashlib.sha1(np.ascontiguousarray(what[1]).tobytes()).hexdigest()
+    return compute_signature([what], tag)
+
+
+@functools.cache
+def _settings() -> str:
+    options = jit.get_options().items()
+    python = [sysconfig.get_config_var(name) for name in ("CC", "CFLAGS", "SOABI", "EXT_SUFFIX")]
+    ours = sorted((name, str(value)) for name, value in options if name not in WITHOUT_MEANING)
+    ffcxs = sorted((name, str(value)) for name, value in ffcx.get_options(_scalars()).items())
+    return repr((ours, ffcxs, python))
+
+
+@contextmanager
+def _workshop(cache: Path) -> Iterator[Path]:
+    """A folder to compile in, locked as long as its maker is at work; gone behind the block."""
+    place = Path(tempfile.mkdtemp(prefix=MAKING, dir=cache))
+    handlers = logging.getLogger().handlers[:]  # which FFCx puts back after a success only
+    lock = os.open(place, os.O_RDONLY)
+    try:
+        _locked(lock)
+        yield place
+    finally:
+        logging.getLogger().handlers[:] = handlers
+        shutil.rmtree(place, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked(folder: int) -> bool:
+    """Lock an open folder; False where another has, or where the file system has no locks."""
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _sweep(cache: Path) -> None:
+    """Take away what the killed have left."""
+    for place in cache.glob(f"{MAKING}*"):
+        try:
+            lock = os.open(place, os.O_RDONLY)
+        except OSError:  # its maker was faster
+            continue
+        if time.time() - os.fstat(lock).st_mtime > YOUNG and _locked(lock):
+            shutil.rmtree(place, ignore_errors=True)
+        os.close(lock)

@@ -1,0 +1,84 @@
+"""Errors that all ranks agree on."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+from advdiff.core.errors import T
+
+
+class Alone:
+    """The communicator of a process that has no MPI."""
+
+    rank, size = 0, 1
+
+    def bcast(self, value: T, root: int = 0) -> T:
+        """``value``."""
+        return value
+
+
+def world() -> MPI.Comm | Alone:
+    """All ranks; without mpi4py, this process."""
+    try:
+        from mpi4py import MPI
+    except ImportError:
+        return Alone()
+    return MPI.COMM_WORLD
+
+
+def on_root(comm: MPI.Comm, function: Callable[[], T]) -> T:
+    """Run ``function`` on rank 0; its result, or its exception, becomes that of all ranks."""
+    result: T | None = None
+    error: Exception | None = None
+    if comm.rank == 0:
+        try:
+            result = function()
+        except Exception as caught:
+            error = caught
+    error = comm.bcast(error)
+    if error is not None:
+        raise error
+    return comm.bcast(result)
+
+
+_unheard: list[MPI.Request] = []
+"""What ranks that have failed alone asked the others; their memory must stay."""
+
+
+@contextmanager
+def agreed(comm: MPI.Comm, patience: float = math.inf):
+    """Raise on all ranks if the block raised on one (the message of the lowest such rank).
+
+    An exception on a single rank would otherwise leave the others waiting in their next collective
+    call.
+
+    Args:
+        patience: seconds for which a rank that has failed waits for the others, and then raises
+            alone; finite where the block itself communicates, for they may wait for it there.
+    """
+    from mpi4py import MPI
+
+    error: Exception | None = None
+    try:
+        yield
+    except Exception as caught:
+        error = caught
+    mine, first = (np.full(1, comm.size if error is None else comm.rank) for _ in range(2))
+    asked = comm.Iallreduce(mine, first, MPI.MIN)  # never taken for a collective call of the block
+    until = time.monotonic() + patience
+    while error is not None and patience < math.inf and not asked.Test():
+        if time.monotonic() > until:
+            _unheard.append(asked)
+            raise error
+        time.sleep(1e-3)
+    asked.Wait()
+    if first[0] < comm.size:
+        raise comm.bcast(error, root=int(first[0]))

@@ -1,0 +1,137 @@
+"""Fields as a user writes them: numbers, expressions in x, y, z, or Python callables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import basix.ufl
+import numpy as np
+from dolfinx import fem
+from mpi4py import MPI
+from petsc4py import PETSc
+
+from advdiff.config.expression import Expression
+from advdiff.core.errors import InputError
+from advdiff.core.ranks import agreed
+from advdiff.domain.periodic import PeriodicMesh
+
+SEAM = 1e-2
+"""Jump across a seam, relative to the largest value, that is more than the tail of a bump."""
+
+ON_AXIS = 1e-14
+"""A coordinate below this part of the largest is 0."""
+
+Field = Callable[[np.ndarray], np.ndarray]
+"""Of coordinates (3, n): values (n,), or (dim, n) of a vector field."""
+FieldLike = float | int | str | Field
+
+
+def scalar_field(value: FieldLike, key: str, dim: int) -> Field:
+    """A callable of coordinates (3, n) with values (n,), from a number, expression or callable."""
+    if isinstance(value, str):
+        return Expression(value, key, dim)
+    if callable(value):
+        return value
+    constant = float(value)
+    return lambda x: np.full(x.shape[1], constant)
+
+
+def vector_field(value: Sequence[FieldLike] | Field, key: str, dim: int) -> Field:
+    """A callable of coordinates (3, n) with values (dim, n)."""
+    if callable(value):
+        return value
+    if len(value) != dim:
+        raise InputError(f"{key}: {len(value)} components in {dim} dimensions; give {dim}")
+    components = [scalar_field(c, f"{key}[{i}]", dim) for i, c in enumerate(value)]
+    return Components(tuple(components))
+
+
+@dataclass(frozen=True)
+class Components:
+    """A vector field of scalar ones: a callable of coordinates (3, n) with values (dim, n)."""
+
+    parts: tuple[Field, ...]
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return np.stack([part(x) for part in self.parts])
+
+
+def interpolate(field: Field, space: fem.FunctionSpace, key: str) -> fem.Function:
+    """Nodal interpolation of a callable (collective).
+
+    Raises:
+        InputError: where a value is not finite.
+    """
+    function = fem.Function(space, name=key)
+    with agreed(space.mesh.comm):
+        function.interpolate(lambda x: field(_clean(x)))
+    _require_finite(function, key, field)
+    if isinstance(space.mesh, PeriodicMesh) and not space.element.basix_element.discontinuous:
+        _require_periodic(function, key, field)
+    return function
+
+
+def broken_space(space: fem.FunctionSpace, shape: tuple[int, ...] = ()) -> fem.FunctionSpace:
+    """The same functions cell by cell, free to jump between cells, with values of ``shape``."""
+    element = space.element.basix_element
+    broken = basix.ufl.element(
+        element.family,
+        element.cell_type,
+        element.degree,
+        element.lagrange_variant,
+        discontinuous=True,
+        shape=shape or None,
+    )
+    return fem.functionspace(space.mesh, broken)
+
+
+def _clean(x: np.ndarray) -> np.ndarray:
+    """Coordinates, with 0 where they are its rounding: 1/x has a pole there, and no other value."""
+    return np.where(np.abs(x) < ON_AXIS * np.abs(x).max(initial=0.0), 0.0, x)
+
+
+def _require_periodic(function: fem.Function, key: str, field: Callable) -> None:
+    """Raise on all ranks where the two sides of a seam have different values."""
+    space = function.function_space
+    apart = broken_space(space, function.ufl_shape)
+    here, there = fem.Function(apart), fem.Function(apart)
+    here.interpolate(field)
+    there.interpolate(function)
+    there.x.petsc_vec.axpy(-1.0, here.x.petsc_vec)
+    jump, scale = (f.x.petsc_vec.norm(PETSc.NormType.INFINITY) for f in (there, here))
+    if jump > SEAM * scale:
+        periods = space.mesh.periods
+        along = ", ".join(f"{length:g} in {'xyz'[axis]}" for axis, length in periods.items())
+        raise InputError(
+            f"{key}: not periodic, its values at the two ends differ by {jump:.3g}; give a field "
+            f"that repeats after {along}"
+        )
+
+
+def _require_finite(function: fem.Function, key: str, field: Callable) -> None:
+    """Raise on all ranks where a nodal value is not finite, naming the first such point."""
+    space = function.function_space
+    comm, dim = space.mesh.comm, space.mesh.geometry.dim
+    owned = space.dofmap.index_map.size_local
+    size = space.dofmap.index_map_bs
+    values = function.x.array[: owned * size].reshape(owned, size)
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    count = comm.allreduce(len(bad), MPI.SUM)
+    if count == 0:
+        return
+    points = _clean(space.tabulate_dof_coordinates())[bad, :dim].tolist() if len(bad) else []
+    where = min(point for part in comm.allgather(points) for point in part)
+    raise InputError(
+        f"{key}: not finite at {count} points, first at ({', '.join(f'{v:g}' for v in where)})"
+        f"{_reason(field, where)}; give values that are finite in the whole domain"
+    )
+
+
+def _reason(field: Callable, point: Sequence[float]) -> str:
+    """Why a field has no value at a point, where it (or a component) can say: ``field.why``."""
+    x = np.pad(np.asarray(point, dtype=float), (0, 3 - len(point)))[:, None]
+    for part in getattr(field, "parts", [field]):
+        if hasattr(part, "why") and not np.isfinite(part(x)).all():
+            return f" ({part.why(point)})"
+    return ""

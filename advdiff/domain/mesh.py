@@ -1,0 +1,213 @@
+"""The domain: a mesh and the names of its boundary parts."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import ufl
+from dolfinx import fem, mesh
+from mpi4py import MPI
+
+from advdiff.config.expression import AXES
+from advdiff.core import compat, jit, memory
+from advdiff.core.errors import InputError, suggestion
+from advdiff.core.ranks import on_root
+from advdiff.domain import gmsh_child
+from advdiff.domain import periodic as closed
+
+SIDES = ("left", "right", "bottom", "top", "front", "back")
+SIMPLICES = {1: mesh.CellType.interval, 2: mesh.CellType.triangle, 3: mesh.CellType.tetrahedron}
+
+
+class Domain:
+    """A distributed mesh with named boundary parts.
+
+    Attributes:
+        mesh: the DOLFINx mesh.
+        facet_tags: tags of its boundary facets.
+        tags: name of a boundary part → its tag; every other boundary facet is a wall.
+    """
+
+    def __init__(self, msh: mesh.Mesh, facet_tags: mesh.MeshTags, tags: dict[str, int]):
+        self.mesh, self.facet_tags, self.tags = msh, facet_tags, tags
+        self.ds = ufl.Measure("ds", domain=msh, subdomain_data=facet_tags)
+        self.dx = ufl.Measure("dx", domain=msh)
+
+    @property
+    def is_simplicial(self) -> bool:
+        """Intervals, triangles or tetrahedra; not quadrilaterals or hexahedra."""
+        return self.mesh.topology.cell_type in SIMPLICES.values()
+
+    @property
+    def comm(self) -> MPI.Comm:
+        return self.mesh.comm
+
+    @property
+    def dim(self) -> int:
+        """Topological dimension, which is also the geometric one."""
+        return self.mesh.topology.dim
+
+    @property
+    def num_vertices(self) -> int:
+        """Global number of vertices."""
+        return self.mesh.geometry.index_map().size_global
+
+    @property
+    def size(self) -> memory.Size:
+        """For an estimate of the memory."""
+        cells = self.mesh.topology.index_map(self.dim).size_global
+        return memory.Size(self.mesh.topology.cell_name(), cells, self.num_vertices)
+
+    def tag(self, name: str, key: str) -> int:
+        """The tag of a boundary part.
+
+        Raises:
+            InputError: if the mesh has none of this name.
+        """
+        if name not in self.tags:
+            raise InputError(
+                f"{key}: no boundary part '{name}'; {suggestion(name, list(self.tags))}"
+            )
+        return self.tags[name]
+
+    def facets(self, names: Sequence[str], key: str) -> np.ndarray:
+        """Local indices of the facets of the named boundary parts."""
+        found = [self.facet_tags.find(self.tag(name, key)) for name in names]
+        return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int32)
+
+    @cached_property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper corner of the bounding box (collective at first use)."""
+        x = self.mesh.geometry.x[:, : self.dim]
+        lower = x.min(axis=0) if len(x) else np.full(self.dim, np.inf)
+        upper = x.max(axis=0) if len(x) else np.full(self.dim, -np.inf)
+        return (
+            np.array([self.comm.allreduce(float(v), MPI.MIN) for v in lower]),
+            np.array([self.comm.allreduce(float(v), MPI.MAX) for v in upper]),
+        )
+
+    @cached_property
+    def measure(self) -> float:
+        """Length, area or volume of the domain (collective at first use)."""
+        one = jit.form(fem.Constant(self.mesh, 1.0) * self.dx)
+        return self.comm.allreduce(fem.assemble_scalar(one), MPI.SUM)
+
+    def norm(self, expression) -> float:
+        """‖expression‖ in L² (collective)."""
+        square = jit.form(ufl.inner(expression, expression) * self.dx)
+        return float(np.sqrt(self.comm.allreduce(fem.assemble_scalar(square), MPI.SUM)))
+
+
+def box(
+    comm: MPI.Comm,
+    lower: Sequence[float],
+    upper: Sequence[float],
+    cells: Sequence[int],
+    cell: str | None = None,
+    periodic: Sequence[str] = (),
+) -> Domain:
+    """An interval, rectangle or box with its sides tagged by name (collective).
+
+    Sides are ``left, right`` (x), ``bottom, top`` (y), ``front, back`` (z).
+
+    Args:
+        cell: kind of cell; simplices where none is given.
+        periodic: names of the axes along which the box closes upon itself, and has no sides.
+    """
+    dim = len(cells)
+    kind = SIMPLICES[dim] if cell is None else mesh.CellType[cell]
+    axes = [AXES.index(name) for name in periodic]
+    if axes:
+        msh = closed.box(comm, lower, upper, cells, kind, axes)
+    elif dim == 1:
+        msh = mesh.create_interval(comm, cells[0], [lower[0], upper[0]])
+    elif dim == 2:
+        msh = mesh.create_rectangle(comm, [lower, upper], cells, kind)
+    else:
+        msh = mesh.create_box(comm, [lower, upper], cells, kind)
+    msh.topology.create_connectivity(dim - 1, dim)
+    facets, values, names = [], [], {}
+    for axis in set(range(dim)) - set(axes):
+        for end, bound in enumerate((lower[axis], upper[axis])):
+            tolerance = 1e-9 * (upper[axis] - lower[axis])
+            found = mesh.locate_entities_boundary(
+                msh, dim - 1, lambda x, a=axis, b=bound, t=tolerance: np.abs(x[a] - b) < t
+            )
+            names[SIDES[2 * axis + end]] = 2 * axis + end + 1
+            facets.append(found)
+            values.append(np.full(len(found), 2 * axis + end + 1, dtype=np.int32))
+    if not facets:
+        return Domain(msh, _no_tags(msh), {})
+    indices, unique = np.unique(np.concatenate(facets), return_index=True)
+    tags = mesh.meshtags(
+        msh, dim - 1, indices.astype(np.int32), np.concatenate(values)[unique].astype(np.int32)
+    )
+    return Domain(msh, tags, names)
+
+
+def _no_tags(msh: mesh.Mesh) -> mesh.MeshTags:
+    empty = np.empty(0, dtype=np.int32)
+    return mesh.meshtags(msh, msh.topology.dim - 1, empty, empty)
+
+
+def _cell_size(dim: int) -> float:
+    """Bytes that a cell of a mesh takes, about."""
+    return memory.MESH[SIMPLICES[dim].name]
+
+
+def gmsh_file(comm: MPI.Comm, path: Path, mesh_size: float | None, key: str) -> Domain:
+    """A mesh from a gmsh ``.geo`` or ``.msh`` file, with its physical groups as names (collective).
+
+    Args:
+        path: the file; a ``.geo`` is meshed on rank 0.
+        mesh_size: upper bound of the cell size (``.geo`` only); the file's own where ``None``.
+        key: the experiment file's key, for messages.
+
+    Raises:
+        InputError: if the file cannot be read, has no named group of cells, or cells that are flat,
+            twice there or overlapping; if a script would do more than draw.
+    """
+
+    def load():
+        if not path.is_file():
+            raise InputError(f"{key}: {path} does not exist; give a .geo or .msh file")
+        clean = Path(folder) / "clean.msh"
+        room = memory.machine(MPI.COMM_SELF)
+        most = [0.0, *(room / _cell_size(dim) for dim in SIMPLICES)]
+        found = gmsh_child.prepare(path, clean, mesh_size, most)
+        if "cells" in found:
+            size = found["cells"] * _cell_size(found["dim"])
+            memory.require(MPI.COMM_SELF, size, f"domain.mesh_size = {mesh_size:g}", "raise it")
+        if "error" in found:
+            raise InputError(f"{key}: {found['error']}")
+        import gmsh
+
+        gmsh.initialize(interruptible=False)
+        gmsh.option.setNumber("General.Terminal", 0)
+        gmsh.open(str(clean))
+        gmsh.model.mesh.renumberNodes()
+        return found["dim"], found["names"]
+
+    with tempfile.TemporaryDirectory() if comm.rank == 0 else nullcontext() as folder:
+        try:
+            dim, names = on_root(comm, load)
+            model = None
+            if comm.rank == 0:
+                import gmsh
+
+                model = gmsh.model
+            msh, tags = compat.gmsh_to_mesh(model, comm, dim)
+        finally:
+            if comm.rank == 0:
+                with suppress(ImportError):
+                    import gmsh
+
+                    if gmsh.isInitialized():
+                        gmsh.finalize()
+    msh.topology.create_connectivity(dim - 1, dim)
+    return Domain(msh, _no_tags(msh) if tags is None else tags, names)

@@ -1,0 +1,50 @@
+"""Numbers at the quadrature points: where they are, what they weigh, how they are numbered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import basix.ufl
+import numpy as np
+import ufl
+from dolfinx import fem, mesh
+from dolfinx.fem import petsc as fem_petsc
+
+from advdiff.core import jit
+
+
+class Quadrature:
+    """The points of a rule on the cells of this rank (collective).
+
+    Args:
+        msh: the mesh.
+        rule: ``quadrature_rule`` and ``quadrature_degree``.
+        slots: numbers at each point.
+
+    Attributes:
+        places: in the reference cell, shape (point, dim).
+        dx: the measure.
+        space: of functions with so many numbers at each point.
+        template: a vector of ``space``.
+        weights: of the local points, shape (local point,).
+        cells: of this rank.
+        order: number of each point, cell by cell, shape (local point,).
+    """
+
+    def __init__(self, msh: mesh.Mesh, rule: Mapping[str, Any], slots: int):
+        element = basix.ufl.quadrature_element(
+            msh.basix_cell(),
+            value_shape=(slots,),
+            scheme=rule["quadrature_rule"],
+            degree=rule["quadrature_degree"],
+        )
+        self.places = element.custom_quadrature()[0]
+        self.dx = ufl.dx(domain=msh, metadata=dict(rule))
+        self.space = fem.functionspace(msh, element)
+        weights = jit.form(ufl.TestFunction(self.space)[0] * self.dx)
+        self.template = fem_petsc.assemble_vector(weights)
+        self.weights = self.template.array_r[::slots].copy()
+        count = msh.topology.index_map(msh.topology.dim).size_local
+        self.cells = np.arange(count, dtype=np.int32)
+        self.order = self.space.dofmap.list[:count].ravel()

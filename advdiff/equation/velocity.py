@@ -1,0 +1,170 @@
+"""Velocity fields: given ones, and stream functions ψ with u = (∂ψ/∂y, −∂ψ/∂x).
+
+A stream function of degree 2 gives an exactly divergence-free velocity, and no flow through any
+boundary part on which it is constant, on any mesh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from mpi4py import MPI
+from petsc4py import PETSc
+
+from advdiff.core import compat, jit
+from advdiff.core.errors import InputError
+from advdiff.domain.fields import Field, interpolate
+from advdiff.domain.mesh import Domain
+from advdiff.domain.samples import Samples
+
+DEGREE = 2
+VANISHING = 1e-10
+"""Relative size below which a gradient or divergence is but rounding."""
+DIVERGENCE = 1e-3
+"""Of |∇u|; less is what interpolation leaves."""
+
+
+def curl(stream: fem.Function) -> ufl.core.expr.Expr:
+    """The velocity (∂ψ/∂y, −∂ψ/∂x) of a stream function."""
+    return ufl.as_vector((stream.dx(1), -stream.dx(0)))
+
+
+@dataclass
+class Velocity:
+    """u = given + curl ψ; either part may be absent (both absent: no flow).
+
+    Attributes:
+        domain: where it lives.
+        given: a vector Lagrange function, or None.
+        stream: a scalar Lagrange function ψ of degree 2, or None (two dimensions only).
+    """
+
+    domain: Domain
+    given: fem.Function | None = None
+    stream: fem.Function | None = None
+
+    @property
+    def expression(self) -> ufl.core.expr.Expr:
+        """u as UFL, linear in its functions."""
+        parts = [] if self.given is None else [self.given]
+        if self.stream is not None:
+            parts.append(curl(self.stream))
+        if not parts:
+            zero = fem.Constant(self.domain.mesh, np.zeros(self.domain.dim))
+            return zero
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+    def peclet_bound(self, diffusivity: fem.Function) -> Callable[[], float]:
+        """A collective function that returns P = max |u|²/κ for the present u and κ.
+
+        Sampled at the nodes of the degree of u on each cell: exact where u is linear there (a
+        stream function), an estimate otherwise.
+        """
+        u = self.expression
+        return self._largest(ufl.dot(u, u) / diffusivity)
+
+    def _largest(self, quantity: ufl.core.expr.Expr) -> Callable[[], float]:
+        degree = 1
+        if self.given is not None:
+            degree = self.given.function_space.element.basix_element.degree
+        space = fem.functionspace(self.domain.mesh, ("DG", degree))
+        values = jit.expression(quantity, compat.interpolation_points(space))
+        sample = fem.Function(space)
+
+        def largest() -> float:
+            sample.interpolate(values)
+            return self.domain.comm.allreduce(float(sample.x.array.max(initial=0.0)), MPI.MAX)
+
+        return largest
+
+    def sampled(self, samples: Samples) -> list[PETSc.Vec]:
+        """The components of u at sample points (collective)."""
+        return self.sampler(samples)()
+
+    def sampler(self, samples: Samples) -> Callable[[], list[PETSc.Vec]]:
+        """A collective function that returns the components of the present u at sample points."""
+        u, part = self.expression, fem.Function(samples.space)
+        points = compat.interpolation_points(samples.space)
+        axes = [jit.expression(u[axis], points) for axis in range(self.domain.dim)]
+
+        def sample() -> list[PETSc.Vec]:
+            components = []
+            for axis in axes:
+                part.interpolate(axis)
+                components.append(samples.values(part))
+            return components
+
+        return sample
+
+    def largest_speed(self) -> float:
+        """max |u|, sampled like :meth:`peclet_bound` (collective)."""
+        u = self.expression
+        return float(np.sqrt(self._largest(ufl.dot(u, u))()))
+
+    def norm(self) -> float:
+        """‖u‖ in L² (collective)."""
+        u = self.expression
+        return self.domain.norm(u)
+
+    def relative_error(self, truth: Velocity) -> float:
+        """‖u − truth‖ / ‖truth‖ in L² (collective)."""
+        size = truth.norm()
+        error = self.domain.norm(self.expression - truth.expression)
+        return error / size if size > 0 else error
+
+    def divergence(self) -> float:
+        """‖∇·u‖ in L² (collective); 0 where it is rounding error."""
+        if self.given is None:
+            return 0.0
+        value = self.domain.norm(ufl.div(self.given))
+        scale = self.domain.norm(ufl.grad(self.given)) + self._size()
+        return value if value > VANISHING * scale else 0.0
+
+    def relative_divergence(self) -> float:
+        """‖∇·u‖ / ‖∇u‖ of the given part, in L² (collective); 0 where it is constant."""
+        value = self.divergence()
+        return value / self.domain.norm(ufl.grad(self.given)) if value > 0.0 else 0.0
+
+    def _size(self) -> float:
+        """‖u‖ of the given part over the size of the domain."""
+        return self.domain.norm(self.given) / self.domain.measure ** (1 / self.domain.dim)
+
+
+def vector_space(domain: Domain, degree: int = DEGREE) -> fem.FunctionSpace:
+    """The space of given velocities."""
+    return fem.functionspace(domain.mesh, ("Lagrange", degree, (domain.dim,)))
+
+
+def stream_space(domain: Domain, key: str = "velocity") -> fem.FunctionSpace:
+    """The space of stream functions.
+
+    Raises:
+        InputError: where the domain is not two-dimensional.
+    """
+    if domain.dim != 2:
+        raise InputError(
+            f"{key}: a stream function needs two dimensions, the domain has {domain.dim}; "
+            "give the components of the velocity"
+        )
+    return fem.functionspace(domain.mesh, ("Lagrange", DEGREE))
+
+
+def given(domain: Domain, field: Field, key: str, degree: int = DEGREE) -> fem.Function:
+    """Interpolate a vector field (collective)."""
+    return interpolate(field, vector_space(domain, degree), key)
+
+
+def wall_dofs(domain: Domain, space: fem.FunctionSpace, open_parts: Sequence[str]) -> np.ndarray:
+    """Local stream-function unknowns on every boundary facet that is not in an open part."""
+    msh = domain.mesh
+    fdim = domain.dim - 1
+    msh.topology.create_connectivity(fdim, domain.dim)
+    from dolfinx.mesh import exterior_facet_indices
+
+    boundary = exterior_facet_indices(msh.topology)
+    walls = np.setdiff1d(boundary, domain.facets(open_parts, "domain.open"))
+    return fem.locate_dofs_topological(space, fdim, walls)

@@ -1,0 +1,1 @@
+"""Files: HDF5 results, grids, tables of readings, ParaView."""

@@ -1,0 +1,126 @@
+"""One HDF5 file written by all ranks, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import struct
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+
+from advdiff.core.disk import room
+from advdiff.core.errors import InputError, NoRoom
+from advdiff.core.ranks import on_root
+from advdiff.files import hdf5
+
+SUPERBLOCK = {0: 40, 1: 44, 2: 28, 3: 28}
+"""Version of HDF5's superblock → where in it the end of file address stands (8 bytes)."""
+
+
+SPARE = 1 << 20
+"""Bytes for what HDF5 writes beside the datasets."""
+
+
+def open_parallel(path: Path, comm, mode: str = "w", size: int = SPARE) -> h5py.File:
+    """An HDF5 file that all ranks write to, a new one by default, with room for ``size`` bytes
+    more (collective).
+
+    Raises:
+        InputError: where several ranks have an h5py that was built for one.
+        NoRoom: where the disk is full.
+    """
+    if comm.size > 1 and not h5py.get_config().mpi:
+        raise InputError(
+            f"output.file: this h5py cannot write {path} from {comm.size} ranks; install a "
+            "parallel h5py (Debian: python3-h5py-mpi)"
+        )
+    if mode == "w":
+        on_root(comm, lambda: path.write_bytes(b""))
+    on_root(comm, lambda: take(path, size))
+    options = {"driver": "mpio", "comm": comm} if comm.size > 1 else {}
+    file = h5py.File(path, mode, **options)
+    if mode == "w":  # gave it back
+        on_root(comm, lambda: take(path, size))
+    return file
+
+
+def take(path: Path, size: int) -> None:
+    """Have the disk make room for so many bytes more at the end of a file (local).
+
+    HDF5, which does not survive a full disk, need then not ask for it.
+
+    Raises:
+        NoRoom: where there is none.
+    """
+    with room(path), path.open("r+b") as file:
+        if size and hasattr(os, "posix_fallocate"):  # not on macOS
+            os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, size)
+
+
+@contextmanager
+def closing(file: h5py.File, comm):
+    """Close the file behind the block (collective).
+
+    After an error of a single rank it stays open: closing a parallel file is collective.
+    """
+    name = Path(file.filename)
+    with room(name):
+        try:
+            yield file
+        except BaseException as error:
+            if comm.size == 1 or isinstance(error, NoRoom):  # which all ranks have met
+                file.close()
+            raise
+        file.close()
+    if comm.size == 1:  # without MPI, HDF5 does not give back the room that it did not take
+        os.truncate(name, end(name))
+
+
+def end(path: Path) -> int:
+    """Where an HDF5 file ends by its own account: the superblock's end of file address."""
+    with path.open("rb") as file:
+        head = file.read(52)
+    (end,) = struct.unpack_from("<Q", head, SUPERBLOCK[head[8]])
+    return end
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Give a file that is whole, and on the disk, its name (local)."""
+    with room(path), temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def check_writable(path: Path, key: str = "output.file") -> None:
+    """Raise :class:`InputError` where a result cannot or should not be written (local).
+
+    An earlier result may be replaced, any other file may not.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise InputError(f"{key}: the folder {folder} does not exist; create it")
+    if path.is_dir():
+        raise InputError(f"{key}: {path} is a folder; give the name of a file")
+    if path.suffix == ".vtkhdf":
+        raise InputError(
+            f"{key}: {path} is the name for ParaView's file beside the result; end it in .h5"
+        )
+    if path.exists() and not _is_ours(path):
+        raise InputError(f"{key}: {path} exists and is no result of advdiff; give another name")
+    probe = path.with_name(f".{path.name}.writable")
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"{key}: {path} cannot be written ({error.strerror}); give another folder"
+        ) from None
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with hdf5.read(path) as file:
+            return "advdiff_version" in file.attrs
+    except OSError:
+        return False

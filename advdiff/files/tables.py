@@ -1,0 +1,139 @@
+"""CSV files: their rows; columns of numbers by name; errors that name the row."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from advdiff.core.errors import InputError, shortened
+
+
+class Columns(dict[str, np.ndarray]):
+    """Name → column, shape (row,).
+
+    Attributes:
+        lines: of the file, shape (row,).
+    """
+
+    lines: Sequence[int] = ()
+
+
+def rows(
+    path: Path, key: str, remedy: str = "give a .csv file"
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header of a CSV, and line and cells of what follows it (local).
+
+    Blank lines and those that begin with # are passed over; of an empty file the header is empty.
+
+    Args:
+        key: of the experiment file, for messages.
+        remedy: what to do where there is no such file.
+
+    Raises:
+        InputError: naming the file and the row.
+    """
+    if path.exists() and not path.is_file():  # /dev/zero has no end
+        raise InputError(f"{key}: {path} is no file; {remedy}")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise InputError(f"{key}: {path}: {reason}; {remedy}") from None
+    reader = csv.reader(io.StringIO(text), strict=True)
+    try:
+        found = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+    except csv.Error as error:
+        raise InputError(f"{key}: {path}, row {reader.line_num}: {error}; mend the row") from None
+    found = [(line, row) for line, row in found if any(row) and not row[0].startswith("#")]
+    header = found[0][1] if found else []
+    return header, found[1:]
+
+
+def require_even(
+    header: Sequence[str], found: Sequence[tuple[int, list[str]]], path: Path, key: str
+) -> None:
+    """Raise :class:`InputError` for the first row that has not one entry a column."""
+    for line, row in found:
+        if len(row) != len(header):
+            raise InputError(
+                f"{key}: {path}, row {line}: {len(row)} entries under {len(header)} columns; mend "
+                "the row"
+            )
+
+
+def columns(
+    path: Path,
+    key: str,
+    required: Sequence[str],
+    optional: Sequence[str] = (),
+    words: Mapping[str, Mapping[str, float]] | None = None,
+) -> Columns:
+    """The columns of a CSV with a header (local).
+
+    Args:
+        key: of the experiment file, for messages.
+        words: column → what its words stand for, where it does not hold numbers.
+
+    Raises:
+        InputError: naming the file and the row.
+    """
+    header, found = rows(path, key)
+    for name in required:
+        if name not in header:
+            raise InputError(
+                f"{key}: {path} has no column '{name}'; give columns {', '.join(required)}"
+            )
+    for name in header:
+        if name not in (*required, *optional) or header.count(name) > 1:
+            raise InputError(
+                f"{key}: {path}: column '{name}' is unknown or there twice; known: "
+                + ", ".join((*required, *optional))
+            )
+    if not found:
+        raise InputError(f"{key}: {path} has no rows; add some")
+    require_even(header, found, path, key)
+    table = Columns({name: np.empty(len(found)) for name in header})
+    table.lines = [line for line, _ in found]
+    for i, (line, row) in enumerate(found):
+        for name, cell in zip(header, row, strict=True):
+            table[name][i] = _number(cell, (words or {}).get(name), path, key, line, name)
+    return table
+
+
+def _number(cell: str, words, path: Path, key: str, line: int, name: str) -> float:
+    if words is not None:
+        if cell in words:
+            return words[cell]
+        raise InputError(
+            f"{key}: {path}, row {line}: {name} = {shortened(cell)}; write {' or '.join(words)}"
+        )
+    try:
+        value = float(cell)
+    except ValueError:
+        value = np.nan
+    if not np.isfinite(value):
+        raise InputError(
+            f"{key}: {path}, row {line}: {name} = {shortened(cell)} is no finite number; mend it"
+        )
+    return value
+
+
+def refuse(table: Columns, bad: np.ndarray, path: Path, key: str, name: str, remedy: str) -> None:
+    """Raise :class:`InputError` for the first row where ``bad``."""
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InputError(
+            f"{key}: {path}, row {table.lines[row]}: {name} = {table[name][row]:g}; {remedy}"
+        )
+
+
+def states(table: Columns, names: Sequence[str], count: int, path: Path, key: str) -> None:
+    """Refuse what is no index from 0 to count − 1."""
+    for name in names:
+        column = table[name]
+        bad = (column != np.floor(column)) | (column < 0) | (column >= count)
+        refuse(table, bad, path, key, name, f"write a whole number from 0 to {count - 1}")

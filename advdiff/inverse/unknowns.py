@@ -1,0 +1,128 @@
+"""What is unknown, as one parameter vector m made of parts (:mod:`advdiff.problem.unknowns`).
+
+Each part owns a slice of every rank's share of m.  A handful of coefficients lives on rank 0; a
+field is distributed like its degrees of freedom.  ``assign`` sets the operator's controls and the
+initial state from m, ``push`` turns dm into their directions, ``pull`` gradients of them into that
+of m.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from dolfinx import fem
+from petsc4py import PETSc
+
+Gradient = dict[str, PETSc.Vec]
+"""Name of a control, or ``initial`` → dual vector."""
+
+
+class Part(Protocol):
+    """One unknown.
+
+    Attributes:
+        name: ``velocity``, ``log_diffusivity`` or ``initial``.
+        control: the operator's control that it moves, or ``initial``.
+        template: a vector with its layout.
+        is_field: False for a few coefficients, all on rank 0.
+    """
+
+    name: str
+    control: str
+    template: PETSc.Vec
+    is_field: bool
+
+    def assign(self, m: PETSc.Vec) -> None: ...
+    def push(self, dm: PETSc.Vec) -> fem.Function | PETSc.Vec: ...
+    def pull(self, gradient: PETSc.Vec, out: PETSc.Vec) -> None: ...
+
+
+class Unknowns:
+    """The parameter vector m: its parts one behind the other on each rank (at least one part)."""
+
+    def __init__(self, parts: Sequence[Part]):
+        self.parts = list(parts)
+        self.comm = parts[0].template.comm
+        local = [part.template.getLocalSize() for part in self.parts]
+        self._template = PETSc.Vec().createMPI((sum(local), PETSc.DECIDE), comm=self.comm)
+        start, _ = self._template.getOwnershipRange()
+        self._rows = []
+        for size in local:
+            self._rows.append(PETSc.IS().createStride(size, start, 1, comm=self.comm))
+            start += size
+
+    @property
+    def size(self) -> int:
+        """Global number of unknowns."""
+        return self._template.getSize()
+
+    @property
+    def controls(self) -> list[str]:
+        """The operator's controls that move."""
+        return [part.control for part in self.parts if part.control != "initial"]
+
+    def vector(self) -> PETSc.Vec:
+        """A new zero parameter vector."""
+        vector = self._template.duplicate()
+        vector.set(0.0)
+        return vector
+
+    def extract(self, m: PETSc.Vec, index: int, out: PETSc.Vec | None = None) -> PETSc.Vec:
+        """A copy of one part of m (collective)."""
+        out = self.parts[index].template.duplicate() if out is None else out
+        part = m.getSubVector(self._rows[index])
+        part.copy(out)
+        m.restoreSubVector(self._rows[index], part)
+        return out
+
+    def insert(self, part: PETSc.Vec, index: int, m: PETSc.Vec) -> None:
+        """Set one part of m (collective)."""
+        target = m.getSubVector(self._rows[index])
+        part.copy(target)
+        m.restoreSubVector(self._rows[index], target)
+
+    def assign(self, m: PETSc.Vec) -> None:
+        """Set the controls and the initial state (collective)."""
+        for i, part in enumerate(self.parts):
+            part.assign(self.extract(m, i))
+
+    def push(self, dm: PETSc.Vec) -> tuple[dict[str, fem.Function], PETSc.Vec | None]:
+        """Directions of the controls, and of the initial state (collective)."""
+        directions, initial = {}, None
+        for i, part in enumerate(self.parts):
+            moved = part.push(self.extract(dm, i))
+            if part.control == "initial":
+                initial = moved
+            else:
+                directions[part.control] = moved
+        return directions, initial
+
+    def pull(self, gradient: Gradient) -> PETSc.Vec:
+        """The gradient with respect to m (collective)."""
+        result = self.vector()
+        for i, part in enumerate(self.parts):
+            out = part.template.duplicate()
+            part.pull(gradient[part.control], out)
+            self.insert(out, i, result)
+            out.destroy()
+        return result
+
+    @property
+    def is_small(self) -> bool:
+        """True where m is a handful of coefficients, fit for a numpy array."""
+        return not any(part.is_field for part in self.parts)
+
+    def to_numpy(self, m: PETSc.Vec) -> np.ndarray:
+        """All coefficients on every rank (collective; only where ``is_small``)."""
+        return self.comm.tompi4py().bcast(m.array.copy() if self.comm.rank == 0 else None)
+
+    def from_numpy(self, values: np.ndarray) -> PETSc.Vec:
+        """The parameter vector of coefficients known on every rank."""
+        vector = self.vector()
+        values = np.asarray(values, dtype=float)
+        if values.shape != (self.size,):
+            raise ValueError(f"a parameter vector of shape {values.shape}; it has ({self.size},)")
+        vector.setArray(values if self.comm.rank == 0 else values[:0])
+        return vector

@@ -1,0 +1,1 @@
+"""Rate matrices: certificates, random laws, studies."""

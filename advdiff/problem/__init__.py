@@ -1,0 +1,1 @@
+"""Where the tables of an experiment file become objects."""

@@ -1,0 +1,121 @@
+"""The forward model m ↦ predicted readings, with its derivative and its adjoint.
+
+What the inference sees: it acts, pushes a direction forward, and pulls residuals back, and knows
+nothing of meshes or engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from petsc4py import PETSc
+
+from advdiff.algebra.generator import Generator
+from advdiff.equation.cotangent import OperatorCotangent
+from advdiff.equation.operator import Operator
+from advdiff.inverse.unknowns import Unknowns
+from advdiff.problem.readings import Readings
+from advdiff.problem.sensors import Sensors
+from advdiff.semigroup.engine import Engine
+
+FORWARD = PETSc.Log.Event("advdiff.forward")
+ADJOINT = PETSc.Log.Event("advdiff.adjoint")
+
+MakeEngine = Callable[[Generator], Engine]
+
+
+class TransportModel:
+    """Readings of the tracer for unknown velocity, diffusivity and initial state.
+
+    Args:
+        operator: its controls are what the unknowns move.
+        unknowns: the parts of m.
+        readings: where and when.
+        initial: θ0, the vector an unknown initial state assigns to.
+        make_engine: generator → engine.
+    """
+
+    def __init__(
+        self,
+        operator: Operator,
+        unknowns: Unknowns,
+        readings: Readings,
+        initial: PETSc.Vec,
+        make_engine: MakeEngine,
+    ):
+        self.operator, self.unknowns, self.readings = operator, unknowns, readings
+        self.initial, self.make_engine = initial, make_engine
+        self.sensors = Sensors(operator, readings.points, readings.rows)
+        self.cotangent = OperatorCotangent(operator, unknowns.controls)
+        self.reads_initial = bool(readings.times[0] == 0.0)
+        self.times = readings.times[1:] if self.reads_initial else readings.times
+        self.evaluations = 0
+
+    def _solve(self, m: PETSc.Vec, record: bool) -> TransportLinearisation:
+        # What Python drops on several ranks is only freed here: the last evaluation's whole tape.
+        PETSc.garbage_cleanup(self.initial.comm)
+        self.unknowns.assign(m)
+        generator = self.operator.assemble()
+        with FORWARD:
+            engine = self.make_engine(generator)
+            load = self.operator.load
+            solution = engine.forward(self.initial, self.times, load, record=record)
+        self.evaluations += 1
+        return TransportLinearisation(self, engine, solution)
+
+    def observe(self, m: PETSc.Vec) -> np.ndarray:
+        """Predicted readings, shape (reading,), on every rank (collective)."""
+        return self._solve(m, record=False).predicted
+
+    def linearise(self, m: PETSc.Vec) -> TransportLinearisation:
+        """Predictions that can be pushed and pulled, until the next call (collective)."""
+        return self._solve(m, record=True)
+
+    def sample(self, initial, states, *, boundary: bool) -> np.ndarray:
+        """Values at all observation times, shape (time, sensor), picked reading by reading."""
+        states = [initial, *states] if self.reads_initial else states
+        table = [
+            np.zeros(len(self.sensors))
+            if state is None
+            else self.sensors.sample(state, boundary=boundary)
+            for state in states
+        ]
+        return np.array(table)[self.readings.time, self.readings.sensor]
+
+
+class TransportLinearisation:
+    """One solution of the model, its derivative and its adjoint."""
+
+    def __init__(self, model: TransportModel, engine: Engine, solution):
+        self.model, self.engine, self.solution = model, engine, solution
+        self.load = model.operator.load
+        self.predicted = model.sample(model.initial, solution.states, boundary=True)
+
+    @property
+    def report(self) -> Mapping:
+        """What the engine has to say."""
+        return self.solution.report
+
+    def push(self, dm: PETSc.Vec) -> np.ndarray:
+        """Derivative of the predictions along dm, shape (reading,) (collective)."""
+        model = self.model
+        directions, d_initial = model.unknowns.push(dm)
+        change = model.operator.push(directions)._replace(initial=d_initial)
+        _, tangents = self.engine.push(model.initial, model.times, change, self.load)
+        return model.sample(d_initial, tangents, boundary=False)
+
+    def pull(self, weights: np.ndarray) -> PETSc.Vec:
+        """Σ_r w_r ∇(prediction r), the gradient for all of m at once (collective)."""
+        model, readings = self.model, self.model.readings
+        table = np.zeros((len(readings.times), len(model.sensors)))
+        np.add.at(table, (readings.time, readings.sensor), weights)
+        residuals = [model.sensors.spread(row, model.initial.duplicate()) for row in table]
+        at_start = residuals.pop(0) if model.reads_initial else None
+        model.cotangent.reset()
+        with ADJOINT:
+            pullback = self.engine.pull(self.solution, residuals, model.cotangent)
+        if at_start is not None:
+            pullback.initial.axpy(1.0, at_start)
+        gradient = model.cotangent.pull(pullback.load)
+        return model.unknowns.pull({**gradient, "initial": pullback.initial})

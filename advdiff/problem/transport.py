@@ -1,0 +1,191 @@
+"""The forward problem of an experiment file: domain, discretisation, flow, operator, start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from dolfinx import fem
+from mpi4py import MPI
+from petsc4py import PETSc
+
+from advdiff.config.load import Experiment, StreamVelocity, VelocityField
+from advdiff.config.types import Gridded
+from advdiff.core import memory
+from advdiff.core.errors import InputError
+from advdiff.domain import mesh as domains
+from advdiff.domain.fields import interpolate, scalar_field, vector_field
+from advdiff.domain.mesh import Domain
+from advdiff.domain.samples import Samples, suited
+from advdiff.equation import discretization, velocity
+from advdiff.equation.conditions import Conditions, require_inflow_data
+from advdiff.equation.discretization import Discretization
+from advdiff.equation.operator import Operator
+from advdiff.equation.streams import solve_stream
+from advdiff.equation.velocity import Velocity
+from advdiff.files.concerns import Concerns
+from advdiff.problem.memory import require_run
+
+if TYPE_CHECKING:
+    from advdiff.domain.gridded import Grid
+
+OPTIONS = ("method", "degree", "stabilization")
+"""Of [discretization], what makes one."""
+
+
+class Transport:
+    """What [domain], [discretization] and [physics] describe, made when it is first needed.
+
+    Args:
+        experiment: the validated file.
+        comm: everything is collective on it.
+
+    Attributes:
+        sources: key → what of which file was read for it, so far.
+        concerns: what there is to warn of, so far.
+    """
+
+    def __init__(self, experiment: Experiment, comm: MPI.Comm = MPI.COMM_WORLD):
+        self.experiment, self.comm = experiment, comm
+        self.sources: dict[str, str] = {}
+        self.concerns = Concerns()
+
+    @cached_property
+    def domain(self) -> Domain:
+        """The mesh."""
+        table = self.experiment.domain
+        if table.shape == "gmsh":
+            path = self.experiment.resolve(table.file)
+            found = domains.gmsh_file(self.comm, path, table.mesh_size, "domain.file")
+            require_run(self.comm, self.experiment, found.size, f"domain.file = {path.name}")
+            return found
+        cell = table.cell or self.experiment.discretization.cell(table.dim)
+        size, what = memory.box(table.cells, cell), f"domain.cells = {table.cells}"
+        require_run(self.comm, self.experiment, size, what)
+        return domains.box(self.comm, *table.corners, table.cells, cell, table.periodic)
+
+    @cached_property
+    def discretization(self) -> Discretization:
+        """[discretization] on the mesh."""
+        table = self.experiment.discretization
+        options = table.model_dump(include=set(OPTIONS), exclude_none=True)
+        return discretization.make(self.domain, **options)
+
+    def _scalar(self, value, key: str) -> Callable:
+        if isinstance(value, Gridded):
+            return self._gridded(value, key)
+        return scalar_field(value, key, self.domain.dim)
+
+    def _gridded(self, table: Gridded, key: str) -> Grid:
+        from advdiff.domain import gridded
+
+        path, domain = self.experiment.resolve(table.file), self.domain
+        options = {name: getattr(table, name) for name in gridded.OPTIONS}
+        grid = gridded.read(path, table.names, domain.bounds, domain.dim, key, self.comm, **options)
+        self.sources[key] = grid.source
+        return grid
+
+    def velocity(self, field: VelocityField | None, key: str) -> Velocity:
+        """A velocity as the experiment file writes it (collective)."""
+        domain = self.domain
+        if field is None:
+            return Velocity(domain)
+        if isinstance(field, Gridded | list):
+            if isinstance(field, Gridded):
+                values = self._gridded(field, key)
+            else:
+                parts = [self._scalar(part, f"{key}[{i}]") for i, part in enumerate(field)]
+                values = vector_field(parts, key, domain.dim)
+            return Velocity(domain, given=interpolate(values, self._velocity_space, key))
+        if isinstance(field, StreamVelocity):
+            space = velocity.stream_space(domain, key)
+            psi = self._scalar(field.stream, f"{key}.stream")
+            return Velocity(domain, stream=interpolate(psi, space, f"{key}.stream"))
+        vorticity = self._scalar(field.vorticity, f"{key}.vorticity")
+        return Velocity(domain, stream=solve_stream(domain, vorticity, field.walls, key))
+
+    @cached_property
+    def _velocity_space(self) -> fem.FunctionSpace:
+        degree = max(velocity.DEGREE, self.experiment.discretization.degree)
+        unknown = self.experiment.unknowns.velocity
+        if unknown is not None and unknown.family == "nodal":
+            degree = unknown.degree
+        return velocity.vector_space(self.domain, degree)
+
+    def diffusivity(self, value, key: str) -> fem.Function:
+        """A diffusivity, positive (collective)."""
+        plain = isinstance(value, float) or self.experiment.unknowns.diffusivity == "field"
+        degree = 1 if plain else max(1, self.experiment.discretization.degree)
+        space = fem.functionspace(self.domain.mesh, ("Lagrange", degree))
+        kappa = interpolate(self._scalar(value, key), space, key)
+        smallest = kappa.x.petsc_vec.min()[1]
+        if not smallest > 0:
+            raise InputError(f"{key}: {smallest:g} somewhere in the domain; it must be positive")
+        return kappa
+
+    @cached_property
+    def operator(self) -> Operator:
+        """The transport operator of [physics], assembled."""
+        physics = self.experiment.physics
+        flow = self.velocity(physics.velocity, "physics.velocity")
+        require_inflow_data(self.domain, flow, self.conditions)
+        for kind, key in self._wanted_velocities().items():
+            if kind == "stream" and flow.stream is None:
+                flow.stream = fem.Function(velocity.stream_space(self.domain, key))
+            if kind == "given" and flow.given is None:
+                flow.given = fem.Function(self._velocity_space)
+        source = None
+        if physics.source is not None:
+            space = fem.functionspace(self.domain.mesh, ("Lagrange", 2))
+            source = interpolate(
+                self._scalar(physics.source, "physics.source"), space, "physics.source"
+            )
+        kappa = self.diffusivity(physics.diffusivity, "physics.diffusivity")
+        operator = Operator(self.discretization, flow, kappa, source, self.conditions)
+        operator.assemble()
+        return operator
+
+    @cached_property
+    def samples(self) -> Samples:
+        """Where results are written."""
+        kind = self.discretization
+        return suited(self.domain, kind.degree, kind.is_discontinuous)
+
+    def _wanted_velocities(self) -> dict[str, str]:
+        """Parts of the velocity that something is differentiated by → the key that says so."""
+        table, wanted = self.experiment, {}
+        if table.task != "solve" and table.unknowns.velocity is not None:
+            wanted[table.unknowns.velocity.control] = "unknowns.velocity"
+        for name, direction in table.sensitivity.directions.items():
+            if direction.velocity is not None:
+                given = isinstance(direction.velocity, Gridded | list)
+                wanted["given" if given else "stream"] = f"sensitivity.directions.{name}.velocity"
+        return wanted
+
+    @cached_property
+    def conditions(self) -> Conditions:
+        """What [physics] says of the boundary."""
+        physics = self.experiment.physics
+
+        def each(kind: str) -> dict[str, Callable]:
+            table = getattr(physics, kind)
+            return {name: self._scalar(v, f"physics.{kind}.{name}") for name, v in table.items()}
+
+        robin = {
+            name: tuple(
+                self._scalar(getattr(table, part), f"physics.robin.{name}.{part}")
+                for part in ("coefficient", "exterior")
+            )
+            for name, table in physics.robin.items()
+        }
+        return Conditions(each("dirichlet"), each("inflow"), each("flux"), robin)
+
+    @cached_property
+    def initial(self) -> PETSc.Vec:
+        """θ0 as a state."""
+        return self.state(self.experiment.physics.initial, "physics.initial")
+
+    def state(self, value, key: str) -> PETSc.Vec:
+        """The state of a scalar as the experiment file writes it (collective)."""
+        return self.operator.state(self._scalar(value, key), key)

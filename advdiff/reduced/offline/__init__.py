@@ -1,0 +1,1 @@
+"""Making a reduced model; needs the mesh, PETSc and MPI."""

@@ -1,0 +1,1 @@
+"""What a result file holds, and how it is written."""

@@ -1,0 +1,83 @@
+"""What every result file of a problem holds, and what the log says of the engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from petsc4py import PETSc
+
+from advdiff.core.progress import Say
+from advdiff.equation.velocity import Velocity
+from advdiff.problem.problem import Problem
+from advdiff.results.store import Store
+from advdiff.semigroup.engine import error_estimate
+
+
+def attributes(problem: Problem) -> dict:
+    experiment = problem.experiment
+    return {
+        "task": experiment.task,
+        "experiment": experiment.text,
+        "options": experiment.model_dump_json(),
+    }
+
+
+def begin(file: Store, problem: Problem) -> None:
+    times = problem.experiment.time.times
+    file.scale("time", times, long_name="output time")
+    file.axis("vertex", problem.samples.count)
+    file.axis("dim", problem.domain.dim)
+    file.mesh()
+
+
+def write_states(
+    file: Store,
+    path: str,
+    problem: Problem,
+    states: Sequence[PETSc.Vec],
+    *,
+    boundary: bool,
+    name: str,
+) -> tuple[float, float]:
+    """A field at all output times (collective).
+
+    Returns:
+        The least and the largest value that was written.
+    """
+    least, largest = math.inf, -math.inf
+
+    def sampled() -> Iterator[PETSc.Vec]:
+        nonlocal least, largest
+        function = values = None
+        for state in states:
+            function = problem.operator.extend(state, function, boundary=boundary)
+            values = problem.samples.values(function, values)
+            least, largest = min(least, values.min()[1]), max(largest, values.max()[1])
+            yield values
+
+    file.fields(path, sampled(), len(states), name)
+    return least, largest
+
+
+def write_state(file: Store, path: str, problem: Problem, state: PETSc.Vec, name: str) -> None:
+    function = problem.operator.extend(state)
+    file.field(path, problem.samples.values(function), name)
+
+
+def write_velocity(file: Store, path: str, flow: Velocity, name: str) -> None:
+    file.field(path, flow.sampled(file.samples), name)
+    values = {"divergence": flow.divergence(), "relative_divergence": flow.relative_divergence()}
+    file.attributes(values, path)
+
+
+def write_solver(file: Store, report: dict) -> None:
+    file.file.require_group("solver")
+    file.attributes(report | {"error_estimate": error_estimate(report)}, "solver")
+
+
+def say_solver(say: Say, report: dict) -> None:
+    """Which engine, and why where it was chosen."""
+    reason = f": {report['reason']}" if "reason" in report else ""
+    say(f"solver      {report['method']}{reason}")
+    say(f"error       {error_estimate(report):.1e} of the states by the solver, relative")

@@ -1,0 +1,1 @@
+"""The Faber recurrence on an ellipse around the numerical range."""

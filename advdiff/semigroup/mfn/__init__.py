@@ -1,0 +1,1 @@
+"""SLEPc's Krylov exponentials."""

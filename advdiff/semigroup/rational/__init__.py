@@ -1,0 +1,1 @@
+"""Shift-and-invert Krylov, and filters that are rational functions of A."""

@@ -1,0 +1,1 @@
+"""The sensitivity ρ, its surrogates and their bounds."""

@@ -1,0 +1,121 @@
+"""ρ(t) = the derivative of θ(t) along a direction: of the velocity, the diffusivity or the start.
+
+With ρ' = Aρ + Jθ, where J = dA/du[v] is minus the discrete v·∇:
+
+    ρ(t) = −∫₀ᵗ S(t−s) v·∇ S(s)θ0 ds          (a velocity direction v; mind the sign)
+
+``recurrence`` pushes the direction through the engine's own recurrence.  Two independent checks of
+it use Krylov actions of the exponential: ``quadrature`` evaluates the integral by marched
+Gauss-Legendre rules, the order raised until two agree to the tolerance; ``augmented`` takes one
+action of the block matrix [[A, J], [0, A]].
+
+``first-order`` and ``asymptotic`` are not ρ but surrogates of it, with a bound on their error
+(``surrogate``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from dolfinx import fem
+from petsc4py import PETSc
+
+from advdiff.core.errors import ConvergenceError
+from advdiff.equation.operator import Operator
+from advdiff.semigroup.engine import Solution, finite
+from advdiff.semigroup.mfn import augmented, quadrature
+from advdiff.semigroup.mfn.engine import MFNEngine, MFNOptions
+from advdiff.semigroup.semigroup import SolverOptions, make_engine
+from advdiff.sensitivity import surrogate
+from advdiff.sensitivity.certificate import Bound
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A direction: functions by name of the operator's control, and a state for the start."""
+
+    controls: Mapping[str, fem.Function]
+    initial: PETSc.Vec | None = None
+
+
+@dataclass
+class Sensitivity:
+    """ρ at the output times, with θ.
+
+    Attributes:
+        solution: θ and the engine's report.
+        tangents: ρ(t_k), one vector a time.
+        error_estimate: relative to the largest ‖ρ(t_k)‖; for a surrogate from its bounds.
+        bounds: of a surrogate: on ‖tangents[k] − ρ(t_k)‖ in L², with the argument they come from.
+    """
+
+    solution: Solution
+    tangents: list[PETSc.Vec]
+    error_estimate: float
+    bounds: list[Bound] = field(default_factory=list)
+
+
+def sensitivity(
+    operator: Operator,
+    direction: Direction,
+    initial: PETSc.Vec,
+    times: Sequence[float],
+    *,
+    method: Literal[
+        "recurrence", "quadrature", "augmented", "first-order", "asymptotic"
+    ] = "recurrence",
+    tolerance: float = 1e-6,
+    options: SolverOptions | None = None,
+) -> Sensitivity:
+    """ρ along one direction (collective); the operator must be assembled.
+
+    Args:
+        tolerance: relative to the largest ‖ρ(t_k)‖.
+        options: of the actions of the exponential; their tolerance is lowered to a tenth of
+            ``tolerance`` where it is larger.
+
+    Raises:
+        InputError: for a surrogate of a problem that is not closed.
+        ConvergenceError: where the quadrature or an action does not reach its tolerance.
+    """
+    options = SolverOptions() if options is None else options
+    tight = min(options.tolerance, 0.1 * tolerance)
+    options = replace(options, tolerance=tight)
+    if method in surrogate.METHODS:
+        engine = make_engine(operator.generator, options)
+        start = (direction.initial, initial, times, tight)
+        solution, tangents, bounds = surrogate.push(
+            operator, engine, method, direction.controls, *start
+        )
+        size, worst = max(map(operator.mass.norm, tangents)), max(b.value for b in bounds)
+        relative = worst / size if size > 0.0 else float("inf") if worst > 0.0 else 0.0
+        return Sensitivity(solution, tangents, relative, bounds)
+    mfn = MFNOptions.of(options)
+    change = operator.push(direction.controls)._replace(initial=direction.initial)
+    given = (initial, times, change, operator.load)
+    if method == "recurrence" and options.engine.has_exact_gradients:
+        engine = make_engine(operator.generator, options)
+        try:
+            solution, tangents = engine.push(*given)
+        except ConvergenceError as error:
+            if options.method != "auto":
+                raise
+            solution, tangents = augmented.push(operator.generator, mfn, *given)
+            solution.report["reason"] = f"the engine of choice gave up ({error})"
+            return _bounded(solution, tangents)
+        return Sensitivity(solution, list(finite(tangents, "the sensitivity")), tight)
+    if method == "augmented":
+        return _bounded(*augmented.push(operator.generator, mfn, *given))
+    engine = MFNEngine(operator.generator, mfn)
+    return Sensitivity(
+        *quadrature.converged_push(
+            engine, tolerance, lambda nodes: quadrature.push(engine, *given, nodes=nodes)
+        )
+    )
+
+
+def _bounded(solution: Solution, tangents: list[PETSc.Vec]) -> Sensitivity:
+    """With the bound that the augmented action reports."""
+    return Sensitivity(solution, tangents, solution.report["tangent_error_bound"])

@@ -1,0 +1,226 @@
+"""``task = "sample"`` for a flow: the posterior of velocity, diffusivity and initial state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+import h5py
+import numpy as np
+import ufl
+from dolfinx.fem import petsc as fem_petsc
+from petsc4py import PETSc
+
+from advdiff.concerns import after, before
+from advdiff.concerns.mesh_error import measure, of_readings
+from advdiff.core import jit
+from advdiff.core.errors import ConvergenceError
+from advdiff.core.progress import Say
+from advdiff.core.ranks import on_root
+from advdiff.equation.velocity import curl
+from advdiff.inverse.likelihood import Potential
+from advdiff.inverse.prior import Independent, Prior
+from advdiff.inverse.unknowns import Part
+from advdiff.problem.problem import Problem
+from advdiff.problem.unknowns.velocity import Modes
+from advdiff.results import fields
+from advdiff.results.store import Store
+from advdiff.results.writing import write_solver, write_states
+from advdiff.sampling.archive import mean
+from advdiff.sampling.layout import Data, Layout, Snapshots, Variable
+from advdiff.sampling.order import Order
+from advdiff.sampling.run import Groups, sample
+from advdiff.tasks.cheap import ReducedPotential, reduce
+from advdiff.views import chains
+
+
+@dataclass(frozen=True)
+class FlowPosterior:
+    """The readings' potential and the prior of a problem."""
+
+    potential: Potential | fields.Penalised
+    prior: Prior
+    reduce: Callable[[Sequence[PETSc.Vec]], ReducedPotential] | None = None
+    surrogate = cheap = None
+
+
+def posterior(problem: Problem) -> FlowPosterior:
+    """Of a problem, on its ranks (collective)."""
+    if problem.nodes is None:
+        problem.calibrate()
+    cheaper = None if problem.experiment.reduced is None else partial(reduce, problem)
+    return FlowPosterior(fields.potential(problem), problem.prior, cheaper)
+
+
+def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
+    """Chains into a file, then mean and spread of the velocity (collective); always True."""
+    experiment, table = problem.experiment, problem.experiment.sampler
+    groups = Groups(problem.comm, table.groups or 1)
+    mine = problem if groups.count == 1 else Problem(experiment, groups.comm)
+    readings, unknowns = problem.readings, mine.unknowns
+    snapshot, parts = fields.Snapshot(mine), [_kept(mine, part) for part in unknowns.parts]
+    truth, described = _truth(problem), _modes(problem)
+
+    def values(m) -> dict[str, np.ndarray]:
+        return {v.name: v.of(unknowns.extract(m, i)) for i, v in enumerate(parts)}
+
+    tables = {"domain", "physics", "discretization", "solver", "unknowns", "prior", "sampler"}
+    tables |= {"reduced", "time"}
+    one = ("reading",)
+    layout = Layout(
+        attributes={
+            "task": experiment.task,
+            "model": "flow",
+            "experiment": experiment.text,
+            "options": experiment.model_dump_json(),
+        },
+        variables={
+            v.name: Variable({v.axis: v.size}, v.name.replace("_", " "), truth.get(v.name))
+            for v in parts
+        },
+        values=values,
+        observed={"value": Data(readings.values, one, "measured")},
+        constant={
+            "points": Data(readings.points, ("sensor", "axis"), "sensors"),
+            "times": Data(readings.times, ("observation_time",), "times read"),
+            "sensor_index": Data(readings.sensor, one, "index of the sensor"),
+            "time_index": Data(readings.time, one, "index of the time"),
+            "std": Data(readings.std, one, "standard deviation of the noise"),
+            **described,
+            **{
+                f"{v.name}_waves": Data(v.waves, (v.axis, "axis"), "half waves of the cosines")
+                for v in parts
+                if v.waves is not None
+            },
+        },
+        coordinates={},
+        mark=experiment.model_dump_json(include=tables)
+        + sha256(readings.values.tobytes()).hexdigest(),
+        extend=partial(_extend, problem),
+        snapshots=Snapshots(
+            snapshot.axes,
+            {"vertex": problem.samples.count, "dim": problem.domain.dim},
+            snapshot,
+            table.fields,
+        ),
+        concerns=problem.concerns,
+    )
+    sample(posterior(mine), table, groups, layout, path, say, resume=resume)
+    for line in on_root(groups.world, lambda: chains.of(path)):
+        say(line)
+    return True
+
+
+def _extend(problem: Problem, file: h5py.File) -> None:
+    """What is made of all draws (collective)."""
+    store = Store(file, problem.samples)
+    store.axis("vertex", problem.samples.count)
+    store.axis("dim", problem.domain.dim)
+    store.mesh()
+    fields.summarise(problem, store)
+    store.scale("time", problem.experiment.time.times, long_name="output time")
+    _at_mean(problem, store)
+
+
+def _at_mean(problem: Problem, store: Store) -> None:
+    """``/theta`` and ``/solver`` at the posterior mean of the parameters, and what to warn of."""
+    m = mean(store.file, Order(problem.unknowns.vector(), problem.prior.places))
+    problem.unknowns.assign(m)
+    problem.operator.assemble()
+    solution = problem.semigroup().solve(problem.experiment.time.times)
+    problem.concerns.add(before.concerns(problem) + after.of_solver(solution.report))
+    name = "tracer at the posterior mean of the parameters"
+    reached = write_states(store, "theta", problem, solution.states, boundary=True, name=name)
+    problem.concerns.add(after.of_range(problem, *reached))
+    observe = problem.model.observe
+    mesh = measure(problem, "readings", lambda: of_readings(problem, m, observe(m)))
+    problem.concerns.add(mesh.concerns)  # said at the end
+    write_solver(store, solution.report | mesh.attributes)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What every draw keeps of a part: all its coefficients, or the averages of a field."""
+
+    name: str
+    size: int
+    of: Callable[[PETSc.Vec], np.ndarray]
+    waves: np.ndarray | None = None
+
+    @property
+    def axis(self) -> str:
+        return f"{self.name}_index"
+
+
+def _kept(problem: Problem, part: Part) -> _Kept:
+    if part.is_field:
+        averages = fields.Averages(problem, part)
+        return _Kept(f"{part.name}_averages", len(averages.waves), averages, averages.waves)
+
+    def coefficients(m: PETSc.Vec) -> np.ndarray:
+        return problem.comm.bcast(m.array.copy() if problem.comm.rank == 0 else None)
+
+    name = f"{part.name}_coefficients" if part.name == "velocity" else part.name
+    return _Kept(name, part.template.getSize(), coefficients)
+
+
+def _truth(problem: Problem) -> dict[str, np.ndarray]:
+    """What is known of the unknowns' true values, by variable (collective)."""
+    found, table = {}, problem.experiment.truth
+    if isinstance(table.diffusivity, float):
+        found["log_diffusivity"] = np.log([table.diffusivity])
+    for part in problem.unknowns.parts:
+        if isinstance(part, Modes) and problem.truth.velocity is not None:
+            found["velocity_coefficients"] = nearest(problem, part)
+    return found
+
+
+def nearest(problem: Problem, part: Modes) -> np.ndarray:
+    """Coefficients of the flow that is nearest to the true one in L² (collective)."""
+    space = part.function.function_space
+
+    def flow(control):
+        return curl(control) if part.control == "stream" else control
+
+    problem.unknowns.assign(problem.unknowns.vector())
+    missing = problem.truth.velocity.expression - problem.operator.velocity.expression
+    test, trial = ufl.TestFunction(space), ufl.TrialFunction(space)
+    load = fem_petsc.assemble_vector(jit.form(ufl.inner(missing, flow(test)) * ufl.dx))
+    load.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
+    mass = fem_petsc.assemble_matrix(jit.form(ufl.inner(flow(trial), flow(test)) * ufl.dx))
+    mass.assemble()
+    gram = part.basis.transposeMatMult(mass.matMult(part.basis))
+    right, found = part.template.duplicate(), part.template.duplicate()
+    part.basis.multTranspose(load, right)
+    ksp = PETSc.KSP().create(found.comm)
+    ksp.setOptionsPrefix("advdiff_truth_")
+    ksp.setOperators(gram)
+    ksp.setType("cg")
+    ksp.getPC().setType("none")
+    ksp.setTolerances(rtol=1e-10)
+    ksp.setFromOptions()
+    ksp.solve(right, found)
+    if ksp.getConvergedReason() < 0:
+        raise ConvergenceError(
+            f"the true flow in modes: residual {ksp.getResidualNorm():.1e} after "
+            f"{ksp.getIterationNumber()} iterations; mind -advdiff_truth_ options"
+        )
+    values = problem.comm.bcast(found.array.copy() if problem.comm.rank == 0 else None)
+    for thing in (ksp, gram, mass, load):
+        thing.destroy()
+    return values
+
+
+def _modes(problem: Problem) -> dict[str, Data]:
+    """Wave vectors of the modes and their standard deviations under the prior (collective)."""
+    found = {}
+    for part, prior in zip(problem.unknowns.parts, problem.prior.parts, strict=True):
+        if isinstance(part, Modes) and isinstance(prior, Independent):
+            std = problem.comm.bcast(prior.std.array.copy() if problem.comm.rank == 0 else None)
+            index = "velocity_coefficients_index"
+            found["wave"] = Data(problem.waves, (index, "axis"), "wave vectors")
+            found["prior_std"] = Data(std, (index,), "standard deviation under the prior")
+    return found

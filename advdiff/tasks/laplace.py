@@ -1,0 +1,148 @@
+"""[laplace] of an inversion: what the run says of it, and ``/laplace`` in the result."""
+
+from __future__ import annotations
+
+import numpy as np
+from mpi4py import MPI
+from petsc4py import PETSc
+
+from advdiff.concerns.after import of_laplace
+from advdiff.core import progress
+from advdiff.core.progress import Say
+from advdiff.inverse.laplace import Laplace, approximate
+from advdiff.inverse.map import Estimate
+from advdiff.problem.problem import Problem
+from advdiff.results.spread import Directions, Spread, standard_deviations
+from advdiff.results.store import Store
+
+TITLES = {
+    "velocity": "velocity",
+    "speed": "speed",
+    "diffusivity": "diffusivity",
+    "initial": "initial tracer",
+}
+BAND = 1.959963984540054
+"""Standard deviations either side of the mean that hold 95 % of a Gaussian."""
+
+
+def laplace(problem: Problem, say: Say, estimate: Estimate):
+    """The Laplace approximation at the estimate (collective).
+
+    Returns:
+        What writes it to a :class:`Store`.
+    """
+    table, comm = problem.experiment.laplace, problem.comm
+    with progress.stage("laplace", unit="directions"):
+        found = approximate(
+            problem.objective,
+            estimate.m,
+            threshold=table.threshold,
+            most=table.most,
+            seed=table.seed,
+        )
+    pairs, readings = found.pairs, problem.readings
+    end = f"below {table.threshold:g}" if pairs.complete else f"at laplace.most = {table.most}"
+    largest = f", the largest {pairs.values[0]:.3g}" if len(pairs.values) else ""
+    say(
+        f"laplace     {len(pairs.values)} of {problem.unknowns.size} directions{largest}, ended "
+        f"{end}; {pairs.products} Hessian products"
+    )
+    for line in problem.concerns.add(of_laplace(pairs.values, pairs.complete, table.threshold)):
+        say(line)
+    evidence = found.log_evidence(problem.objective.potential.likelihood.log_constant)
+    say(f"evidence    log p(data) = {evidence:.6g} for {len(readings)} readings")
+    directions = Directions(problem.operator, problem.unknowns, problem.samples)
+    with progress.stage("spread", unit="probes"):
+        spread = standard_deviations(found, directions, probes=table.probes, seed=table.seed)
+    attributes = {
+        "threshold": table.threshold,
+        "complete": pairs.complete,
+        "hessian_products": pairs.products,
+        "log_evidence": evidence,
+        "variance": "exact" if spread.exact else f"{table.probes} probes for what is not seen",
+    }
+    for name, parts in spread.posterior.items():
+        shown = f"{_mean_square(parts):.3g} (prior {_mean_square(spread.prior[name]):.3g})"
+        say(f"std         {TITLES[name]} {shown}, root mean square over the points")
+    flow = problem.truth.velocity
+    if flow is not None and "speed" in spread.posterior:
+        share = _share_inside(problem, flow.sampled(problem.samples), spread, comm)
+        attributes["velocity_inside"] = share
+        say(f"inside      {100 * share:.1f} % of the true velocity's components in 95 % bands")
+
+    def write(file: Store) -> None:
+        _write(file, problem, found, spread, directions)
+        file.attributes(attributes, "laplace")
+
+    return write
+
+
+def _mean_square(parts: list[PETSc.Vec]) -> float:
+    return float(np.sqrt(sum(part.dot(part) for part in parts) / parts[0].getSize()))
+
+
+def _share_inside(problem: Problem, truth, spread: Spread, comm: MPI.Comm) -> float:
+    """The share of the components of the true velocity within its 95 % bands."""
+    truth = [part.copy() for part in truth]
+    mean = problem.operator.velocity.sampled(problem.samples)
+    inside = count = 0
+    for true, estimated, std in zip(truth, mean, spread.posterior["velocity"], strict=True):
+        true.axpy(-1.0, estimated)
+        inside += int((np.abs(true.array_r) <= BAND * std.array_r).sum())
+        count += true.getLocalSize()
+    return comm.allreduce(inside) / comm.allreduce(count)
+
+
+def _write(
+    file: Store, problem: Problem, found: Laplace, spread: Spread, directions: Directions
+) -> None:
+    table, unknowns = problem.experiment.laplace, problem.unknowns
+    if len(found.pairs.values):
+        count = np.arange(1, len(found.pairs.values) + 1)
+        file.scale("direction", count, long_name="number of the eigenvalue")
+        file.array(
+            "laplace/eigenvalues",
+            found.pairs.values,
+            ("direction",),
+            long_name="eigenvalues of the data's Hessian in units of the prior's",
+        )
+    for kind, stds in (("", spread.posterior), ("prior_", spread.prior)):
+        for name, parts in stds.items():
+            title = f"{'prior ' if kind else 'posterior '}standard deviation of the {TITLES[name]}"
+            value = parts if name == "velocity" else parts[0]
+            file.field(f"laplace/{kind}{name}_std", value, title)
+    if unknowns.is_small:
+        for kind, vector in (("", spread.posterior_m), ("prior_", spread.prior_m)):
+            values = unknowns.to_numpy(vector)
+            path = f"laplace/{kind}coefficients_std"
+            file.array(path, values, ("coefficient",), long_name="standard deviation")
+    _write_samples(file, problem, found, directions, table.samples, table.seed)
+
+
+def _write_samples(
+    file: Store,
+    problem: Problem,
+    found: Laplace,
+    directions: Directions,
+    count: int,
+    seed: int,
+) -> None:
+    """``/laplace/samples/<k>``, velocities; ``/laplace/coefficients`` (sample, coefficient)."""
+    if count == 0:
+        return
+    unknowns, coefficients = problem.unknowns, []
+    for k in range(count):
+        m = found.draw(seed, k)
+        if unknowns.is_small:
+            coefficients.append(unknowns.to_numpy(m))
+        m.axpy(-1.0, found.mean)
+        moved = directions(m)
+        if "velocity" in moved:  # linear in m
+            parts = problem.operator.velocity.sampled(problem.samples)
+            for part, more in zip(parts, moved["velocity"], strict=True):
+                part.axpy(1.0, more)
+            file.field(f"laplace/samples/{k}", parts, f"sample {k} of the velocity")
+    if coefficients:
+        file.axis("sample", count)
+        dims = ("sample", "coefficient")
+        file.array("laplace/coefficients", coefficients, dims, long_name="samples")

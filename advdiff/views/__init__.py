@@ -1,0 +1,1 @@
+"""What is made of a result file: lines, pictures, a page."""

@@ -12,7 +12,7 @@ only a tie within that could be decided differently.)
 
 Costs are nanoseconds of the machine where ``scripts/bench`` calibrated them; only their ratios
 count, and those are much the same elsewhere.  SLEPc's MFN was slower than one of the two in every
-row of the benchmark; ``krylov`` takes much the same time, and is taken where it is asked for by name.
+row of the benchmark; ``krylov`` takes much the same time, and is there for who asks by name.
 """
 
 from __future__ import annotations

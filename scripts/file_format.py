@@ -224,7 +224,9 @@ def document() -> str:
         "in `format`, and no `/warnings`; a newer one than the program knows is refused). Every",
         "axis is a dimension scale with a name, so that xarray (h5netcdf) opens it. Below, what",
         "small experiments of each task hold; further unknowns and options add fields of the same",
-        "kinds. `complete` is false, and the name another one, until a file is whole.",
+        "kinds. `complete` is false, and the name another one, until a file is whole. Behind the",
+        "end of what HDF5 reads stands a check sum of all but the data (`files/seal.py`), by",
+        "which a damaged result is refused; what writes to the file by HDF5 cuts it off.",
         "",
     ]
     for name in SMALL:

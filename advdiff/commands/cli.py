@@ -23,7 +23,6 @@ from click.exceptions import Exit
 from advdiff.commands import arguments
 from advdiff.core import stopping
 from advdiff.core.version import __version__
-from advdiff.files import hdf5
 
 
 class Commands(click.Group):
@@ -271,9 +270,6 @@ def main() -> None:
     from advdiff.core.ranks import world
 
     warnings.simplefilter("ignore", RuntimeWarning)  # numpy's: what overflows is said in our words
-    for word in sys.argv[1:]:
-        if word.endswith(".h5"):
-            hdf5.expect(Path(word))
     comm = world()
     last = comm.Dup() if comm.size > 1 else comm
     if comm.rank:

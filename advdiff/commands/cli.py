@@ -124,17 +124,20 @@ def _task(experiment: Path, settings: Sequence[str], output: Path | None = None,
         return study, loaded
     _start_petsc()
     if isinstance(loaded, ModelExperiment):
-        return study, loaded
+        from advdiff.tasks import model
+
+        return model, loaded
+    from advdiff import tasks
     from advdiff.problem import problem
 
     if groups == 1:
-        return study, problem.Problem(loaded)
+        return tasks, problem.Problem(loaded)
     from advdiff.reduced.offline.groups import Groups
 
     divided = Groups(count=groups)
     task = problem.Problem(loaded, divided.domain)
     task.groups = divided
-    return study, task
+    return tasks, task
 
 
 def _start_petsc() -> None:

@@ -40,6 +40,8 @@ PLAIN = {
     types._wall: "number or 'free'",
     types._outputs: "number of times, or list of times",
     types._moment: "index, value or date",
+    types._level: "index or value, or table, name → index or value",
+    types._land: "number or 'wall'",
     types._number_or_field: "true, false or 'field'",
     types._option: "string, number or truth value",
     study_schema._counts: "whole number, or one for each of dimensions",

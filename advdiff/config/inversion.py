@@ -75,7 +75,9 @@ class VelocityPrior(Table):
     spectrum: Literal["power", "kraichnan"] = Field(
         "power", description="fourier: std by decay, or std·√2E(|k|) of a turbulent flow"
     )
-    correlation_length: Positive | None = Field(None, description="of ψ or u (stream, nodal)")
+    correlation_length: Positive | None = Field(
+        None, description="of ψ or u (stream, nodal); none: a quarter of the domain"
+    )
     divergence_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         0.0, description="nodal: γ in ½γ∫(∇·u)²"
     )
@@ -85,14 +87,16 @@ class DiffusivityPrior(Table):
     """Prior of log κ; its mean is the logarithm of physics.diffusivity."""
 
     std: Positive = 1.0
-    correlation_length: Positive = Field(0.2, description="of a field")
+    correlation_length: Positive | None = Field(
+        None, description="of a field; none: a fifth of the domain"
+    )
 
 
 class InitialPrior(Table):
     """Prior of the initial state; its mean is physics.initial."""
 
     std: Positive = 1.0
-    correlation_length: Positive = 0.2
+    correlation_length: Positive | None = Field(None, description="none: a fifth of the domain")
 
 
 class PriorTable(Table):

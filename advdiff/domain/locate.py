@@ -41,7 +41,7 @@ class Cells:
         self._simplices = domain.is_simplicial
         lower, upper = domain.bounds
         self._rounding = 4.0 * np.finfo(float).eps * np.maximum(np.abs(lower), np.abs(upper)).max()
-        padding = PADDING * float((upper - lower).max()) + self._rounding
+        padding = PADDING * domain.extent + self._rounding
         cells = np.arange(owned, dtype=np.int32)
         self._tree = geometry.bb_tree(msh, self._dim, entities=cells, padding=padding)
         cmap = compat.coordinate_map(msh)

@@ -91,6 +91,12 @@ class Domain:
             np.array([self.comm.allreduce(float(v), MPI.MAX) for v in upper]),
         )
 
+    @property
+    def extent(self) -> float:
+        """The longest side of the bounding box (collective at first use)."""
+        lower, upper = self.bounds
+        return float(np.max(upper - lower))
+
     @cached_property
     def measure(self) -> float:
         """Length, area or volume of the domain (collective at first use)."""

@@ -234,8 +234,7 @@ class Problem(Transport):
                 std = decaying(self.waves, flow.std, flow.decay)
             return Independent(like(part.template, std)), None
         if isinstance(part, Nodal):
-            lower, upper = self.domain.bounds
-            length = table.velocity.correlation_length or 0.25 * float(np.max(upper - lower))
+            length = table.velocity.correlation_length or 0.25 * self.domain.extent
             # a stream function one power smoother, so that its velocity has a variance
             power = 2 if part.control == "stream" else 1
             space = part.function.function_space
@@ -243,13 +242,15 @@ class Problem(Transport):
         if isinstance(part, InitialState):
             field = table.initial
             space, rows = self.operator.space, self.operator.free
-            return Matern(space, rows, field.std, field.correlation_length), part.state
+            length = field.correlation_length or 0.2 * self.domain.extent
+            return Matern(space, rows, field.std, length), part.state
         mean = part.template.duplicate()
         if isinstance(part, LogDiffusivityField):
             part.function.x.petsc_vec.copy(mean)
             mean.log()
             field, space = table.diffusivity, part.function.function_space
-            return Matern(space, part.rows, field.std, field.correlation_length), mean
+            length = field.correlation_length or 0.2 * self.domain.extent
+            return Matern(space, part.rows, field.std, length), mean
         mean.set(math.log(self.experiment.physics.diffusivity))
         std = part.template.duplicate()
         std.set(table.diffusivity.std)

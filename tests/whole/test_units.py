@@ -293,8 +293,7 @@ def inversion(units: Units, which: int, unknowns: dict) -> Problem:
     stream = unknowns.get("velocity", {}).get("family") == "stream"
     prior = {
         "velocity": {"std": length**2 / time if stream else length / time},
-        "diffusivity": {"correlation_length": 0.5 * length},
-        "initial": {"std": amount, "correlation_length": 0.5 * length},
+        "initial": {"std": amount},
     }
     tables = closed_flow(units, kind, engine, task="invert", unknowns=unknowns, prior=prior)
     tables["observations"] = {"file": "none.csv"}

@@ -256,6 +256,21 @@ def test_sensitivities(which, method, units):
     same(run(units) / units.amount, run(ONE))
 
 
+def test_the_augmented_action_of_little_tracer_is_as_exact():
+    """Restarts of 12 vectors, which stop where the tolerance says so."""
+
+    def run(units: Units) -> np.ndarray:
+        table = {"method": "augmented", "tolerance": 1e-6}
+        table["directions"] = {"wider": DIRECTIONS["wider"](units)}
+        tables = open_flow(units, 2, {"degree": 1}, "krylov", task="sensitivity", sensitivity=table)
+        tables["domain"]["cells"] = [24, 12]
+        tables["solver"] |= {"tolerance": 1e-6, "dimension": 12}
+        found = Problem(config.parse(tables)).sensitivity("wider")
+        return np.array([found.tangents[-1].norm(), found.solution.states[-1].norm()])
+
+    same(run(Units(amount=1e-12)) / 1e-12, run(ONE))
+
+
 @pytest.mark.parametrize("units", OTHERS, ids=str)
 @pytest.mark.parametrize("method", ["first-order", "asymptotic"])
 @pytest.mark.parametrize("which", [0, 3])

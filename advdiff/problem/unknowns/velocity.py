@@ -14,7 +14,7 @@ from petsc4py import PETSc
 from advdiff.core import jit, memory
 from advdiff.core.errors import ConvergenceError
 from advdiff.equation.modes import fourier_modes, sine_modes
-from advdiff.equation.velocity import Velocity, curl, wall_dofs
+from advdiff.equation.velocity import DEGREE, Velocity, curl, wall_dofs
 from advdiff.inverse.matern import Matern
 from advdiff.inverse.penalty import DivergencePenalty
 from advdiff.inverse.prior import Independent, decaying, kraichnan, like
@@ -49,7 +49,11 @@ class Flow(Kind):
         return "", 0.0
 
     def taken(self, size, states):
-        nodes = 4.0 * size.nodes * (size.dim if self.table.control == "given" else 1)
+        degree, parts = DEGREE, 1
+        if self.table.control == "given":
+            largest = max(DEGREE, self.experiment.discretization.degree)
+            degree, parts = self.controls["given"] or largest, size.dim
+        nodes = float(size.nodes * parts * degree**size.dim)
         subject, count = self._count
         return Taken(modes=8.0 * nodes * count, subject=subject) if count else Taken(nodes=nodes)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from advdiff.config.equation import PhysicsTable
+from advdiff.config.space import DiscretizationTable, DomainTable
 from advdiff.config.types import (
     Count,
     FileName,
@@ -15,7 +17,12 @@ from advdiff.config.types import (
     Table,
     TaoType,
     VelocityField,
+    fault,
 )
+from advdiff.core.errors import InputError
+
+EVERY_NODE = "a value at every node"
+"""Marks a key of [unknowns] that is a field where it is true."""
 
 
 class ObservationsTable(Table):
@@ -48,6 +55,30 @@ class VelocityUnknown(Table):
         """The part of the velocity that it moves."""
         return "stream" if self.family in ("sine", "stream") else "given"
 
+    @property
+    def is_field(self) -> bool:
+        """Whether it has a value a node."""
+        return self.family in ("stream", "nodal")
+
+    @property
+    def is_planar(self) -> bool:
+        """Whether it needs two dimensions."""
+        return self.family != "nodal"
+
+    def require(self, domain: DomainTable) -> None:
+        """Raise InputError where the family does not suit the domain."""
+        closed, shape = sorted(domain.periodic), f"shape = '{domain.shape}'"
+        if self.family == "sine" and (domain.shape != "rectangle" or closed):
+            raise InputError(
+                "unknowns.velocity.family = 'sine': needs a rectangle with walls, not "
+                f"{shape}{f', periodic = {closed}' if closed else ''}; write family = 'stream'"
+            )
+        if self.family == "fourier" and closed != ["x", "y"]:
+            raise InputError(
+                "unknowns.velocity.family = 'fourier': needs a torus; write domain.periodic = "
+                "['x', 'y'], or family = 'stream'"
+            )
+
 
 class UnknownsTable(Table):
     """What to estimate."""
@@ -56,13 +87,41 @@ class UnknownsTable(Table):
     diffusivity: NumberOrField = Field(
         False, description="κ through its logarithm: one number, or 'field': one a vertex"
     )
-    initial: bool = Field(False, description="θ at time 0")
+    initial: Annotated[bool, EVERY_NODE] = Field(False, description="θ at time 0")
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """Those that are unknown, by key."""
+        return {name: value for name, value in self if value}
 
     @property
     def has_field(self) -> bool:
         """Whether one of them has a value a node."""
-        nodal = self.velocity is not None and self.velocity.family in ("stream", "nodal")
-        return nodal or self.diffusivity == "field" or self.initial
+        keys = type(self).model_fields
+        return any(
+            value == "field"
+            or getattr(value, "is_field", False)
+            or EVERY_NODE in keys[name].metadata
+            for name, value in self.named.items()
+        )
+
+    def agree(self, physics: PhysicsTable, discretization: DiscretizationTable) -> None:
+        """Raise a ``fault`` where one of them does not go with the rest of the file."""
+        if not self.named:
+            raise fault("unknowns", "nothing is unknown; e.g. [unknowns] diffusivity = true")
+        if self.diffusivity is True and not isinstance(physics.diffusivity, float):
+            raise fault(
+                ("physics", "diffusivity"),
+                "a field, while unknowns.diffusivity estimates one "
+                "number; give a number as first guess, or unknowns.diffusivity = 'field'",
+            )
+        if self.initial and not discretization.elements.continuous:
+            raise fault(
+                ("unknowns", "initial"),
+                "true: its prior needs a continuous field, which method = "
+                f"'{discretization.method}' has not; take discretization.method = 'cg', "
+                "'cip' or 'spectral'",
+            )
 
 
 class VelocityPrior(Table):

@@ -78,6 +78,16 @@ class Discretization:
         has_facets: whether k has terms on facets between cells.
         is_damped: whether it damps what the mesh does not resolve, instead of oscillating.
         flow_factor: the numerical range lies in |Im z|² ≤ factor·P·|Re z|, P = max |u|²/κ.
+
+    >>> from mpi4py import MPI
+    >>> from advdiff.domain.mesh import box
+    >>> from advdiff.equation.discretization import make
+    >>> domain = box(MPI.COMM_WORLD, [0.0], [2.0], [8])
+    >>> linear = make(domain, "cg", degree=1)
+    >>> linear.space.dofmap.index_map.size_global, linear.is_discontinuous
+    (9, False)
+    >>> round(linear.mass().sum(), 12)  # lumped: a diagonal, whose sum is the length
+    2.0
     """
 
     method: ClassVar[str]

@@ -60,8 +60,8 @@ class Operator:
     >>> from advdiff.config.load import parse
     >>> tables = {"task": "solve", "domain": {"shape": "interval", "cells": [8]}}
     >>> tables |= {"time": {"final": 1.0}, "physics": {"diffusivity": 0.1, "initial": "cos(pi*x)"}}
-    >>> operator = advdiff.Problem(parse(tables)).operator
-    >>> theta = operator.state(lambda x: np.cos(np.pi * x[0]), "theta")
+    >>> problem = advdiff.Problem(parse(tables))
+    >>> operator, theta = problem.operator, problem.initial
     >>> slope = theta.duplicate()
     >>> operator.generator.mult(theta, slope)
     >>> round(slope.dot(theta) / theta.dot(theta), 4)

@@ -31,6 +31,15 @@ class Domain:
         mesh: the DOLFINx mesh.
         facet_tags: tags of its boundary facets.
         tags: name of a boundary part → its tag; every other boundary facet is a wall.
+
+    Lengths are yours: those of the coordinates of the mesh.
+
+    >>> domain = box(MPI.COMM_WORLD, [0.0], [2.0], [8])
+    >>> domain.dim, domain.num_vertices, round(domain.measure, 12)
+    (1, 9, 2.0)
+    >>> domain.tag("top", "physics.inflow")
+    Traceback (most recent call last):
+    advdiff.core.errors.InputError: physics.inflow: no boundary part 'top'; known: left, right
     """
 
     def __init__(self, msh: mesh.Mesh, facet_tags: mesh.MeshTags, tags: dict[str, int]):
@@ -124,6 +133,10 @@ def box(
     Args:
         cell: kind of cell; simplices where none is given.
         periodic: names of the axes along which the box closes upon itself, and has no sides.
+
+    >>> channel = box(MPI.COMM_WORLD, [0.0, 0.0], [3.0, 1.0], [6, 2], periodic=["x"])
+    >>> channel.tags, round(channel.measure, 12)
+    ({'bottom': 3, 'top': 4}, 3.0)
     """
     dim = len(cells)
     kind = SIMPLICES[dim] if cell is None else mesh.CellType[cell]

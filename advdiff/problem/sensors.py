@@ -28,6 +28,19 @@ class Sensors:
 
     Raises:
         InputError: on every rank, for a point further outside the domain.
+
+    Making one is collective.  Values have the unit of θ, C has none.
+
+    >>> import advdiff
+    >>> from advdiff.config.load import parse
+    >>> tables = {"task": "solve", "domain": {"shape": "interval", "cells": [8]}}
+    >>> tables |= {"time": {"final": 1.0}, "physics": {"diffusivity": 0.1, "initial": "3*x"}}
+    >>> problem = advdiff.Problem(parse(tables))
+    >>> sensors = Sensors(problem.operator, np.array([[0.4], [0.9]]))
+    >>> sensors.sample(problem.initial).round(12)
+    array([1.2, 2.7])
+    >>> round(sensors.spread(np.array([1.0, 1.0]), problem.initial.duplicate()).sum(), 12)
+    2.0
     """
 
     def __init__(

@@ -46,6 +46,18 @@ class Transport:
     Attributes:
         sources: key → what of which file was read for it, so far.
         concerns: what there is to warn of, so far.
+
+    All quantities are in the units of the file, which are yours.  InputError, on every rank, names
+    the key that is wrong when what it describes is first made.
+
+    >>> from advdiff.config.load import parse
+    >>> tables = {"task": "solve", "domain": {"shape": "interval", "cells": [8]}}
+    >>> tables |= {"time": {"final": 1.0}, "physics": {"diffusivity": 0.1, "initial": "cos(pi*x)"}}
+    >>> transport = Transport(parse(tables))
+    >>> transport.domain.num_vertices, transport.operator.generator.size
+    (9, 9)
+    >>> transport.initial.max()  # where, and how large
+    (0, 1.0)
     """
 
     def __init__(self, experiment: Experiment, comm: MPI.Comm = MPI.COMM_WORLD):

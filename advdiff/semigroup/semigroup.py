@@ -75,6 +75,20 @@ class Semigroup:
         engine: made for the generator.
         initial: θ0 where none is given.
         load: F, the constant load (source and Dirichlet values), or None.
+
+    Times are in your unit, in which A is a rate; θ in any.
+
+    A tracer that spreads between two rooms of volume 1 and 3 keeps its total θᵀM1:
+
+    >>> from advdiff.algebra.generator import Mass
+    >>> K = PETSc.Mat().createAIJ(2, csr=([0, 2, 4], [0, 1, 0, 1], [-1.0, 1.0, 1.0, -1.0]))
+    >>> volumes, start = (PETSc.Vec().createWithArray(x) for x in ([1.0, 3.0], [1.0, 0.0]))
+    >>> flow = Semigroup(make_engine(Generator(K, Mass(volumes)), SolverOptions()), start)
+    >>> early, late = flow.trajectory([1.0, 100.0])
+    >>> round(early.dot(volumes), 6), late.array.round(6)
+    (1.0, array([0.25, 0.25]))
+    >>> round(flow.adjoint(1.0, start).dot(start) - early.dot(start), 6)  # ⟨S*x, x⟩ = ⟨x, Sx⟩
+    0.0
     """
 
     def __init__(self, engine: Engine, initial: PETSc.Vec, load: PETSc.Vec | None = None):

@@ -7,8 +7,7 @@ The forms come from a ``Discretization`` and its boundary conditions.
 K and F, their derivatives, and the gradient of any scalar of them come from these forms through
 UFL's derivative, so they cannot disagree.
 
-Steady Dirichlet values of continuous elements are eliminated: a *state* is a vector over the free
-unknowns alone, and the constrained values g enter through F = l + k(g, ·).
+K and F are over states, the free unknowns; held Dirichlet values g enter through F = l + k(g, ·).
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-import numpy as np
 import ufl
 from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
@@ -25,10 +23,11 @@ from petsc4py import PETSc
 from advdiff.algebra.generator import Generator, Mass
 from advdiff.core import jit
 from advdiff.core.errors import InputError
-from advdiff.domain.fields import Field, interpolate
+from advdiff.domain.fields import Field
 from advdiff.equation.conditions import BoundaryForms, Conditions
 from advdiff.equation.discretization import Discretization
 from advdiff.equation.discretization.base import Sides, derivative, ruled, sides
+from advdiff.equation.states import States
 from advdiff.equation.velocity import DIVERGENCE, Velocity
 from advdiff.semigroup.engine import Change
 
@@ -50,7 +49,7 @@ class Operator:
         controls: the functions that may vary, by name: ``diffusivity``, and ``given`` and
             ``stream`` where the velocity has that part, ``source`` where there is one.
         boundary_forms: the conditions.
-        numbering: local unknown of ``space``, ghosts too → its row in K, or −1 where constrained.
+        states: the free unknowns: those that K and F are over.
     """
 
     def __init__(
@@ -73,7 +72,8 @@ class Operator:
             self.controls["source"] = source
         conditions = Conditions() if conditions is None else conditions
         self.boundary_forms = BoundaryForms(discretization, conditions)
-        self._constrain({} if discretization.is_discontinuous else conditions.dirichlet)
+        held = {} if discretization.is_discontinuous else conditions.dirichlet
+        self.states = States(self.domain, self.space, held)
         trial, test = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
         self._whole = self.form(trial, test) + self.facet_form(
             sides(trial), sides(test), discretization.dS
@@ -134,52 +134,11 @@ class Operator:
         }
         return {name: jit.form(d) for name, d in derivatives.items() if not d.empty()}
 
-    def _constrain(self, dirichlet: Mapping[str, Field]) -> None:
-        self.boundary = fem.Function(self.space)
-        dofmap = self.space.dofmap
-        self._constrained = np.zeros(
-            dofmap.index_map.size_local + dofmap.index_map.num_ghosts, dtype=bool
-        )
-        for name, value in dirichlet.items():
-            key = f"physics.dirichlet.{name}"
-            facets = self.domain.facets([name], key)
-            dofs = fem.locate_dofs_topological(self.space, self.domain.dim - 1, facets)
-            self._constrained[dofs] = True
-            values = interpolate(value, self.space, key)
-            self.boundary.x.array[dofs] = values.x.array[dofs]
-        self.boundary.x.scatter_forward()
-        owned = self._constrained[: dofmap.index_map.size_local]
-        start = dofmap.index_map.local_range[0]
-        free = np.flatnonzero(~owned).astype(PETSc.IntType) + start
-        comm = self.domain.comm
-        self.is_constrained = comm.allreduce(int(owned.sum())) > 0
-        number = fem.Function(self.space)
-        number.x.array[:] = -1.0
-        number.x.array[free - start] = comm.exscan(len(free)) or 0
-        number.x.array[free - start] += np.arange(len(free))
-        number.x.scatter_forward()
-        self.numbering = np.rint(number.x.array).astype(np.int64)
-        self.free = PETSc.IS().createGeneral(free, comm=comm)
-        if self.free.getSize() == 0:
-            raise InputError("physics.dirichlet: every unknown is constrained; nothing is left")
-
     def _restricted_mass(self) -> Mass:
         mass = self.discretization.mass()
         if isinstance(mass, PETSc.Vec):
-            return Mass(self._restrict_vector(mass))
-        return Mass(self._restrict_matrix(mass))
-
-    def _restrict_matrix(self, matrix: PETSc.Mat, out: PETSc.Mat | None = None) -> PETSc.Mat:
-        if not self.is_constrained:
-            return matrix
-        return matrix.createSubMatrix(self.free, self.free, submat=out)
-
-    def _restrict_vector(self, vector: PETSc.Vec, out: PETSc.Vec | None = None) -> PETSc.Vec:
-        part = vector.getSubVector(self.free)
-        out = part.duplicate() if out is None else out
-        part.copy(out)
-        vector.restoreSubVector(self.free, part)
-        return out
+            return Mass(self.states.rows(mass))
+        return Mass(self.states.block(mass))
 
     def keeps_bounds(self) -> bool:
         """Whether the equation itself, on any mesh, keeps θ between the least and the largest that
@@ -194,29 +153,18 @@ class Operator:
     # -- states ---------------------------------------------------------------------------------
 
     def restrict(self, function: fem.Function, out: PETSc.Vec | None = None) -> PETSc.Vec:
-        """The state (free unknowns) of a function of ``space`` (collective)."""
-        return self._restrict_vector(function.x.petsc_vec, out)
+        """:meth:`States.restrict`."""
+        return self.states.restrict(function, out)
 
     def extend(
         self, state: PETSc.Vec, out: fem.Function | None = None, *, boundary: bool = True
     ) -> fem.Function:
-        """The function of a state, with the Dirichlet values, or zero there (collective)."""
-        out = fem.Function(self.space) if out is None else out
-        vector = out.x.petsc_vec
-        if self.is_constrained:
-            if boundary:
-                self.boundary.x.petsc_vec.copy(vector)
-            else:
-                vector.set(0.0)
-        part = vector.getSubVector(self.free)
-        state.copy(part)
-        vector.restoreSubVector(self.free, part)
-        out.x.scatter_forward()
-        return out
+        """:meth:`States.extend`."""
+        return self.states.extend(state, out, boundary=boundary)
 
     def state(self, field: Field, key: str) -> PETSc.Vec:
-        """The state that interpolates a field (collective)."""
-        return self.restrict(interpolate(field, self.space, key))
+        """:meth:`States.state`."""
+        return self.states.state(field, key)
 
     # -- the matrix, its derivative, and the gradient -------------------------------------------
 
@@ -235,7 +183,7 @@ class Operator:
             self._full.zeroEntries()
             fem_petsc.assemble_matrix(self._full, self._stiffness_form)
             self._full.assemble()
-            self._stiffness = self._restrict_matrix(self._full, self._stiffness)
+            self._stiffness = self.states.block(self._full, self._stiffness)
             forms = [] if self._load_form is None else [self._load_form]
             self.load = self._assemble_load(self._full, forms)
             bound = self.discretization.flow_factor * self._peclet_bound()
@@ -244,7 +192,7 @@ class Operator:
 
     def _assemble_load(self, matrix: PETSc.Mat, forms: Sequence[fem.Form]) -> PETSc.Vec | None:
         """The forms' vectors, and the matrix times the Dirichlet values; None where neither is."""
-        if not self.is_constrained and self._load_form is None:
+        if not self.states.is_constrained and self._load_form is None:
             return None
         total = self._total.x.petsc_vec
         with total.localForm() as local:
@@ -252,9 +200,9 @@ class Operator:
         for form in forms:
             fem_petsc.assemble_vector(total, form)
         total.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
-        if self.is_constrained:
-            matrix.multAdd(self.boundary.x.petsc_vec, total, total)
-        return self._restrict_vector(total)
+        if self.states.is_constrained:
+            matrix.multAdd(self.states.boundary.x.petsc_vec, total, total)
+        return self.states.rows(total)
 
     def push(self, directions: Mapping[str, fem.Function]) -> Change:
         """dK and dF along directions of the controls (collective).
@@ -278,4 +226,4 @@ class Operator:
                 self._full_direction.assemble()
             forms = [f for n, f in self._load_direction_forms.items() if n in directions]
             load = self._assemble_load(self._full_direction, forms)
-        return Change(None, self._restrict_matrix(self._full_direction), load)
+        return Change(None, self.states.block(self._full_direction), load)

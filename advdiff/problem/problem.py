@@ -242,7 +242,7 @@ class Problem(Transport):
             return Matern(space, part.rows, table.velocity.std, length, power), None
         if isinstance(part, InitialState):
             field = table.initial
-            space, rows = self.operator.space, self.operator.free
+            space, rows = self.operator.space, self.operator.states.free
             return Matern(space, rows, field.std, field.correlation_length), part.state
         mean = part.template.duplicate()
         if isinstance(part, LogDiffusivityField):

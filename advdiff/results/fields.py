@@ -49,7 +49,7 @@ class Averages:
 
     def __init__(self, problem: Problem, part: Part):
         if isinstance(part, InitialState):
-            space, rows = problem.operator.space, problem.operator.free
+            space, rows = problem.operator.space, problem.operator.states.free
         else:
             space, rows = part.function.function_space, part.rows
         msh, dim = space.mesh, problem.domain.dim

@@ -128,13 +128,10 @@ def _mesh_peclet(operator: Operator) -> Concern | None:
 
 
 def _boundary_layer(problem: Transport) -> Concern | None:
-    operator, conditions = problem.operator, problem.conditions
-    holding = (*conditions.dirichlet, *conditions.flux, *conditions.robin)
-    names = [
-        name
-        for name in dict.fromkeys(holding)
-        if name not in conditions.inflow and crossing(operator, name)[0] > 0.0
-    ]
+    operator, names = problem.operator, {}
+    for condition in problem.conditions:
+        names[condition.part] = condition.makes_layer and names.get(condition.part, True)
+    names = [name for name, layer in names.items() if layer and crossing(operator, name)[0] > 0.0]
     if not names:
         return None
     largest, share = layer_peclet(operator, names)
@@ -153,9 +150,9 @@ def _crossings(problem: Transport, speed: float) -> list[Concern]:
     """Of a flow through boundary that is neither in domain.open nor given a value it carries in,
     and of one that comes in at an outlet.
     """
-    operator, conditions = problem.operator, problem.conditions
+    operator = problem.operator
     tags, outlets = list(operator.domain.tags), problem.experiment.domain.open
-    given = {*conditions.dirichlet, *conditions.inflow}
+    given = {condition.part for condition in problem.conditions if condition.says_inflow}
     flows = {name: np.array(crossing(operator, name)) for name in tags}
     whole = np.array(crossing(operator, None))
     rest = whole - sum(flows.values())

@@ -3,7 +3,7 @@
     k(θ, φ) = −∫κ∇θ·∇φ − ½∫(φ u·∇θ − θ u·∇φ) + what the facets and the boundary add,
     l(φ) = ∫fφ + the boundary's data.
 
-The forms come from a ``Discretization`` and its boundary conditions.
+The forms come from a ``Discretization`` of a ``Physics``.
 K and F, their derivatives, and the gradient of any scalar of them come from these forms through
 UFL's derivative, so they cannot disagree.
 
@@ -22,13 +22,12 @@ from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator, Mass
 from advdiff.core import jit
-from advdiff.core.errors import InputError
 from advdiff.domain.fields import Field
-from advdiff.equation.conditions import BoundaryForms, Conditions
+from advdiff.equation.conditions import held
 from advdiff.equation.discretization import Discretization
 from advdiff.equation.discretization.base import Sides, derivative, ruled, sides
+from advdiff.equation.physics import Physics
 from advdiff.equation.states import States
-from advdiff.equation.velocity import DIVERGENCE, Velocity
 from advdiff.semigroup.engine import Change
 
 ASSEMBLY = PETSc.Log.Event("advdiff.assembly")
@@ -39,41 +38,22 @@ class Operator:
 
     Args:
         discretization: space, forms and mass.
-        velocity: u.
-        diffusivity: κ, a Lagrange function, positive.
-        source: f, or None.
-        conditions: on the boundary; none: natural everywhere.
+        physics: velocity, diffusion, source and conditions.
 
     Attributes:
         space: that of θ.
-        controls: the functions that may vary, by name: ``diffusivity``, and ``given`` and
-            ``stream`` where the velocity has that part, ``source`` where there is one.
-        boundary_forms: the conditions.
+        velocity, diffusivity, source, controls: those of the physics.
         states: the free unknowns: those that K and F are over.
     """
 
-    def __init__(
-        self,
-        discretization: Discretization,
-        velocity: Velocity,
-        diffusivity: fem.Function,
-        source: fem.Function | None = None,
-        conditions: Conditions | None = None,
-    ):
-        self.discretization, self.velocity = discretization, velocity
+    def __init__(self, discretization: Discretization, physics: Physics):
+        self.discretization, self.physics = discretization, physics
         self.domain, self.degree = discretization.domain, discretization.degree
-        self.diffusivity, self.source = diffusivity, source
+        self.velocity, self.diffusivity = physics.velocity, physics.diffusivity
+        self.source, self.controls = physics.source, physics.controls
         self.space = discretization.space
-        self.controls = {"diffusivity": diffusivity}
-        for name in ("given", "stream"):
-            if getattr(velocity, name) is not None:
-                self.controls[name] = getattr(velocity, name)
-        if source is not None:
-            self.controls["source"] = source
-        conditions = Conditions() if conditions is None else conditions
-        self.boundary_forms = BoundaryForms(discretization, conditions)
-        held = {} if discretization.is_discontinuous else conditions.dirichlet
-        self.states = States(self.domain, self.space, held)
+        strong = {} if discretization.is_discontinuous else held(physics.conditions)
+        self.states = States(self.domain, self.space, strong)
         trial, test = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
         self._whole = self.form(trial, test) + self.facet_form(
             sides(trial), sides(test), discretization.dS
@@ -85,28 +65,21 @@ class Operator:
         self._full.assemble()
         self._total = fem.Function(self.space)
         self.mass = self._restricted_mass()
-        self._peclet_bound = velocity.peclet_bound(diffusivity)
         self._stiffness: PETSc.Mat | None = None
         self.load: PETSc.Vec | None = None
         self.generator: Generator | None = None
 
     def form(self, theta, phi) -> ufl.Form:
         """k(θ, φ) on cells and boundary, as UFL; of vectors, the sum over their components."""
-        u, kappa = self.velocity.expression, self.diffusivity
-        cells = self.discretization.cells(theta, phi, u, kappa)
-        return ruled(cells + self.boundary_forms.bilinear(theta, phi, u, kappa))
+        return ruled(self.physics.bilinear(self.discretization, theta, phi))
 
     def facet_form(self, theta: Sides, phi: Sides, dS: ufl.Measure) -> ufl.Form:
         """k(θ, φ) on facets between cells, as UFL; empty where there is nothing."""
-        u, kappa = self.velocity.expression, self.diffusivity
-        return self.discretization.facets(theta, phi, u, kappa, dS)
+        return self.discretization.facets(theta, phi, self.physics.between, dS)
 
     def load_form(self, phi) -> ufl.Form:
         """l(φ) as UFL; empty where there is nothing."""
-        form = self.boundary_forms.load(phi, self.velocity.expression, self.diffusivity)
-        if self.source is not None:
-            form += self.source * phi * self.discretization.dx
-        return ruled(form)
+        return ruled(self.physics.load(self.discretization, phi))
 
     # what only a push needs, made for the first one
 
@@ -135,20 +108,10 @@ class Operator:
         return {name: jit.form(d) for name, d in derivatives.items() if not d.empty()}
 
     def _restricted_mass(self) -> Mass:
-        mass = self.discretization.mass()
+        mass = self.discretization.mass(self.physics.storage)
         if isinstance(mass, PETSc.Vec):
             return Mass(self.states.rows(mass))
         return Mass(self.states.block(mass))
-
-    def keeps_bounds(self) -> bool:
-        """Whether the equation itself, on any mesh, keeps θ between the least and the largest that
-        it starts with or is brought in (collective); each term and condition has its say.
-        """
-        return (
-            self.source is None
-            and self.boundary_forms.keeps_bounds()
-            and self.velocity.relative_divergence() <= DIVERGENCE
-        )
 
     # -- states ---------------------------------------------------------------------------------
 
@@ -174,11 +137,7 @@ class Operator:
         Raises:
             InputError: if κ is not positive everywhere.
         """
-        smallest = self.diffusivity.x.petsc_vec.min()[1]
-        if not smallest > 0.0:
-            raise InputError(
-                f"physics.diffusivity: {smallest:g} somewhere in the domain; it must be positive"
-            )
+        self.physics.require_positive()
         with ASSEMBLY:
             self._full.zeroEntries()
             fem_petsc.assemble_matrix(self._full, self._stiffness_form)
@@ -186,7 +145,7 @@ class Operator:
             self._stiffness = self.states.block(self._full, self._stiffness)
             forms = [] if self._load_form is None else [self._load_form]
             self.load = self._assemble_load(self._full, forms)
-            bound = self.discretization.flow_factor * self._peclet_bound()
+            bound = self.discretization.flow_factor * self.physics.peclet_bound()
         self.generator = Generator(self._stiffness, self.mass, bound, self.domain.dim)
         return self.generator
 

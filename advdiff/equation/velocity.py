@@ -58,16 +58,11 @@ class Velocity:
             return zero
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
-    def peclet_bound(self, diffusivity: fem.Function) -> Callable[[], float]:
-        """A collective function that returns P = max |u|²/κ for the present u and κ.
+    def maximum(self, quantity: ufl.core.expr.Expr) -> Callable[[], float]:
+        """A collective function that returns the present maximum of a quantity ≥ 0.
 
-        Sampled at the nodes of the degree of u on each cell: exact where u is linear there (a
-        stream function), an estimate otherwise.
+        Sampled at the nodes of the degree of u on each cell.
         """
-        u = self.expression
-        return self._largest(ufl.dot(u, u) / diffusivity)
-
-    def _largest(self, quantity: ufl.core.expr.Expr) -> Callable[[], float]:
         degree = 1
         if self.given is not None:
             degree = self.given.function_space.element.basix_element.degree
@@ -101,9 +96,9 @@ class Velocity:
         return sample
 
     def largest_speed(self) -> float:
-        """max |u|, sampled like :meth:`peclet_bound` (collective)."""
+        """max |u|, sampled at the nodes (collective)."""
         u = self.expression
-        return float(np.sqrt(self._largest(ufl.dot(u, u))()))
+        return float(np.sqrt(self.maximum(ufl.dot(u, u))()))
 
     def norm(self) -> float:
         """‖u‖ in L² (collective)."""

@@ -18,10 +18,11 @@ from advdiff.domain import mesh as domains
 from advdiff.domain.fields import interpolate, scalar_field, vector_field
 from advdiff.domain.mesh import Domain
 from advdiff.domain.samples import Samples, suited
-from advdiff.equation import discretization, velocity
-from advdiff.equation.conditions import Conditions, require_inflow_data
+from advdiff.equation import conditions, discretization, velocity
+from advdiff.equation.conditions import Condition
 from advdiff.equation.discretization import Discretization
 from advdiff.equation.operator import Operator
+from advdiff.equation.physics import Physics
 from advdiff.equation.streams import solve_stream
 from advdiff.equation.velocity import Velocity
 from advdiff.files.concerns import Concerns
@@ -129,7 +130,7 @@ class Transport:
         """The transport operator of [physics], assembled."""
         physics = self.experiment.physics
         flow = self.velocity(physics.velocity, "physics.velocity")
-        require_inflow_data(self.domain, flow, self.conditions)
+        conditions.require_inflow_data(self.domain, flow, self.conditions)
         for kind, key in self._wanted_velocities().items():
             if kind == "stream" and flow.stream is None:
                 flow.stream = fem.Function(velocity.stream_space(self.domain, key))
@@ -142,7 +143,7 @@ class Transport:
                 self._scalar(physics.source, "physics.source"), space, "physics.source"
             )
         kappa = self.diffusivity(physics.diffusivity, "physics.diffusivity")
-        operator = Operator(self.discretization, flow, kappa, source, self.conditions)
+        operator = Operator(self.discretization, Physics(flow, kappa, source, self.conditions))
         operator.assemble()
         return operator
 
@@ -164,22 +165,25 @@ class Transport:
         return wanted
 
     @cached_property
-    def conditions(self) -> Conditions:
+    def conditions(self) -> list[Condition]:
         """What [physics] says of the boundary."""
-        physics = self.experiment.physics
 
-        def each(kind: str) -> dict[str, Callable]:
-            table = getattr(physics, kind)
-            return {name: self._scalar(v, f"physics.{kind}.{name}") for name, v in table.items()}
+        def data(kind: type[Condition], key: str, value) -> list[Callable]:
+            return [
+                self._scalar(getattr(value, name), f"{key}.{name}")
+                if name
+                else self._scalar(value, key)
+                for name in kind.data
+            ]
 
-        robin = {
-            name: tuple(
-                self._scalar(getattr(table, part), f"physics.robin.{name}.{part}")
-                for part in ("coefficient", "exterior")
-            )
-            for name, table in physics.robin.items()
+        tables = {
+            name: {
+                part: data(kind, f"physics.{name}.{part}", value)
+                for part, value in getattr(self.experiment.physics, name).items()
+            }
+            for name, kind in conditions.KINDS.items()
         }
-        return Conditions(each("dirichlet"), each("inflow"), each("flux"), robin)
+        return conditions.make(self.discretization, **tables)
 
     @cached_property
     def initial(self) -> PETSc.Vec:

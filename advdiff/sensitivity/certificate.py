@@ -70,7 +70,7 @@ def remainder_of(
 ) -> Remainder:
     domain = operator.domain
     lower, upper = domain.bounds
-    smallest = operator.diffusivity.x.petsc_vec.min()[1]
+    smallest = operator.physics.least_diffusion()
     gap = kernel.gap(smallest / float(np.sum((upper - lower) ** 2)))
     if not gap > 0.0:
         raise InputError(
@@ -84,12 +84,7 @@ def remainder_of(
         flow = _flow(operator, Velocity(domain, **velocity)) if velocity else 0.0
         spread = 0.0
         if "diffusivity" in directions:
-            ratio = operator.diffusivity.x.petsc_vec.duplicate()
-            ratio.pointwiseDivide(
-                directions["diffusivity"].x.petsc_vec, operator.diffusivity.x.petsc_vec
-            )
-            spread = ratio.norm(PETSc.NormType.INFINITY)
-            ratio.destroy()
+            spread = operator.physics.spread(directions["diffusivity"])
     return Remainder(gap, kernel.norm(matrix), flow, spread)
 
 

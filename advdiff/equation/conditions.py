@@ -16,7 +16,7 @@ from mpi4py import MPI
 
 from advdiff.core import jit
 from advdiff.core.errors import InputError
-from advdiff.domain.fields import Field, interpolate
+from advdiff.domain.fields import Field, interpolate, interpolate_positive
 from advdiff.domain.mesh import Domain
 from advdiff.equation.discretization import Discretization
 from advdiff.equation.discretization.base import Medium
@@ -57,9 +57,13 @@ class Condition:
         self.ds = discretization.ds(domain.tag(part, self.key))
         self.normal = ufl.FacetNormal(domain.mesh)
         self.functions = tuple(
-            interpolate(field, discretization.data_space, ".".join(filter(None, (self.key, name))))
+            self._read(name, field, f"{self.key}.{name}" if name else self.key)
             for name, field in zip(self.data, fields, strict=True)
         )
+
+    def _read(self, name: str, field: Field, key: str) -> fem.Function:
+        """One of ``data`` on the mesh."""
+        return interpolate(field, self._discretization.data_space, key)
 
     def bilinear(self, theta, phi, medium: Medium) -> ufl.Form:
         """What it adds to k(θ, φ)."""
@@ -129,9 +133,29 @@ class Flux(Condition):
 
 
 class Robin(Condition):
-    """κ∂θ/∂n = α(θ_ext − θ)."""
+    """κ∂θ/∂n = α(θ_ext − θ), α ≥ 0: else the tracer would grow without bound."""
 
     kind, data, makes_layer = "robin", ("coefficient", "exterior"), True
+
+    def _read(self, name, field, key):
+        kind = self._discretization
+        if name == "exterior" or kind.reads_nodes:
+            function = super()._read(name, field, key)
+        else:
+            degree = max(1, kind.degree)
+            function, _ = interpolate_positive(field, kind.domain.mesh, degree, key)
+        if name == "coefficient":
+            self._require_not_negative(function, key)
+        return function
+
+    def _require_not_negative(self, function: fem.Function, key: str) -> None:
+        domain, space = self._discretization.domain, function.function_space
+        facets = domain.facets([self.part], key)
+        nodes = fem.locate_dofs_topological(space, domain.dim - 1, facets)
+        smallest = float(function.x.array[nodes].min(initial=np.inf))
+        smallest = domain.comm.allreduce(smallest, MPI.MIN)
+        if smallest < 0.0:
+            raise InputError(f"{key}: {smallest:g} somewhere on '{self.part}'; give α >= 0")
 
     @property
     def brought(self):
@@ -143,9 +167,6 @@ class Robin(Condition):
     def load(self, phi, medium):
         alpha, outside = self.functions
         return alpha * outside * phi * self.ds
-
-    def keeps_bounds(self):
-        return self.functions[0].x.petsc_vec.min()[1] >= 0.0
 
 
 KINDS: dict[str, type[Condition]] = {kind.kind: kind for kind in (Dirichlet, Inflow, Flux, Robin)}

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
+import numpy as np
 import ufl
 from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
@@ -23,6 +24,7 @@ from petsc4py import PETSc
 from advdiff.algebra.generator import Generator, Mass
 from advdiff.core import jit
 from advdiff.domain.fields import Field
+from advdiff.domain.quadrature import points_of
 from advdiff.equation.conditions import held
 from advdiff.equation.discretization import Discretization
 from advdiff.equation.discretization.base import Sides, derivative, ruled, sides
@@ -80,6 +82,12 @@ class Operator:
     def load_form(self, phi) -> ufl.Form:
         """l(φ) as UFL; empty where there is nothing."""
         return ruled(self.physics.load(self.discretization, phi))
+
+    def cell_points(self) -> np.ndarray:
+        """Where in the reference cell K and its derivatives look at the controls."""
+        form = self.form(ufl.TrialFunction(self.space), ufl.TestFunction(self.space))
+        rules = [part.metadata() for part in form.integrals() if part.integral_type() == "cell"]
+        return np.concatenate([points_of(self.domain.mesh, rule) for rule in rules])
 
     # what only a push needs, made for the first one
 

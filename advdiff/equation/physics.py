@@ -9,16 +9,19 @@ what bounds it; none of them knows its data.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
 import ufl
 from dolfinx import fem
 from petsc4py import PETSc
 
 from advdiff.core.errors import InputError
-from advdiff.equation.conditions import Condition
+from advdiff.domain.quadrature import largest
+from advdiff.equation.conditions import NEGLIGIBLE, Condition
 from advdiff.equation.discretization import Discretization
 from advdiff.equation.velocity import DIVERGENCE, Velocity
 
@@ -106,8 +109,13 @@ class Physics:
                 f"physics.diffusivity: {smallest:g} somewhere in the domain; it must be positive"
             )
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether κ is linear in every cell (along each axis of a box), so that vertices tell."""
+        return self.diffusivity.function_space.element.basix_element.degree == 1
+
     def least_diffusion(self) -> float:
-        """min κ."""
+        """min κ at the nodes."""
         return self.diffusivity.x.petsc_vec.min()[1]
 
     def peclet_bound(self) -> float:
@@ -123,13 +131,32 @@ class Physics:
         u = self.velocity.expression
         return self.velocity.maximum(ufl.dot(u, u) / self.diffusivity)
 
-    def spread(self, direction: fem.Function) -> float:
-        """max |dκ|/κ along a direction of the diffusivity."""
+    def spread(self, direction: fem.Function, points: np.ndarray | None = None) -> float:
+        """max |dκ|/κ along a direction of the diffusivity, at reference points of the cells, or at
+        the nodes: there it is largest where κ and dκ are linear along axes.
+        """
+        if points is not None:
+            return largest(self.velocity.domain, abs(direction) / self.diffusivity, points)
         ratio = direction.x.petsc_vec.duplicate()
         ratio.pointwiseDivide(direction.x.petsc_vec, self.diffusivity.x.petsc_vec)
         value = ratio.norm(PETSc.NormType.INFINITY)
         ratio.destroy()
         return value
+
+    def growth(self) -> float:
+        """ω with ‖θ(t)‖ ≤ e^{ωt}‖θ(0)‖ in L² without load; infinite where nothing bounds it.
+
+        0 for a contraction.  Advection is skew-symmetric, whatever ∇·u, and no condition adds to
+        the norm; what adds to it without bound is a flow that comes in where nothing says what it
+        carries.
+        """
+        speed = self.velocity.largest_speed()
+        if not speed > 0.0:
+            return 0.0
+        _, entering, area = self.velocity.crossing(None)
+        said = {condition.part for condition in self.conditions if condition.says_inflow}
+        entering -= sum(self.velocity.crossing(part)[1] for part in sorted(said))
+        return 0.0 if entering <= NEGLIGIBLE * speed * area else math.inf
 
     def keeps_bounds(self) -> bool:
         """Whether the equation itself, on any mesh, keeps θ between the least and the largest that

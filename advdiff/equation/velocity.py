@@ -95,6 +95,18 @@ class Velocity:
 
         return sample
 
+    def crossing(self, name: str | None) -> tuple[float, float, float]:
+        """∫max(u·n, 0), ∫max(−u·n, 0) and ∫1 over a boundary part; None: the whole boundary
+        (collective).
+        """
+        domain = self.domain
+        ds = domain.ds if name is None else domain.ds(domain.tags[name])
+        u_n = ufl.dot(self.expression, ufl.FacetNormal(domain.mesh))
+        one = fem.Constant(domain.mesh, 1.0)
+        forms = (ufl.max_value(u_n, 0.0) * ds, ufl.max_value(-u_n, 0.0) * ds, one * ds)
+        local = [fem.assemble_scalar(jit.form(form)) for form in forms]
+        return tuple(domain.comm.allreduce(value, MPI.SUM) for value in local)
+
     def largest_speed(self) -> float:
         """max |u|, sampled at the nodes (collective)."""
         u = self.expression

@@ -15,7 +15,7 @@ from advdiff.config.types import Gridded
 from advdiff.core import memory
 from advdiff.core.errors import InputError
 from advdiff.domain import mesh as domains
-from advdiff.domain.fields import interpolate, scalar_field, vector_field
+from advdiff.domain.fields import interpolate, interpolate_positive, scalar_field, vector_field
 from advdiff.domain.mesh import Domain
 from advdiff.domain.samples import Samples, suited
 from advdiff.equation import conditions, discretization, velocity
@@ -45,12 +45,14 @@ class Transport:
     Attributes:
         sources: key → what of which file was read for it, so far.
         concerns: what there is to warn of, so far.
+        steep: key of a diffusivity → the share of cells where it is taken linear, and is not.
     """
 
     def __init__(self, experiment: Experiment, comm: MPI.Comm = MPI.COMM_WORLD):
         self.experiment, self.comm = experiment, comm
         self.sources: dict[str, str] = {}
         self.concerns = Concerns()
+        self.steep: dict[str, float] = {}
 
     @cached_property
     def domain(self) -> Domain:
@@ -115,11 +117,16 @@ class Transport:
         return velocity.vector_space(self.domain, degree)
 
     def diffusivity(self, value, key: str) -> fem.Function:
-        """A diffusivity, positive (collective)."""
+        """A diffusivity, positive everywhere; at the nodes alone where no form looks elsewhere
+        (collective).
+        """
         plain = isinstance(value, float) or self.experiment.unknowns.diffusivity == "field"
         degree = 1 if plain else max(1, self.experiment.discretization.degree)
-        space = fem.functionspace(self.domain.mesh, ("Lagrange", degree))
-        kappa = interpolate(self._scalar(value, key), space, key)
+        field, msh = self._scalar(value, key), self.domain.mesh
+        if self.discretization.reads_nodes:
+            kappa = interpolate(field, fem.functionspace(msh, ("Lagrange", degree)), key)
+        else:
+            kappa, self.steep[key] = interpolate_positive(field, msh, degree, key)
         smallest = kappa.x.petsc_vec.min()[1]
         if not smallest > 0:
             raise InputError(f"{key}: {smallest:g} somewhere in the domain; it must be positive")

@@ -98,6 +98,7 @@ class Discretization:
         dx, ds, dS: measures of cells, boundary facets and facets between cells.
         is_discontinuous: whether θ may jump between cells.
         has_facets: whether k has terms on facets between cells.
+        reads_nodes: whether cells and boundary are looked at in the nodes of the degree alone.
         is_damped: whether it damps what the mesh does not resolve, instead of oscillating.
         flow_factor: the numerical range lies in |Im z|² ≤ factor·P·|Re z|, P = max |u|²/κ.
     """
@@ -105,6 +106,7 @@ class Discretization:
     method: ClassVar[str]
     is_discontinuous = False
     has_facets = False
+    reads_nodes = False
     is_damped = False
     flow_factor = 1.0
 

@@ -56,6 +56,7 @@ class Spectral(Lagrange):
     """
 
     method = "spectral"
+    reads_nodes = True
 
     def __init__(self, domain: Domain, degree: int):
         if domain.is_simplicial and domain.dim > 1:

@@ -40,6 +40,8 @@ PLAIN = {
     types._wall: "number or 'free'",
     types._outputs: "number of times, or list of times",
     types._moment: "index, value or date",
+    types._level: "index or value, or table, name → index or value",
+    types._land: "number or 'wall'",
     types._number_or_field: "true, false or 'field'",
     types._option: "string, number or truth value",
     study_schema._counts: "whole number, or one for each of dimensions",
@@ -224,7 +226,9 @@ def document() -> str:
         "in `format`, and no `/warnings`; a newer one than the program knows is refused). Every",
         "axis is a dimension scale with a name, so that xarray (h5netcdf) opens it. Below, what",
         "small experiments of each task hold; further unknowns and options add fields of the same",
-        "kinds. `complete` is false, and the name another one, until a file is whole.",
+        "kinds. `complete` is false, and the name another one, until a file is whole. Behind the",
+        "end of what HDF5 reads stands a check sum of all but the data (`files/seal.py`), by",
+        "which a damaged result is refused; what writes to the file by HDF5 cuts it off.",
         "",
     ]
     for name in SMALL:

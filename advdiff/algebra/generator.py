@@ -126,6 +126,23 @@ class Generator:
         scaled.destroy()
         return value
 
+    def bound_of(self, matrix: PETSc.Mat) -> float:
+        """A bound on ‖M⁻¹J‖ in L² for a matrix J like K (collective): √(‖D⁻¹J‖ ‖D⁻¹Jᵀ‖) in the
+        maximum norm, with D the diagonal of M.
+
+        For a consistent mass it is an estimate of the same size.
+        """
+        diagonal = self.mass.diagonal if self.mass.is_diagonal else self.mass.matrix.getDiagonal()
+        inverse = diagonal.copy()
+        inverse.reciprocal()
+        rows, columns = matrix.copy(), matrix.copy()
+        rows.diagonalScale(inverse, None)
+        columns.diagonalScale(None, inverse)
+        largest = rows.norm(PETSc.NormType.NORM_INFINITY) * columns.norm(PETSc.NormType.NORM_1)
+        for work in (inverse, rows, columns):
+            work.destroy()
+        return largest**0.5
+
     def mult(self, x: PETSc.Vec, y: PETSc.Vec) -> None:
         """y = A x (collective); x and y must differ."""
         if self.mass.is_diagonal:

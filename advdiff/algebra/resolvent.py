@@ -90,6 +90,10 @@ class Resolvent:
         self.generator.mass.mult(x, self._load)
         self.solve(self._load, y)
 
+    def norm(self, x: PETSc.Vec) -> float:
+        """‖x‖ in L²."""
+        return self.generator.mass.norm(x)
+
     def destroy(self) -> None:
         """Free the factorisation."""
         self.ksp.destroy()

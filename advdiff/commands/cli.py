@@ -23,7 +23,6 @@ from click.exceptions import Exit
 from advdiff.commands import arguments
 from advdiff.core import stopping
 from advdiff.core.version import __version__
-from advdiff.files import hdf5
 
 
 class Commands(click.Group):
@@ -125,17 +124,20 @@ def _task(experiment: Path, settings: Sequence[str], output: Path | None = None,
         return study, loaded
     _start_petsc()
     if isinstance(loaded, ModelExperiment):
-        return study, loaded
+        from advdiff.tasks import model
+
+        return model, loaded
+    from advdiff import tasks
     from advdiff.problem import problem
 
     if groups == 1:
-        return study, problem.Problem(loaded)
+        return tasks, problem.Problem(loaded)
     from advdiff.reduced.offline.groups import Groups
 
     divided = Groups(count=groups)
     task = problem.Problem(loaded, divided.domain)
     task.groups = divided
-    return study, task
+    return tasks, task
 
 
 def _start_petsc() -> None:
@@ -271,9 +273,6 @@ def main() -> None:
     from advdiff.core.ranks import world
 
     warnings.simplefilter("ignore", RuntimeWarning)  # numpy's: what overflows is said in our words
-    for word in sys.argv[1:]:
-        if word.endswith(".h5"):
-            hdf5.expect(Path(word))
     comm = world()
     last = comm.Dup() if comm.size > 1 else comm
     if comm.rank:

@@ -29,7 +29,7 @@ MISFIT = 0.1
 def of_solver(report: Mapping[str, Any]) -> list[Concern]:
     """Of an engine's report."""
     found, error = [], error_estimate(report)
-    tolerance = float(report["tolerance"]) * report.get("actions", 1)
+    tolerance = float(report["tolerance"])
     if not error <= SLACK * tolerance:
         found.append(
             Concern(

@@ -104,13 +104,13 @@ class SolverTable(Table):
     """How exp(tA) is applied."""
 
     method: Literal["auto", "faber", "shift-invert", "krylov", "expokit"] = Field(
-        "auto", description="engine; krylov and expokit are SLEPc's MFN"
+        "auto", description="engine; krylov and expokit bound their error as they go"
     )
     tolerance: Annotated[float, Field(gt=1e-15, lt=1)] = Field(1e-8, description="relative")
     dimension: Annotated[int, Field(ge=4, le=1000)] | None = Field(
         None, description="Krylov dimension (krylov, expokit, shift-invert)"
     )
-    max_restarts: Count = Field(1000, description="of MFN; more is an error")
+    max_restarts: Count = Field(1000, description="sub-steps (krylov, expokit); more is an error")
     memory: Positive = Field(1.0, description="GiB a rank may keep for a gradient (faber)")
 
     @model_validator(mode="after")

@@ -98,6 +98,22 @@ def _moment(value: Any) -> int | float | str:
         raise ValueError("must be an index such as 3, a value such as 3.0, or a date") from None
 
 
+def _level(value: Any) -> int | float | dict[str, int | float]:
+    if isinstance(value, dict) and value:
+        return {name: _level(entry) for name, entry in value.items()}
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be an index such as 3, a value such as 3.0, or { axis = 3, … }")
+    return value if isinstance(value, int) else _finite(value)
+
+
+def _land(value: Any) -> float | str:
+    if value == "wall":
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number, or 'wall'")
+    return _finite(value)
+
+
 def _number_or_field(value: Any) -> bool | str:
     if value not in (True, False, "field") or not isinstance(value, bool | str):
         raise ValueError("must be true, false or 'field'")
@@ -146,6 +162,8 @@ FileName = Annotated[str, AfterValidator(_file_name)]
 ResultName = Annotated[str, AfterValidator(_result_name)]
 Moment = Annotated[int | float | str, PlainValidator(_moment)]
 """An index (whole number), a value (with a decimal point), or a date (ISO 8601)."""
+Level = Annotated[int | float | dict[str, int | float], PlainValidator(_level)]
+Land = Annotated[float | str, PlainValidator(_land)]
 WallValue = Annotated[float | str, PlainValidator(_wall)]
 NumberOrField = Annotated[bool | str, PlainValidator(_number_or_field)]
 Outputs = Annotated[int | list[float], PlainValidator(_outputs)]
@@ -167,13 +185,33 @@ class Gridded(Table):
     """A field on a regular grid in a file."""
 
     file: FileName = Field(description="NetCDF or HDF5")
-    axes: list[str] | None = Field(None, description="the file's names of x, y, z")
+    axes: list[str] | None = Field(
+        None, description="the file's names of x, y, z; -name for one that counts backwards"
+    )
     dimensions: list[str] | None = Field(
         None, description="names of the array's axes in its order, where the file has none"
     )
     time: Moment | None = Field(None, description="index, or value or date to take the nearest of")
+    level: Level | None = Field(
+        None, description="the same along another axis, or { axis = level, … } along several"
+    )
     interpolation: Literal["linear", "cubic"] = Field("linear", description="spline")
-    scale: FiniteFloat = Field(1.0, description="factor of all values")
+    scale: FiniteFloat = Field(1.0, description="factor of all values, after units")
+    units: str | None = Field(None, description="what to convert the values to, as 'km h-1'")
+    axis_units: str | None = Field(None, description="what to convert the axes to, as 'km'")
+    plane: list[FiniteFloat] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="longitude and latitude of the origin of a plane, to which axes in degrees are "
+        "taken",
+    )
+    missing: list[FiniteFloat] | None = Field(
+        None, description="marks of missing values that the file does not declare; [] for none"
+    )
+    land: Land | None = Field(
+        None, description="value where there is none, or 'wall': a velocity of 0"
+    )
 
 
 class GriddedScalar(Gridded):

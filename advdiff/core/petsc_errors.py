@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from petsc4py import PETSc
 
 from advdiff.core.errors import SIZES, ConvergenceError, InputError
 
+PETSC_ERRORS = (PETSc.Error, SystemError)
+"""What a call of PETSc or SLEPc raises: slepc4py 3.25 wraps the first in the second."""
 NOT_FINITE = {"nan", "-nan", "inf", "-inf", "nan,", "infinite", "infinity"}
 OPTION_CODES = (62, 63, 83, 86, 92)
 """PETSc's codes for a wrong argument, one out of range, the user, an unknown type, a package."""
+
+
+class Callbacks:
+    """Keeps what is raised in callbacks, of which PETSc makes an error code of its own.
+
+    callbacks = Callbacks()
+    tao.setMonitor(callbacks(monitor))
+    with callbacks.raising():
+        tao.solve()
+    """
+
+    def __init__(self):
+        self._raised: BaseException | None = None
+
+    def __call__(self, callback: Callable) -> Callable:
+        """The callback, the first of its exceptions kept."""
+
+        def call(*arguments):
+            try:
+                return callback(*arguments)
+            except BaseException as error:
+                self._raised = self._raised or error
+                raise
+
+        return call
+
+    @contextmanager
+    def raising(self) -> Iterator[None]:
+        """Let PETSc's error be that of the callback, if it comes from one."""
+        try:
+            yield
+        except PETSC_ERRORS:
+            if self._raised is None:
+                raise
+            raise self._raised from None
 
 
 @contextmanager
@@ -18,7 +56,7 @@ def good_options():
     """Let PETSc's complaints about its options, and only those, be an :class:`InputError`."""
     try:
         yield
-    except (PETSc.Error, SystemError) as error:
+    except PETSC_ERRORS as error:
         cause = _petsc_error(error)
         if cause is None or cause.ierr not in OPTION_CODES:
             raise
@@ -46,7 +84,7 @@ def finite_numbers():
         yield
     except (OverflowError, FloatingPointError) as error:
         raise ConvergenceError(f"{error}; {SIZES}") from None
-    except (PETSc.Error, SystemError) as error:
+    except PETSC_ERRORS as error:
         cause = _petsc_error(error)
         words = set(petsc_message(cause).lower().replace(".", " ").split()) if cause else set()
         if not words & NOT_FINITE:

@@ -8,7 +8,7 @@ of coordinates like any other field.  What stands where in a file is found by ``
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -16,19 +16,13 @@ import numpy as np
 from mpi4py import MPI
 from scipy.interpolate import NdBSpline, make_interp_spline
 
-from advdiff.core import memory
 from advdiff.core.errors import InputError
 from advdiff.core.ranks import on_root
-from advdiff.files.gridfile import GridFile, Moment, coordinate, is_time, layout, moment
+from advdiff.files.gridfile import GridFile
+from advdiff.files.grids.part import DEGREES, Request, part, slack
 
-DEGREES = {"linear": 1, "cubic": 3}
-OPTIONS = ("axes", "dimensions", "time", "interpolation", "scale")
+OPTIONS = tuple(field.name for field in fields(Request))
 """Of :func:`read`."""
-MARGIN = {"linear": 0, "cubic": 10}
-"""Points read beyond the domain: a cubic spline forgets by a factor of 0.27 from each to the next,
-so that what lies beyond them counts 2e-6."""
-SLACK = 1e-3
-"""Part of a cell that the domain may stick out: coordinates are often of single precision."""
 LEAST_WEIGHT = 1e-9
 """Weight of a missing value below which an interpolated one does not need it."""
 
@@ -46,6 +40,8 @@ class Grid:
         values: shape (points along x, …, component); NaN where missing.
         degree: of the spline, 1 or 3.
         vector: whether calls give (component, n), or (n,).
+        said: how it was read, for the line that says so.
+        clock: seconds of the unit of time that the values count in, where the file says.
     """
 
     source: str
@@ -54,6 +50,8 @@ class Grid:
     values: np.ndarray
     degree: int
     vector: bool
+    said: str = ""
+    clock: float | None = None
 
     @cached_property
     def _missing(self) -> np.ndarray:
@@ -74,7 +72,7 @@ class Grid:
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Values at coordinates (3, n); NaN outside the grid and where missing ones are needed."""
         inside = [
-            np.where(np.abs(c - np.clip(c, p[0], p[-1])) <= _slack(p), np.clip(c, p[0], p[-1]), c)
+            np.where(np.abs(c - np.clip(c, p[0], p[-1])) <= slack(p), np.clip(c, p[0], p[-1]), c)
             for c, p in zip(x, self.points, strict=False)
         ]
         table = self._spline(np.stack(inside, axis=-1))
@@ -93,11 +91,8 @@ class Grid:
         ]
         if not self._missing[tuple(slice(i, i + 2) for i in cell)].any():
             return f"{self.source} does not reach there"
-        return f"{self.source} has missing values in the cell {', '.join(sides)}"
-
-
-def _slack(points: np.ndarray) -> float:
-    return SLACK * min(points[1] - points[0], points[-1] - points[-2])
+        where = ", ".join(sides)
+        return f"{self.source} has missing values in the cell {where}: the key land fills them"
 
 
 def read(
@@ -108,11 +103,8 @@ def read(
     key: str,
     comm: MPI.Comm = MPI.COMM_WORLD,
     *,
-    axes: Sequence[str] | None = None,
-    dimensions: Sequence[str] | None = None,
-    time: Moment | None = None,
-    interpolation: str = "linear",
-    scale: float = 1.0,
+    velocity: bool = False,
+    **options,
 ) -> Grid:
     """Read variables on a grid (collective: rank 0 reads).
 
@@ -122,98 +114,77 @@ def read(
         bounds: lower and upper corner that the grid must cover, and around which it is read.
         dim: number of space axes.
         key: the experiment file's key, for messages.
-        axes: names of the coordinates x, y, z; else these, else what CF attributes say.
-        dimensions: names of the axes of the array in its order, where the file does not say.
-        time: index, or the value (in the file's units) or date to which the nearest is taken.
-        interpolation: ``linear`` or ``cubic``.
-        scale: factor of all values.
+        velocity: whether a single variable is a component of one.
+        options: of :class:`advdiff.files.grids.part.Request`.
 
     Raises:
         InputError: on every rank, for a file, variable, axis or time that is not there, a grid
-            that is not regular or smaller than the bounds, or more than the memory holds.
+            that is not regular or smaller than the bounds, units that do not fit, marks of missing
+            values that are not declared, or more than the memory holds.
     """
     here = comm.Split_type(MPI.COMM_TYPE_SHARED)
     copies = here.size
     here.Free()
+    request, vector = Request(**options), not isinstance(names, str)
 
     def load() -> Grid:
-        listed = [names] if isinstance(names, str) else list(names)
-        if not isinstance(names, str) and len(listed) != dim:
+        listed = list(names) if vector else [names]
+        if vector and len(listed) != dim:
             raise InputError(f"{key}.components: {len(listed)} in {dim} dimensions; give {dim}")
-        with GridFile(path, key) as file:
+        place = range(dim) if vector else [-1 if velocity else None]
+        with GridFile(path, key, own_fill=request.missing != []) as file:
             parts = [
-                _part(file, name, dim, bounds, axes, dimensions, time, interpolation, copies)
-                for name in listed
+                part(file, name, dim, bounds, request, copies, component)
+                for name, component in zip(listed, place, strict=True)
             ]
         first = parts[0]
-        for part, name in zip(parts[1:], listed[1:], strict=True):
-            if not all(map(np.array_equal, part.points, first.points)):
+        for other, name in zip(parts[1:], listed[1:], strict=True):
+            if not all(map(np.array_equal, other.points, first.points)):
                 raise InputError(
                     f"{key}.components: {name} and {listed[0]} are on different grids; write "
                     "velocity = [{ file = …, name = …, axes = … }, …]"
                 )
-        values = scale * np.concatenate([part.values for part in parts], axis=-1)
-        source = f"{', '.join(listed)} of {first.source}"
-        vector = not isinstance(names, str)
-        return Grid(source, first.axes, first.points, values, first.degree, vector)
+            if first.read.unit and other.read.unit and first.read.unit.to(other.read.unit) != 1:
+                raise InputError(
+                    f"{key}.components: {name} is in {other.read.unit.text}, {listed[0]} in "
+                    f"{first.read.unit.text}; write units = '{first.read.unit.text}'"
+                )
+        values = request.scale * np.stack([part.values for part in parts], axis=-1)
+        values, filled = _on_land(values, request.land, vector, key)
+        source = f"{', '.join(listed)} of {path.name}{first.when}"
+        said = f"{first.read.said}{first.said}{filled}"
+        degree = DEGREES[request.interpolation]
+        grid = Grid(
+            source, first.axes, first.points, values, degree, vector, said, first.read.clock
+        )
+        _require_whole(grid, key)
+        return grid
 
     return on_root(comm, load)
 
 
-def _part(file: GridFile, name, dim, bounds, axes, dimensions, time, interpolation, copies) -> Grid:
-    """One variable around the domain."""
-    key, (variable, group) = file.key, file.variable(name)
-    if variable.dtype.kind not in "iufb":
-        raise InputError(f"{key}: {name} in {file.name} does not hold numbers; give another")
-    labels, axes = layout(file, name, variable, group, dim, axes, dimensions)
-    pick, points, falling, when = {}, [], [], ""
-    for label, place, size in zip(labels, variable.dims, variable.shape, strict=True):
-        if label in axes:
-            continue
-        if is_time(file, label, group):
-            pick[place], when = moment(file, label, group, size, time)
-        elif size == 1:
-            pick[place] = 0
-        else:
-            raise InputError(
-                f"{key}.axes: {name} in {file.name} has also an axis {label} of {size}; give a "
-                "file with one of them"
-            )
-    if time is not None and not when:
-        raise InputError(f"{key}.time = {time}: {name} in {file.name} has no time axis; remove it")
-    for k, label in enumerate(axes):
-        place = variable.dims[labels.index(label)]
-        p = coordinate(file, label, group, variable.sizes[place], DEGREES[interpolation] + 1)
-        falling.append(p[0] > p[-1])
-        p = p[::-1] if falling[-1] else p
-        lower, upper = (p[0], p[-1]) if bounds is None else (bounds[0][k], bounds[1][k])
-        if lower < p[0] - _slack(p) or upper > p[-1] + _slack(p):
-            raise InputError(
-                f"{key}.file: {file.name} covers {label} from {p[0]:g} to {p[-1]:g}, the domain "
-                f"needs {lower:g} to {upper:g}; give a larger grid or a smaller domain"
-            )
-        margin = MARGIN[interpolation]
-        start = np.clip(np.searchsorted(p, lower, "right") - 1 - margin, 0, len(p) - 2)
-        stop = np.clip(np.searchsorted(p, upper) + 1 + margin, start + 2, len(p))
-        pick[place] = slice(start, stop)
-        if falling[-1]:
-            pick[place] = slice(len(p) - stop, len(p) - start)
-        points.append(p[start:stop])
-    count = float(np.prod([float(len(p)) for p in points]))
-    memory.require(
-        MPI.COMM_SELF, 24.0 * count * copies, f"{key}.file: {file.name}", "give a coarser grid"
+def _on_land(values: np.ndarray, land: float | str | None, vector: bool, key: str):
+    """Values with those of the land for missing ones, and how to speak of it."""
+    if land is None:
+        return values, ""
+    if land == "wall" and not vector:
+        raise InputError(f"{key}.land = 'wall': for a velocity with components; give a number")
+    missing = ~np.isfinite(values)
+    if land == "wall":
+        missing |= missing.any(axis=-1, keepdims=True)
+    count = int(missing.any(axis=-1).sum())
+    values = np.where(missing, 0.0 if land == "wall" else land, values)
+    return values, f", {count} of {missing[..., 0].size} points as land = {land}"
+
+
+def _require_whole(grid: Grid, key: str) -> None:
+    """Raise where a cubic spline has missing values."""
+    if grid.degree == 1 or not grid._missing.any():
+        return
+    first = np.argwhere(grid._missing)[0]
+    at = ", ".join(f"{a} = {p[i]:g}" for a, p, i in zip(grid.axes, grid.points, first, strict=True))
+    shape = " × ".join(str(len(p)) for p in grid.points)
+    raise InputError(
+        f"{key}.file: {grid.source} is missing at {at}, one of {shape} points in and around the "
+        "domain; a cubic spline needs them all: write interpolation = 'linear'"
     )
-    order = [variable.dims[labels.index(label)] for label in axes]
-    values = file.load(variable.isel(pick).transpose(*order)).astype(float)
-    values = np.flip(values, [k for k, f in enumerate(falling) if f])[..., None]
-    shape = " × ".join(str(len(p)) for p in points)
-    source = f"{file.name}{when}"
-    grid = Grid(source, tuple(axes), tuple(points), values, DEGREES[interpolation], False)
-    if interpolation == "cubic" and grid._missing.any():
-        first = np.argwhere(grid._missing)[0]
-        at = ", ".join(f"{a} = {p[i]:g}" for a, p, i in zip(axes, points, first, strict=True))
-        raise InputError(
-            f"{key}.file: {name} in {file.name} is missing at {at}, one of {shape} points in and "
-            f"around the domain; a cubic spline needs them all: write interpolation = 'linear'"
-        )
-    return grid

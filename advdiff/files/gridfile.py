@@ -6,21 +6,17 @@ xarray; attributes are read by the CF conventions.  Everything here is local to 
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from datetime import UTC, datetime
+from contextlib import ExitStack, suppress
 from itertools import permutations
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from advdiff.core.errors import InputError, shortened, suggestion
+from advdiff.core.errors import InputError, suggestion
 from advdiff.files import hdf5
-
-PACKING = ("scale_factor", "add_offset")
-"""Attributes of a variable by which its numbers are unpacked."""
-Moment = int | float | str
-"""An index, a value in the file's units, or a date by ISO 8601."""
+from advdiff.files.grids import kinds
+from advdiff.files.grids.packing import Packing
 
 
 class GridFile:
@@ -29,10 +25,11 @@ class GridFile:
     Args:
         path: NetCDF-4, HDF5 or classic NetCDF.
         key: for messages.
+        own_fill: whether NetCDF's own fill is no number of a variable that declares none.
     """
 
-    def __init__(self, path: Path, key: str):
-        self.path, self.key, self.name = path, key, path.name
+    def __init__(self, path: Path, key: str, own_fill: bool = True):
+        self.path, self.key, self.name, self.own_fill = path, key, path.name, own_fill
         if not path.is_file():
             what = "is a folder" if path.is_dir() else "does not exist"
             raise InputError(f"{key}.file: {path} {what}; give a NetCDF or HDF5 file")
@@ -44,28 +41,33 @@ class GridFile:
                 "(Debian: python3-xarray, python3-h5netcdf)"
             ) from None
         self._open, self._groups, self._stack = xarray.open_dataset, {}, ExitStack()
-        self._decode = xarray.decode_cf
+        self._locked: dict[str, str] = {}
 
     def __enter__(self) -> GridFile:
+        engine = kinds.engine(self.path, self.key)
         try:
-            with open(self.path, "rb") as file:
-                classic = file.read(3) == b"CDF"
-            if classic:
-                self._engine = {"engine": "scipy"}
+            if engine != "h5netcdf":
+                self._engine = {"engine": engine}
                 self._known = list(self._dataset("").variables)
             else:
-                self._engine = {"engine": "h5netcdf", "phony_dims": "sort"}
+                with suppress(ImportError):
+                    import hdf5plugin  # noqa: F401  which adds compressions to HDF5
+                self._engine = {"engine": engine, "phony_dims": "sort"}
                 self._known = []
                 with hdf5.read(self.path) as file:
-                    file.visititems(
-                        lambda name, entry: (
-                            self._known.append(name) if isinstance(entry, h5py.Dataset) else None
-                        )
-                    )
+                    file.visititems(self._look)
         except Exception as error:
             self._stack.close()
             raise self._unreadable(error) from None
         return self
+
+    def _look(self, name: str, entry) -> None:
+        """Note a data set of HDF5, unless it is the name of a dimension alone."""
+        if not isinstance(entry, h5py.Dataset) or kinds.is_bare_dimension(entry):
+            return
+        self._known.append(name)
+        if missing := kinds.missing_filter(entry):
+            self._locked[name] = missing
 
     def __exit__(self, *_) -> None:
         self._stack.close()
@@ -101,36 +103,45 @@ class GridFile:
         return [name.removeprefix(f"{group}/") for name in self._known]
 
     def variable(self, name: str, group: str = ""):
-        """A variable, unpacked by scale_factor, add_offset and _FillValue, and its group."""
+        """A variable as it is stored, with its attributes, and its group."""
         full = self._find(name.strip("/"), group)
         if full is None:
             raise InputError(
                 f"{self.key}: {self.name} has no variable '{name}'; {suggestion(name, self._known)}"
             )
+        if full in self._locked:
+            raise InputError(
+                f"{self.key}.file: {name} in {self.name} is compressed by {self._locked[full]}, "
+                "which this HDF5 cannot undo; install the Python module hdf5plugin, or write "
+                f"nccopy -F none {self.name} new.nc"
+            )
         group, _, leaf = full.rpartition("/")
         try:
-            data = self._dataset(group)[[leaf]]
-            packed = {k: v for k, v in data[leaf].attrs.items() if k in PACKING}
+            variable = self._dataset(group)[[leaf]].variables[leaf]
         except Exception as error:
             raise self._unreadable(error) from None
-        for attribute, value in packed.items():
-            if np.asarray(value).dtype.kind not in "iufb" or np.size(value) != 1:
-                raise InputError(
-                    f"{self.key}: {attribute} = {shortened(value)} of {name} in {self.name} is no "
-                    "number; mend the file"
-                )
+        if variable.dtype.kind in "iuf":  # so that it is named where its attributes will not do
+            Packing.of(variable.attrs, variable.dtype, f"{self.key}: {name} in {self.name}")
+        return variable, group
+
+    def layout(self, group: str, places: list[str]) -> str:
+        """What else than a regular grid the file holds, a clause that ends in a colon, or ''."""
         try:
-            decoded = self._decode(data, decode_times=False, decode_coords=False)
-            return decoded.variables[leaf], group
+            return kinds.layout(self._dataset(group), places)
         except Exception as error:
             raise self._unreadable(error) from None
 
     def load(self, variable) -> np.ndarray:
-        """The values of a variable."""
+        """The values of a variable: numbers unpacked, in double precision and NaN where missing."""
         try:
-            return np.asarray(variable.values)
+            stored = np.asarray(variable.values)
         except Exception as error:
             raise self._unreadable(error) from None
+        if stored.dtype.kind not in "iuf":
+            return stored
+        netcdf = not any(str(place).startswith(NAMELESS) for place in variable.dims)
+        own_fill = self.own_fill and netcdf
+        return Packing.of(variable.attrs, stored.dtype, self.key, own_fill).unpack(stored)
 
 
 # -- the axes --------------------------------------------------------------------------------------
@@ -171,8 +182,14 @@ def _attributes(file: GridFile, label: str, group: str) -> dict:
     return file.variable(label, group)[0].attrs if file.has(label, group) else {}
 
 
+def cf_axis(file: GridFile, label: str, group: str) -> str | None:
+    """x, y, z or t, where the file says so of a coordinate."""
+    return _cf_axis(_attributes(file, label, group))
+
+
 def is_time(file: GridFile, label: str, group: str) -> bool:
-    return label in TIMES or _cf_axis(_attributes(file, label, group)) == "t"
+    """Whether an axis is that of time."""
+    return label in TIMES or cf_axis(file, label, group) == "t"
 
 
 def layout(
@@ -190,8 +207,15 @@ def layout(
         axes = list("xyz"[:dim])
         if not (nameless and dimensions is None) and not all(file.has(a, group) for a in axes):
             axes = _cf_axes(file, what, list(dimensions or places), group, dim)
+        _require_plain(file, what, axes, places, group)
     for axis in axes:
         if not file.has(axis, group):
+            _refuse_layout(file, what, places, group)
+            if axis in places:
+                raise InputError(
+                    f"{key}.axes: {axis} is a dimension of {what} without coordinates; add a "
+                    "variable of its name to the file, or name others"
+                )
             raise InputError(
                 f"{key}.axes: {file.name} has no coordinate '{axis}'; "
                 f"{suggestion(axis, file.names(group))}"
@@ -224,11 +248,52 @@ def layout(
 def _cf_axes(file: GridFile, what: str, places: list[str], group: str, dim: int) -> list[str]:
     kinds = [_cf_axis(_attributes(file, place, group)) for place in places]
     if any(kinds.count(letter) != 1 for letter in "xyz"[:dim]):
+        _refuse_layout(file, what, places, group)
+        bare = [place for place in places if not file.has(place, group)]
+        if bare and len(places) - len(bare) < dim and NAMELESS not in "".join(bare):
+            raise InputError(
+                f"{file.key}.axes: {what} has the dimensions ({', '.join(places)}), and no "
+                f"coordinates along {', '.join(bare)}; add variables of these names to the file"
+            )
         raise InputError(
             f"{file.key}.axes: missing, and {what} does not say which of ({', '.join(places)}) "
             f"is {', '.join('xyz'[:dim])}; give their names"
         )
     return [places[kinds.index(letter)] for letter in "xyz"[:dim]]
+
+
+def _refuse_layout(file: GridFile, what: str, places: list[str], group: str) -> None:
+    """Raise for a layout that is known, and is not read."""
+    if found := file.layout(group, places):
+        raise InputError(
+            f"{file.key}.file: {what} is on {found}, which is not read; {kinds.REGRID}"
+        )
+
+
+def _require_plain(file: GridFile, what: str, axes, places, group: str) -> None:
+    """Raise where coordinates that nobody named do not mean what they seem to."""
+    for axis, letter in zip(axes, "xyz", strict=False):
+        attributes = _attributes(file, axis, group)
+        if letter == "z" and str(attributes.get("positive", "")).lower() == "down":
+            below = [*axes[:2], f"-{axis}"]
+            raise InputError(
+                f"{file.key}.axes: {axis} in {file.name} counts downwards; write axes = {below} "
+                f"for z = −{axis}, or {list(axes)} to take it as it is"
+            )
+    plain = [a for a in axes if file.has(a, group) and not _tells(_attributes(file, a, group))]
+    if len(plain) < len(axes) or not (found := file.layout(group, places)):
+        return
+    points = [file.load(file.variable(a, group)[0]) for a in axes]
+    if all(p.ndim == 1 and np.array_equal(p - p[:1], np.arange(p.size)) for p in points):
+        raise InputError(
+            f"{file.key}.axes: {', '.join(axes)} of {what} count its points, and it is on {found}; "
+            f"{kinds.REGRID}, or write axes = {list(axes)} to take the counts"
+        )
+
+
+def _tells(attributes: dict) -> bool:
+    """Whether a coordinate says what it is."""
+    return any(name in attributes for name in ("units", "standard_name", "axis"))
 
 
 def _by_length(file: GridFile, what: str, shape: tuple, group: str, axes: list[str]) -> list[str]:
@@ -249,65 +314,6 @@ def _by_length(file: GridFile, what: str, shape: tuple, group: str, axes: list[s
     trouble = "does not fit" if not orders else "without names may be several of"
     remedy = "mend the file or axes" if not orders else f"write dimensions = {orders[-1]} or so"
     raise InputError(f"{file.key}.axes: {what}, shape {shape}, {trouble} {found}; {remedy}")
-
-
-def moment(file: GridFile, label, group, size: int, time: Moment | None) -> tuple[int, str]:
-    """The index of a time, and how to speak of it."""
-    key, name = f"{file.key}.time", file.name
-    if time is None and size > 1:
-        raise InputError(f"{key}: missing; {name} has {size} times; give an index or a value")
-    if time is None or isinstance(time, int):
-        index = time or 0
-        if not 0 <= index < size:
-            raise InputError(f"{key} = {time}: {name} has {size} times; give 0 to {size - 1}")
-    elif not file.has(label, group):
-        raise InputError(f"{key} = {time}: {name} has no values of {label}; give an index")
-    else:
-        variable, _ = file.variable(label, group)
-        values, wanted = file.load(variable), time
-        if isinstance(time, str):
-            values, wanted = _dates(file, variable), _date(time)
-        if not values.min() <= wanted <= values.max():
-            units = variable.attrs.get("units", "") if isinstance(time, float) else ""
-            raise InputError(
-                f"{key} = {time}: {name} has times from {_short(values.min())} to "
-                f"{_short(values.max())}{units and f' {units}'}; give one of these"
-            )
-        index = int(np.abs(values - wanted).argmin())
-    if not file.has(label, group):
-        return index, f" at {label}[{index}]"
-    variable, _ = file.variable(label, group)
-    units = variable.attrs.get("units", "")
-    return index, f" at {label}[{index}] = {file.load(variable)[index]:g} {units}".rstrip()
-
-
-def _short(value) -> str:
-    return str(value)[:19] if isinstance(value, np.datetime64) else f"{value:g}"
-
-
-def _date(text: str) -> np.datetime64:
-    time = datetime.fromisoformat(text)
-    if time.tzinfo is not None:
-        time = time.astimezone(UTC).replace(tzinfo=None)
-    return np.datetime64(time, "ns")
-
-
-def _dates(file: GridFile, variable) -> np.ndarray:
-    """The dates of a time axis."""
-    import xarray
-
-    try:
-        raw = xarray.Variable(("t",), variable.values, variable.attrs)
-        dates = xarray.decode_cf(xarray.Dataset({"t": raw})).variables["t"].values
-        if dates.dtype.kind != "M":
-            raise ValueError("no dates")
-        return dates.astype("datetime64[ns]")
-    except Exception as error:
-        units = variable.attrs.get("units", "none")
-        raise InputError(
-            f"{file.key}.time: the times in {file.name} (units {units!r}) are no dates of the "
-            f"common calendar; give an index or a number ({type(error).__name__})"
-        ) from None
 
 
 def coordinate(file: GridFile, label: str, group: str, size: int, least: int) -> np.ndarray:

@@ -1,12 +1,10 @@
 """HDF5 files of unknown make: one wrong byte can send the HDF5 library round for ever, or end it.
 
-HDF5 has no check sum for most of its own structures, and follows what stands in them.  So before a
-file is read, a child goes through all that there is in it but the numbers: ``python -P hdf5.py``.
-It may take ``PATIENCE`` seconds of processor time, which a slow disk does not use; what it does not
-survive, this process does not try.
-
-A child takes as long to start as h5py takes to load.  Whoever knows early which file will be read
-says so by :func:`expect`, and loads h5py meanwhile.
+HDF5 has no check sum for most of its own structures, and follows what stands in them.  A result has
+one of ours (``seal``).  Any other file is gone through by a child before it is read, through all
+that there is in it but the numbers: ``python -P hdf5.py``.  The child may take ``PATIENCE`` seconds
+of processor time, which a slow disk does not use; what it does not survive, this process does not
+try.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ import json
 import os
 import resource
 import signal
-import subprocess
+import stat
 import sys
 import time
 from pathlib import Path
@@ -31,8 +29,8 @@ SCRIPT = Path(__file__)
 PASSED_ON = (signal.SIGINT, signal.SIGTERM)
 """Signals that end a child and say nothing of the file: this process has had them, too."""
 
-_expected: dict[tuple, subprocess.Popen] = {}
 _sound: set[tuple] = set()
+"""What children have survived."""
 
 
 def read(path: Path) -> h5py.File:
@@ -47,25 +45,24 @@ def read(path: Path) -> h5py.File:
     return h5py.File(path, "r")
 
 
-def expect(path: Path) -> None:
-    """Have a child begin to look at a file, if there is one (local; before MPI is loaded)."""
-    key = _key(path)
-    if key is not None and key not in _expected:
-        _expected[key] = _start(path)
-
-
 def require_sound(path: Path) -> None:
-    """Let a child look at a file, once as long as that does not change (local).
+    """Look at the seal of a file, or let a child look at it once, until it changes (local).
 
     Raises:
-        OSError: if the child comes to no end, or dies.
+        OSError: if the seal is broken, or the child comes to no end, or dies.
     """
     from advdiff.core import child
+    from advdiff.files import seal
 
     key = _key(path)
-    if key is None or key in _sound:  # what is not there is said by who reads it
+    if key is None or key in _sound:
         return
-    outcome = child.finish(_expected.pop(key, None) or _start(path))
+    whole = seal.is_whole(path)
+    if whole is False:
+        raise OSError("damaged: not as it was written, by its check sum")
+    if whole:
+        return
+    outcome = child.finish(child.start(SCRIPT, os.fspath(path.absolute()), PATIENCE))
     number = -outcome.code
     if number == signal.SIGXCPU:
         raise OSError(f"damaged: HDF5 comes to no end in {PATIENCE} s")
@@ -77,18 +74,14 @@ def require_sound(path: Path) -> None:
 
 
 def _key(path: Path) -> tuple | None:
-    """What differs where a file has changed; None where there is none."""
+    """What differs where a file has changed; None where there is none, as who reads it will say."""
     try:
         found = path.stat()
     except OSError:
         return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _start(path: Path) -> subprocess.Popen:
-    from advdiff.core import child
-
-    return child.start(SCRIPT, os.fspath(path.absolute()), PATIENCE)
 
 
 # -- in the child ---------------------------------------------------------------------------------

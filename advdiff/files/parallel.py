@@ -12,7 +12,7 @@ import h5py
 from advdiff.core.disk import room
 from advdiff.core.errors import InputError, NoRoom
 from advdiff.core.ranks import on_root
-from advdiff.files import hdf5
+from advdiff.files import hdf5, seal
 
 SUPERBLOCK = {0: 40, 1: 44, 2: 28, 3: 28}
 """Version of HDF5's superblock → where in it the end of file address stands (8 bytes)."""
@@ -86,9 +86,11 @@ def end(path: Path) -> int:
 
 
 def publish(temporary: Path, path: Path) -> None:
-    """Give a file that is whole, and on the disk, its name (local)."""
-    with room(path), temporary.open("rb") as file:
-        os.fsync(file.fileno())
+    """Seal a file that is whole, and give it its name once it is on the disk (local)."""
+    with room(path):
+        seal.close(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
     os.replace(temporary, path)
 
 

@@ -20,6 +20,7 @@ from petsc4py import PETSc
 from slepc4py import SLEPc
 
 from advdiff.core.errors import ConvergenceError
+from advdiff.core.petsc_errors import Callbacks
 from advdiff.inverse.objective import Objective
 from advdiff.inverse.prior import Prior
 
@@ -61,18 +62,15 @@ class Eigenpairs:
 
 
 class _Shell:
-    """1 + H as a matrix, which counts and keeps what was raised."""
+    """1 + H as a matrix, which counts."""
 
-    def __init__(self, function: Callable[[PETSc.Vec], PETSc.Vec]):
-        self.function, self.products, self.raised = function, 0, None
+    def __init__(self, function: Callable[[PETSc.Vec], PETSc.Vec], callbacks: Callbacks):
+        self.function, self.products = function, 0
+        self.mult = callbacks(self._mult)
 
-    def mult(self, _mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
+    def _mult(self, _mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
         self.products += 1
-        try:
-            product = self.function(x)
-        except BaseException as error:
-            self.raised = error
-            raise
+        product = self.function(x)
         y.waxpy(1.0, x, product)
         product.destroy()
 
@@ -118,7 +116,9 @@ def dominant(
     Raises:
         ConvergenceError: where EPS stops before either.
     """
-    size, shell = start.getSize(), _Shell(operator)
+    callbacks = Callbacks()
+    shell = _Shell(operator, callbacks)
+    size = start.getSize()
     most = min(most, size)
     matrix = PETSc.Mat().createPython((start.getSizes(), start.getSizes()), shell, comm=start.comm)
     matrix.setUp()
@@ -135,12 +135,8 @@ def dominant(
     ending = _Ending(threshold)
     eps.setMonitor(ending.look)
     eps.setStoppingTest(ending.test)
-    try:
+    with callbacks.raising():
         eps.solve()
-    except PETSc.Error:
-        if shell.raised is not None:
-            raise shell.raised from None
-        raise
     found, reason = eps.getConverged(), eps.getConvergedReason()
     values = np.array([eps.getEigenvalue(i).real - 1.0 for i in range(min(found, most))])
     above = int((values > threshold).sum())

@@ -21,7 +21,7 @@ from petsc4py import PETSc
 
 from advdiff.config.types import NewtonType, TaoType
 from advdiff.core.errors import InputError
-from advdiff.core.petsc_errors import good_options
+from advdiff.core.petsc_errors import Callbacks, good_options
 from advdiff.inverse.objective import Evaluation, Objective
 from advdiff.inverse.white import Tape, _White
 
@@ -104,19 +104,6 @@ def make_tao(comm, type: str) -> PETSc.TAO:
     return tao
 
 
-def _keeping(raised: list[BaseException], callback: Callable) -> Callable:
-    """The callback, its exception kept: PETSc turns what passes through it into an error code."""
-
-    def call(*arguments):
-        try:
-            return callback(*arguments)
-        except BaseException as error:
-            raised.append(error)
-            raise
-
-    return call
-
-
 def minimise(
     objective: Objective,
     start: PETSc.Vec,
@@ -158,20 +145,16 @@ def minimise(
         m.destroy()
 
     tao = make_tao(start.comm, type)
-    raised: list[BaseException] = []
-    hessian = _give(tao, white, gradient, raised)
-    tao.setMonitor(_keeping(raised, monitor))
+    callbacks = Callbacks()
+    hessian = _give(tao, white, gradient, callbacks)
+    tao.setMonitor(callbacks(monitor))
     tao.setMaximumIterations(max_iterations)
     tao.setMaximumFunctionEvaluations(20 * max_iterations)
     tao.setTolerances(gatol=gradient_tolerance, grtol=0.0, gttol=0.0)
     tao.setSolution(xi)
     tao.setFromOptions()
-    try:
+    with callbacks.raising():
         tao.solve()
-    except PETSc.Error:
-        if raised:
-            raise raised[0] from None
-        raise
     estimate.m = prior.color(xi)
     estimate.converged = tao.getConvergedReason() > 0
     final = estimate.history[-1].gradient_norm / white.scale
@@ -182,15 +165,13 @@ def minimise(
     return estimate
 
 
-def _give(
-    tao: PETSc.TAO, white: _White, gradient: PETSc.Vec, raised: list[BaseException]
-) -> PETSc.Mat:
+def _give(tao: PETSc.TAO, white: _White, gradient: PETSc.Vec, callbacks: Callbacks) -> PETSc.Mat:
     """Give TAO the objective, its gradient and its Hessian, which is returned."""
-    tao.setObjectiveGradient(_keeping(raised, white.evaluate), gradient)
-    shell, sizes = SimpleNamespace(mult=_keeping(raised, white.mult)), gradient.getSizes()
+    tao.setObjectiveGradient(callbacks(white.evaluate), gradient)
+    shell, sizes = SimpleNamespace(mult=callbacks(white.mult)), gradient.getSizes()
     hessian = PETSc.Mat().createPython((sizes, sizes), shell, comm=gradient.comm)
     hessian.setUp()
-    tao.setHessian(_keeping(raised, white.linearise), hessian)
+    tao.setHessian(callbacks(white.linearise), hessian)
     return hessian
 
 

@@ -5,6 +5,9 @@ gradient(Q, B, t)              its adjoint: all ∂/∂Q_ij of Σ B ∘ e^{tQ}
 bilinear_gradient(Q, a, p, t)  the same for Σ_b a_bᵀ e^{t_b Q} p_b, all terms at once
 trace_gradient(A, X)           ∂ tr(A e^X)/∂X, and its relatives
 certificate(Q, J, t, method)   a rigorous bound on a surrogate's error, for rate matrices
+
+With ``full_output=True`` the first three, and trace_gradient, give a `Result`: the value, the
+method that ran and why, and an estimate of its relative error.
 """
 
 from advdiff.matexp.aggregate import bilinear_gradient, bilinear_hessian_product, bilinear_sum

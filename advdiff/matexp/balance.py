@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.linalg
-from scipy.linalg import matrix_balance
+from scipy.linalg.lapack import dgebal
 from scipy.sparse.csgraph import connected_components
 
 from advdiff.matexp.operands import TINY, Array
@@ -41,12 +41,12 @@ def small_for(t: Array) -> float:
 
 def scaled(A: Array, D: Array) -> Array:
     """D⁻¹ A D: the matrix A in the units of D, for broadcasting stacks."""
-    return A * (D[..., None, :] / D[..., :, None])
+    return A if (D == 1).all() else A * (D[..., None, :] / D[..., :, None])
 
 
 def unscaled(A: Array, D: Array) -> Array:
     """D A D⁻¹: back from the units of D."""
-    return A * (D[..., :, None] / D[..., None, :])
+    return A if (D == 1).all() else A * (D[..., :, None] / D[..., None, :])
 
 
 def expm(A: Array) -> Array:
@@ -58,13 +58,13 @@ def expm(A: Array) -> Array:
 def _diagonal(A: Array, small: float) -> Array:
     size = np.abs(A)
     least = np.maximum(np.diagonal(size), small)
-    if (size <= 2 * np.maximum(least[:, None], least[None, :])).all() or not np.isfinite(
-        size
-    ).all():
+    if _within(size, least) or not np.isfinite(size).all():
         return np.ones(len(A))
     least = np.maximum(_least(size), small)
+    if _within(size, least):
+        return np.ones(len(A))
     with np.errstate(divide="ignore", invalid="ignore"):  # log 0
-        wanted = np.log2(np.maximum(least[:, None], least[None, :])) + 1
+        wanted = np.log2(np.maximum.outer(least, least)) + 1
         excess = np.log2(size) - wanted
     excess[(size == 0) | np.isneginf(wanted)] = -np.inf
     exponents = np.zeros(len(A))
@@ -77,16 +77,24 @@ def _diagonal(A: Array, small: float) -> Array:
     return np.exp2(np.clip(np.ceil(exponents), -LARGEST_EXPONENT, LARGEST_EXPONENT))
 
 
+def _within(size: Array, least: Array) -> bool:
+    """Whether no entry is more than twice as large as the larger of its row's and its column's."""
+    return bool((size <= 2 * np.maximum.outer(least, least)).all())
+
+
 def _least(size: Array) -> Array:
     """The largest entry of each row and column, the diagonal's included, after LAPACK's balancing.
 
     Couplings between parts of which one acts on the other and not back do not count: they could be
     made as small as one likes.
     """
-    count, member = connected_components(size > 0, directed=True, connection="strong")
-    least = np.zeros(len(size))
-    for k in range(count):
+    if (size > 0).all():
+        count, member = 1, np.zeros(len(size), dtype=int)
+    else:
+        count, member = connected_components(size > 0, directed=True, connection="strong")
+    least = np.diagonal(size).copy()
+    for k in np.flatnonzero(np.bincount(member, minlength=count) > 1):
         mine = np.flatnonzero(member == k)
-        part = matrix_balance(size[np.ix_(mine, mine)], permute=False)[0]
+        part = dgebal(size[np.ix_(mine, mine)], scale=1, permute=0)[0]
         least[mine] = np.maximum(part.max(axis=0), part.max(axis=1))
     return least

@@ -87,7 +87,7 @@ def daleckii_krein(
 
 
 def eigenpair(Q: Array, J: Array, t: Array) -> Result:
-    """Eigenvalue and eigenvector perturbation of a Hermitian Q, written pair by pair (seed 000).
+    """Eigenvalue and eigenvector perturbation of a Hermitian Q, written pair by pair.
 
     The pairs (i, j) and (j, i) are summed first: apart, each is singular where λ_i = λ_j.
     Raises DomainError if Q is not Hermitian (to rounding).

@@ -68,6 +68,13 @@ def kernel_projector(Q: ArrayLike) -> Array:
     For an irreducible rate matrix Π = 1πᵀ (or its transpose, for the transpose of one), accurate
     entry by entry; otherwise from the null spaces of a singular value decomposition. DomainError if
     0 is a defective eigenvalue: then no such projector, and no group inverse, exists.
+
+    The rows are the stationary distribution, to which e^{tQ} tends:
+
+    >>> import numpy as np
+    >>> kernel_projector(np.array([[-1.0, 1.0], [3.0, -3.0]]))
+    array([[0.75, 0.25],
+           [0.75, 0.25]])
     """
     Q = matrices("Q", Q)
     d = Q.shape[-1]
@@ -97,6 +104,14 @@ def group_inverse(Q: ArrayLike, projector: Array | None = None) -> Array:
 
     α is of the size of Q, which keeps the formula accurate for any units of the rates (Meyer,
     SIAM Rev. 17, 1975, with α = 1). DomainError if 0 is a defective eigenvalue.
+
+    >>> import numpy as np
+    >>> Q = np.array([[-1.0, 1.0], [3.0, -3.0]])
+    >>> group_inverse(Q).round(12)
+    array([[-0.0625,  0.0625],
+           [ 0.1875, -0.1875]])
+    >>> bool(np.allclose(Q @ group_inverse(Q), np.eye(2) - kernel_projector(Q)))
+    True
     """
     Q = matrices("Q", Q)
     Pi = kernel_projector(Q) if projector is None else projector

@@ -78,11 +78,25 @@ def derivative(
 
     ``method`` is a key of `METHODS`, or "auto": daleckii-krein if every eigenbasis has cond(V) ≤
     `AUTO_CONDITION` and amplifies no rounding, else frechet. ``options`` go to the method
-    (``order``, ``tol``, ``nodes``, ``factors``, ``levels``, ``max_condition``). With
-    ``full_output`` a `Result` says which method ran, and why.
+    (``order``, ``tol``, ``nodes``, ``factors``, ``levels``, ``max_condition``). An exact method
+    works in balanced units, so that the units of Q cost no digits. With ``full_output`` a `Result`
+    says which method ran, and why, and for an exact one how large its relative error may be (at the
+    price of a few derivatives; see `rounding`).
 
     Raises ValueError for a wrong shape, NaN, or an unknown method; its subclass DomainError where
     the method is not valid for this input; OverflowError if the result exceeds double precision.
+
+    A chain that leaves state 0 at rate 1 and state 1 at rate 2; what a faster first rate does:
+
+    >>> import numpy as np
+    >>> Q = np.array([[-1.0, 1.0], [2.0, -2.0]])
+    >>> J = np.array([[-1.0, 1.0], [0.0, 0.0]])
+    >>> derivative(Q, J, t=1.0).round(6)
+    array([[-0.227754,  0.227754],
+           [-0.177967,  0.177967]])
+    >>> found = derivative(Q, J, t=1.0, full_output=True)
+    >>> found.method, found.error_estimate < 1e-12
+    ('daleckii-krein', True)
     """
     Q, J, t = stacks(Q, J, t)
     shape = np.broadcast_shapes(Q.shape, J.shape, (*t.shape[:-2], 1, 1))
@@ -119,6 +133,16 @@ def gradient(
     It is the derivative at Qᵀ in direction B, and with a surrogate ``method`` the exact adjoint of
     the surrogate: Σ B ∘ derivative(Q, J) = Σ G ∘ J for every method. Stacks, options and errors as
     in `derivative`; for a sum over many rank-one B see `bilinear_gradient`.
+
+    One gradient gives the slope in every direction:
+
+    >>> import numpy as np
+    >>> Q = np.array([[-1.0, 1.0], [2.0, -2.0]])
+    >>> B = np.array([[0.0, 1.0], [0.0, 0.0]])  # F is the probability of getting from 0 to 1
+    >>> G = gradient(Q, B, t=1.0)
+    >>> J = np.array([[-1.0, 1.0], [0.0, 0.0]])
+    >>> bool(np.isclose(np.sum(G * J), derivative(Q, J, t=1.0)[0, 1]))
+    True
     """
     Qt = transpose(matrices("Q", Q))
     return derivative(Qt, matrices("B", B), t, method, full_output=full_output, **options)

@@ -25,9 +25,10 @@ class Result(NamedTuple):
     """A value together with the way it was obtained.
 
     ``value`` is the array asked for; ``method`` the name of the method that ran; ``reason`` why it
-    was chosen; ``condition`` the largest cond₂(V) of the eigenbases used or looked at;
-    ``error_estimate`` an estimate of the relative error where the method has one; ``terms`` how
-    many terms, squarings or steps were used. ``None`` means "not computed by this method".
+    was chosen; ``condition`` the largest cond₂(V) of the eigenbases used or looked at, in balanced
+    units; ``error_estimate``, for every exact method, one of the relative error of ``value`` in the
+    Frobenius and the spectral norm, the largest of a stack; ``terms`` how many terms, squarings or
+    steps were used. ``None`` means "not computed by this method".
     """
 
     value: Array

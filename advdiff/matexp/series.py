@@ -93,7 +93,9 @@ def power_terms(Q: Array, J: Array, t: Array) -> Iterator[Array]:
 def commutator_series(
     Q: Array, J: Array, t: Array, order: int | None = None, tol: float = SERIES_TOLERANCE
 ) -> Result:
-    """e^{tQ} Σ_n t^{n+1}/(n+1)! (−ad_Q)ⁿ J, n = 0 … order (Najfeld & Havel 1995; note (1.5)).
+    """e^{tQ} Σ_n t^{n+1}/(n+1)! (−ad_Q)ⁿ J, n = 0 … order.
+
+    Najfeld & Havel, Adv. Appl. Math. 16, 1995.
 
     Order 0 is the first-order surrogate. Small t‖Q‖: the terms grow like (2t‖Q‖)ⁿ/n! before they
     fall.
@@ -110,7 +112,7 @@ def commutator_series(
 def power_series(
     Q: Array, J: Array, t: Array, order: int | None = None, tol: float = SERIES_TOLERANCE
 ) -> Result:
-    """Σ_k tᵏ/k! Σ_j Q^{k−j} J Q^{j−1}, k = 1 … order (seed 000)."""
+    """Σ_k tᵏ/k! Σ_j Q^{k−j} J Q^{j−1}, k = 1 … order."""
     total, estimate, terms = _sum(power_terms(Q, J, t), norm1(t * Q), order, 1)
     return _accepted(total, estimate, terms, order, tol, "power-series")
 
@@ -124,7 +126,7 @@ def partial_sums(Q: Array, J: Array, t: Array, order: int) -> Array:
 def product_formula(
     Q: Array, J: Array, t: Array, factors: int | None = None, levels: int = RICHARDSON_LEVELS
 ) -> Result:
-    """The derivative of (I + tQ/N)^N, O(1/N), extrapolated ``levels`` times in 1/N (seed 000).
+    """The derivative of (I + tQ/N)^N, O(1/N), extrapolated ``levels`` times in 1/N.
 
     N = ``factors`` must be a power of two (the product is formed by squaring); the default is the
     first one ≥ max(16, 2‖tQ‖₁), for each of a stack. ``levels=0`` is the bare formula. The error

@@ -76,7 +76,10 @@ def _single(A: Array, small: float) -> tuple[Array, Array, Array, float]:
     if singular[-1] <= EPS * singular[0]:
         return values, V, np.full_like(V, np.nan), np.inf
     inverse = np.linalg.inv(V)
-    return values, D[:, None] * V, inverse / D, float(singular[0] / singular[-1])
+    unscaled = D[:, None] * V
+    size = np.exp2(np.round(np.log2(np.linalg.norm(unscaled, axis=0))))  # columns of about 1
+    condition = float(singular[0] / singular[-1])
+    return values, unscaled / size, size[:, None] * (inverse / D), condition
 
 
 def guard(basis: Eigenbasis, limit: float = MAX_CONDITION) -> float:

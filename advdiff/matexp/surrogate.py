@@ -19,7 +19,7 @@ from advdiff.matexp.series import commutator_terms, exponential_and_integral
 
 
 def first_order(Q: Array, J: Array, t: Array) -> Result:
-    """t e^{tQ} J (note (1.6)); error O(t²), and none for all t if and only if [Q, J] = 0."""
+    """t e^{tQ} J; error O(t²), and none for all t if and only if [Q, J] = 0."""
     return Result(expm(t * Q) @ (t * J))
 
 
@@ -32,8 +32,8 @@ def midpoint(Q: Array, J: Array, t: Array) -> Result:
 def truncated(Q: Array, J: Array, t: Array, order: int = 1) -> Result:
     """e^{tQ} ∫₀ᵗ T_p(−sQ) J T_p(sQ) ds with T_p the Taylor polynomial of degree ``order`` of exp.
 
-    Order 0 is first-order, order 1 the note's (4.1); error O(t^{p+2}), 2p + 1 products beside
-    e^{tQ}.
+    Order 0 is first-order, order 1 is e^{tQ} (tJ + t²/2 (JQ − QJ) − t³/3 QJQ); error O(t^{p+2}),
+    2p + 1 products beside e^{tQ}.
     """
     if int(order) != order or order < 0:
         raise ValueError(f"order must be an integer >= 0, got {order}")
@@ -50,7 +50,7 @@ def truncated(Q: Array, J: Array, t: Array, order: int = 1) -> Result:
 def asymptotic(Q: Array, J: Array, t: Array) -> Result:
     """t e^{tQ} J − e^{tQ} J Q^# (I + tQ) − Q^# J Π: right up to O(t e^{−gt}), g the spectral gap.
 
-    Note, Theorem 2.1, with the group inverse for its Q⁺ and a minus for the plus of its (2.10).
+    Its derivation: docs/theory.md, § 1, and its bound § 2.
     DomainError if 0 is a defective eigenvalue of Q.
     """
     Pi = kernel_projector(Q)
@@ -80,7 +80,7 @@ def kernel_exact(Q: Array, J: Array, t: Array, order: int = 0) -> Result:
 
 
 def first_order_error(Q: Array, J: Array, t: Array) -> Array:
-    """Z = ∇_J e^{tQ} − t e^{tQ} J without cancellation, from its own equation (note (1.9)).
+    """Z = ∇_J e^{tQ} − t e^{tQ} J without cancellation, from its own equation.
 
     Z' = QZ + [J, e^{tQ}], Z(0) = 0, and [J, e^{sQ}] = ∫₀ˢ e^{(s−r)Q} [J, Q] e^{rQ} dr make Z the
     corner block of the exponential of t [[Q, I, 0], [0, Q, [J, Q]], [0, 0, Q]].
@@ -97,7 +97,7 @@ def first_order_error(Q: Array, J: Array, t: Array) -> Array:
 
 
 def first_order_error_series(Q: Array, J: Array, t: Array, order: int) -> Array:
-    """Z by its series e^{tQ} Σ_{n=1}^{order} t^{n+1}/(n+1)! (−ad_Q)ⁿ J (note (1.10))."""
+    """Z by its series e^{tQ} Σ_{n=1}^{order} t^{n+1}/(n+1)! (−ad_Q)ⁿ J."""
     terms = commutator_terms(Q, J, t)
     next(terms)
     return expm(t * Q) @ sum(next(terms) for _ in range(order))

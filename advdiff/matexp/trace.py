@@ -42,8 +42,13 @@ def trace_gradient(
     """∂ tr(A e^X)/∂X_ij, the transpose of φ₁(ad_X)[A e^X] = ∫₀¹ e^{sX}A e^{(1−s)X} ds; (..., d, d).
 
     Any X; ``method`` as in `derivative`: "commutator-series" is φ₁(ad), "power-series" and
-    "daleckii-krein" the other two forms of seed 000, "eigenpair" its perturbation form for
-    Hermitian X. Where A and X commute it is (A e^X)ᵀ. Errors as in `derivative`.
+    "daleckii-krein" two other forms of it, "eigenpair" perturbs the eigenpairs of a Hermitian X.
+    Where A and X commute it is (A e^X)ᵀ. Errors as in `derivative`.
+
+    >>> import numpy as np
+    >>> trace_gradient(np.diag([1.0, 2.0]), np.zeros((2, 2)))
+    array([[1., 0.],
+           [0., 2.]])
     """
     return gradient(X, transpose(matrices("A", A)), 1.0, method, full_output=full_output, **options)
 
@@ -52,6 +57,10 @@ def gram_trace_gradient(X: ArrayLike) -> Array:
     """∂ tr e^{XXᵀ}/∂X = 2 e^{XXᵀ} X = 2 X e^{XᵀX} for real X (..., n, m), on the smaller side.
 
     ValueError for complex X; OverflowError if it exceeds double precision.
+
+    >>> import numpy as np
+    >>> gram_trace_gradient(np.array([[1.0, 2.0]])) / np.exp(5.0)  # e^{‖x‖²} for a single row x
+    array([[2., 4.]])
     """
     X = _real_rectangle(X)
     n, m = X.shape[-2:]
@@ -64,7 +73,7 @@ def gram_trace_gradient(X: ArrayLike) -> Array:
 def entrywise_gram_trace_gradient(X: ArrayLike) -> Array:
     """∂/∂X Σ_i exp((XXᵀ)_ii) = 2 diag(e^{‖x_i‖²}) X, x_i the rows of the real X (..., n, m).
 
-    The entry-wise reading of seed 001: the trace of the matrix whose entries are exp((XXᵀ)_ij).
+    F is the trace of the matrix whose entries are exp((XXᵀ)_ij), the entry-wise exponential.
     """
     X = _real_rectangle(X)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -14,11 +14,11 @@ from typing import Literal, get_args
 import numpy as np
 from mpi4py import MPI
 from petsc4py import PETSc
-from scipy.linalg import expm, expm_frechet
 
 from advdiff.inverse.likelihood import Counts, Potential
-from advdiff.matexp import bilinear_gradient, derivative, from_log_rates
+from advdiff.matexp import bilinear_gradient, derivative, from_log_rates, gradient
 from advdiff.matexp.aggregate import GRADIENT_CONDITION
+from advdiff.matexp.balance import expm
 from advdiff.matexp.rates.rates import log_rates_pullback, log_rates_pushforward
 from advdiff.matexp.spectral import MAX_CONDITION, Eigenbasis, divided_difference, eigenbasis
 from advdiff.models.coefficients import unknowns
@@ -193,7 +193,7 @@ class RateMatrixLinearisation:
         for i, j, t, w in zip(seen.origin, seen.target, seen.time, weights, strict=True):
             direction = np.zeros_like(self.Q)
             direction[i, j] = w
-            total += t * expm_frechet(t * self.Q.T, direction, compute_expm=False)
+            total += gradient(self.Q, direction, t, "frechet")
         return total
 
 

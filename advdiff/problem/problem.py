@@ -300,7 +300,7 @@ class Problem(Transport):
         return at.objective, self.unknowns.to_numpy(at.gradient)
 
     def calibrate(self, m: PETSc.Vec | None = None) -> float:
-        """Where SLEPc's MFN is used, fix its quadrature nodes so that the gradient at m is fine
+        """For krylov and expokit, fix the quadrature nodes so that the gradient at m is fine
         enough; the gradients of the other engines are exact, and nothing is done.
 
         Returns:

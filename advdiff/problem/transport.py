@@ -51,6 +51,7 @@ class Transport:
     def __init__(self, experiment: Experiment, comm: MPI.Comm = MPI.COMM_WORLD):
         self.experiment, self.comm = experiment, comm
         self.sources: dict[str, str] = {}
+        self._clocks: dict[str, float] = {}
         self.concerns = Concerns()
         self.steep: dict[str, float] = {}
 
@@ -75,19 +76,33 @@ class Transport:
         options = table.model_dump(include=set(OPTIONS), exclude_none=True)
         return discretization.make(self.domain, **options)
 
-    def _scalar(self, value, key: str) -> Callable:
+    def _scalar(self, value, key: str, velocity: bool = False) -> Callable:
         if isinstance(value, Gridded):
-            return self._gridded(value, key)
+            return self._gridded(value, key, velocity)
         return scalar_field(value, key, self.domain.dim)
 
-    def _gridded(self, table: Gridded, key: str) -> Grid:
+    def _gridded(self, table: Gridded, key: str, velocity: bool = False) -> Grid:
         from advdiff.domain import gridded
 
         path, domain = self.experiment.resolve(table.file), self.domain
         options = {name: getattr(table, name) for name in gridded.OPTIONS}
+        options["velocity"] = velocity
         grid = gridded.read(path, table.names, domain.bounds, domain.dim, key, self.comm, **options)
-        self.sources[key] = grid.source
+        self.sources[key] = grid.source + grid.said
+        self._require_one_clock(key, grid)
         return grid
+
+    def _require_one_clock(self, key: str, grid: Grid) -> None:
+        """Raise where two files count time in different units."""
+        if grid.clock is None:
+            return
+        self._clocks[key] = grid.clock
+        for other, clock in self._clocks.items():
+            if abs(clock - grid.clock) > 1e-6 * clock:
+                raise InputError(
+                    f"{key}: {grid.source} counts time in units of {grid.clock:g} s, {other} of "
+                    f"{clock:g} s; convert one of them: units = 'km h-1' or so"
+                )
 
     def velocity(self, field: VelocityField | None, key: str) -> Velocity:
         """A velocity as the experiment file writes it (collective)."""
@@ -98,7 +113,7 @@ class Transport:
             if isinstance(field, Gridded):
                 values = self._gridded(field, key)
             else:
-                parts = [self._scalar(part, f"{key}[{i}]") for i, part in enumerate(field)]
+                parts = [self._scalar(part, f"{key}[{i}]", True) for i, part in enumerate(field)]
                 values = vector_field(parts, key, domain.dim)
             return Velocity(domain, given=interpolate(values, self._velocity_space, key))
         if isinstance(field, StreamVelocity):

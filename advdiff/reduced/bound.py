@@ -22,10 +22,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import expm
+
+from advdiff.matexp.balance import balancing, expm, scaled, small_for
+from advdiff.matexp.operands import EPS, norm1
 
 SUBSTEPS = 8
 """Pieces of each interval, for the trapezoidal rule of the integral."""
+
+
+def rounding(matrix: np.ndarray, times: np.ndarray, states: np.ndarray) -> np.ndarray:
+    """What rounding may do to x(t) = e^{tQ} x(0) in k steps, (d + k + t‖Q‖)ε of the largest so far.
+
+    Shape (time,).  ‖Q‖ is that of the matrix in balanced units; states have shape (time, d).
+    """
+    units = balancing(matrix, small_for(times))
+    size = float(norm1(scaled(matrix, units))[0, 0])
+    largest = np.maximum.accumulate(np.linalg.norm(states, axis=1))
+    steps = np.arange(1, len(times) + 1)
+    return EPS * (len(matrix) + steps + times * size) * largest
 
 
 @dataclass(frozen=True)
@@ -75,6 +89,7 @@ class ResidualBound:
         )
         integral = np.cumsum(widths * 0.5 * (squares[1:] + squares[:-1]))
         bounds = np.exp(self.shift * times[1:]) * np.sqrt(self.initial_error**2 + integral)
+        bounds += rounding(matrix, times[1:], np.array(trajectory[1:]))
         return bounds[SUBSTEPS - 1 :: SUBSTEPS]
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -13,6 +13,8 @@ import math
 import numpy as np
 from scipy.linalg import lu_factor, lu_solve
 
+from advdiff.matexp.balance import balancing, scaled, unscaled
+
 LARGEST_NORM = 4.74
 """‖Q/2ˢ‖₁ up to which the approximant's derivative is exact to rounding (ℓ₁₃)."""
 # b_j = (26 − j)! / ((13 − j)! j!), relative to b_13
@@ -21,7 +23,7 @@ PADE = [b / PADE[13] for b in PADE]
 
 
 class Exponential:
-    """e^Q.
+    """e^Q, in balanced units (``matexp.balance``).
 
     Args:
         matrix: Q, real, shape (d, d).
@@ -31,10 +33,13 @@ class Exponential:
     """
 
     def __init__(self, matrix: np.ndarray):
-        norm = float(np.abs(matrix).sum(axis=0).max(initial=0.0))
-        if not math.isfinite(norm):
+        if not np.isfinite(matrix).all():
             raise ValueError("the exponential of a matrix that is not finite")
+        D = balancing(matrix, small=1.0)
+        matrix = scaled(matrix, D)
+        norm = float(np.abs(matrix).sum(axis=0).max(initial=0.0))
         squarings = max(0, math.ceil(math.log2(norm / LARGEST_NORM))) if norm > 0.0 else 0
+        self._units = D
         self._scale = 0.5**squarings
         b, identity = PADE, np.eye(len(matrix))
         A = self._A = self._scale * matrix
@@ -50,14 +55,11 @@ class Exponential:
         self._powers = [lu_solve(self._factors, even + odd, check_finite=False)]
         for _ in range(squarings):
             self._powers.append(self._powers[-1] @ self._powers[-1])
-
-    @property
-    def value(self) -> np.ndarray:
-        return self._powers[-1]
+        self.value = unscaled(self._powers[-1], D)
 
     def pull(self, cotangent: np.ndarray) -> np.ndarray:
         """The gradient of ⟨cotangent, e^Q⟩ with respect to Q, shape (d, d)."""
-        b, bar = PADE, cotangent
+        b, bar = PADE, unscaled(cotangent, self._units)
         for power in reversed(self._powers[:-1]):
             bar = bar @ power.T + power.T @ bar
         numerator = lu_solve(self._factors, bar, trans=1, check_finite=False)
@@ -73,4 +75,4 @@ class Exponential:
         bar2 = b[9] * odd_high + b[8] * even_high + b[3] * odd + b[2] * even + A4.T @ bar6
         bar2 += bar4 @ A2.T + A2.T @ bar4
         gradient += bar2 @ A.T + A.T @ bar2
-        return self._scale * gradient
+        return scaled(self._scale * gradient, self._units)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from advdiff.matexp import DomainError
+from advdiff.matexp.balance import balancing, scaled
 from advdiff.reduced.linearisation import ReducedLinearisation
 from advdiff.reduced.system import System
 
@@ -25,7 +26,10 @@ WORST = 1e7
 
 
 class Eigenbasis(NamedTuple):
-    """Λ (d,), V and V⁻¹ (d, d), and a bound of cond₂(V) (infinite for a defective matrix)."""
+    """Λ (d,), V and V⁻¹ (d, d), and a bound of cond₂(V) (infinite for a defective matrix).
+
+    The bound is that of the eigenvectors in balanced units (``matexp.balance``).
+    """
 
     values: np.ndarray
     vectors: np.ndarray
@@ -35,14 +39,16 @@ class Eigenbasis(NamedTuple):
 
 def eigenbasis(matrix: np.ndarray) -> Eigenbasis:
     """The eigendecomposition of a real matrix."""
-    values, vectors = np.linalg.eig(matrix)
+    units = balancing(matrix)
+    values, vectors = np.linalg.eig(scaled(matrix, units))
     try:
         inverse = np.linalg.inv(vectors)
     except np.linalg.LinAlgError:
         return Eigenbasis(values, vectors, np.full_like(vectors, np.nan), np.inf)
     # ‖X‖₂² ≤ ‖X‖₁‖X‖∞, far cheaper than singular values
     sizes = [np.abs(x).sum(axis=axis).max() for x in (vectors, inverse) for axis in (0, 1)]
-    return Eigenbasis(values, vectors, inverse, float(np.sqrt(np.prod(sizes))))
+    condition = float(np.sqrt(np.prod(sizes)))
+    return Eigenbasis(values, units[:, None] * vectors, inverse / units, condition)
 
 
 class SpectralLinearisation(ReducedLinearisation):

@@ -11,8 +11,8 @@ only a tie within that could be decided differently.)
   dissection has about n log n entries and costs n^{3/2} in two dimensions, n^{4/3} and n² in three.
 
 Costs are nanoseconds of the machine where ``scripts/bench`` calibrated them; only their ratios
-count, and those are much the same elsewhere.  MFN is slower than one of the two in every row of
-the benchmark and is taken only where it is asked for by name.
+count, and those are much the same elsewhere.  SLEPc's MFN was slower than one of the two in every
+row of the benchmark; ``krylov`` takes much the same time, and is there for who asks by name.
 """
 
 from __future__ import annotations

@@ -31,9 +31,9 @@ class SolverOptions:
         method: of :data:`ENGINES`.
         tolerance: relative to the norm of the initial state.
         dimension: of Krylov spaces, None: chosen.
-        max_restarts: of MFN.
+        max_restarts: sub-steps of krylov and expokit.
         memory: GiB a rank may keep for a gradient (faber).
-        nodes: Gauss nodes an interval where MFN is differentiated, None: chosen.
+        nodes: Gauss nodes an interval where these are differentiated, None: chosen.
     """
 
     method: str = "auto"

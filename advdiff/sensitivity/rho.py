@@ -5,7 +5,7 @@ With ρ' = Aρ + Jθ, where J = dA/du[v] is minus the discrete v·∇:
     ρ(t) = −∫₀ᵗ S(t−s) v·∇ S(s)θ0 ds          (a velocity direction v; mind the sign)
 
 ``recurrence`` pushes the direction through the engine's own recurrence.  Two independent checks of
-it use SLEPc's actions of the exponential: ``quadrature`` evaluates the integral by marched
+it use Krylov actions of the exponential: ``quadrature`` evaluates the integral by marched
 Gauss-Legendre rules, the order raised until two agree to the tolerance; ``augmented`` takes one
 action of the block matrix [[A, J], [0, A]].
 
@@ -104,12 +104,18 @@ def sensitivity(
                 raise
             solution, tangents = augmented.push(operator.generator, mfn, *given)
             solution.report["reason"] = f"the engine of choice gave up ({error})"
+            return _bounded(solution, tangents)
         return Sensitivity(solution, list(finite(tangents, "the sensitivity")), tight)
     if method == "augmented":
-        return Sensitivity(*augmented.push(operator.generator, mfn, *given), tight)
+        return _bounded(*augmented.push(operator.generator, mfn, *given))
     engine = MFNEngine(operator.generator, mfn)
     return Sensitivity(
         *quadrature.converged_push(
             engine, tolerance, lambda nodes: quadrature.push(engine, *given, nodes=nodes)
         )
     )
+
+
+def _bounded(solution: Solution, tangents: list[PETSc.Vec]) -> Sensitivity:
+    """With the bound that the augmented action reports."""
+    return Sensitivity(solution, tangents, solution.report["tangent_error_bound"])

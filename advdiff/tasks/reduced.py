@@ -164,6 +164,7 @@ def _summary(offline: Reducer, found: ReducedEstimate, seconds: float) -> dict[s
         "dimension": offline.basis.size,
         "method": offline.options.method,
         "eigenbasis_condition": eigenbasis(offline.reduced.generator(found.m)).condition,
+        "rounding": offline.reduced.rounding(found.m),
         "full_evaluations": found.evaluations,
         "sensor_solves": offline.sensor_solves,
         **{f"{name}_passes": count for name, count in offline.full.passes.items()},

@@ -11,9 +11,9 @@ import steppers
 from case import Case
 from implicit import Pade
 from machine import TooSlow, clock, limit, with_memory
-from petsc4py import PETSc
 
 from advdiff.core.errors import ConvergenceError
+from advdiff.core.petsc_errors import PETSC_ERRORS
 
 OURS = ("auto", "faber", "shift-invert")
 RIVALS = ("krylov", "expokit", "scipy", "RK 5dp", "CN", "DIRK", "Padé")
@@ -134,7 +134,7 @@ class Forward:
             except TooSlow as slow:
                 notes[name] = str(slow)
                 self._ratios[(name, *key)] = max(old, allowed / best)
-            except (ConvergenceError, PETSc.Error) as error:
+            except (ConvergenceError, *PETSC_ERRORS) as error:
                 notes[name] = str(error).splitlines()[-1][:60]
             else:
                 best = min(best, results[name]["seconds"])

@@ -51,13 +51,8 @@ def forward(method: str, case: Case, final: float, tolerance: float) -> tuple[li
 def _count(solver, report: dict) -> str:
     if "products" in report:
         return f"{report['products']} products"
-    if "solves" in report:
-        solver.destroy()
-        return f"{report['solves']} solves"
-    # MFN counts restarts; each builds a basis of this dimension
-    dimension = report["krylov_dimension"]
-    dimension = dimension[1] if isinstance(dimension, tuple) else dimension
-    return f"{report['restarts'] * dimension} products"
+    solver.destroy()
+    return f"{report['solves']} solves"
 
 
 def gradient(

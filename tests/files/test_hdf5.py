@@ -11,8 +11,9 @@ import pytest
 
 from advdiff import Problem, tasks
 from advdiff.config.load import parse
+from advdiff.core import child
 from advdiff.core.errors import InputError
-from advdiff.files import hdf5
+from advdiff.files import hdf5, seal
 from advdiff.files.parallel import check_writable
 from advdiff.views import info
 from tests import flows
@@ -84,18 +85,16 @@ def test_nothing_is_forked(small, monkeypatch):
 
 
 def test_a_file_is_looked_at_once_and_again_where_it_changes(small, monkeypatch):
-    started = []
-    start = hdf5._start
-    monkeypatch.setattr(hdf5, "_start", lambda path: started.append(path) or start(path))
-    hdf5.expect(small)
+    started, start = [], child.start
+    monkeypatch.setattr(child, "start", lambda *args: started.append(args[1]) or start(*args))
     hdf5.read(small).close()
     hdf5.read(small).close()
-    assert started == [small]
+    assert started == [str(small)]
     monkeypatch.setattr(hdf5, "PATIENCE", 1)
     spoil(small)
     with pytest.raises(OSError, match="damaged"):
         hdf5.read(small)
-    assert started == [small, small]
+    assert started == [str(small)] * 2
 
 
 def test_a_result_with_a_wrong_byte(tmp_path, monkeypatch):
@@ -108,6 +107,60 @@ def test_a_result_with_a_wrong_byte(tmp_path, monkeypatch):
     with pytest.raises(InputError) as caught:
         info.lines(path)
     text = str(caught.value)
-    assert "damaged: HDF5" in text and "\n" not in text  # comes to no end, or dies of it
+    assert "damaged: not as it was written" in text and "\n" not in text
     with pytest.raises(InputError, match="is no result of advdiff"):
         check_writable(path)
+
+
+def everything(path) -> bytes:
+    """All that h5py reads in a file."""
+    found = []
+    with hdf5.read(path) as file:
+        items = [file]
+        file.visititems(lambda _, item: items.append(item))
+        for item in items:
+            found += [item.name, repr(sorted((k, repr(v)) for k, v in item.attrs.items()))]
+            if isinstance(item, h5py.Dataset):
+                found += [
+                    repr(np.asarray(item[()]).tolist()),
+                    repr([len(axis) for axis in item.dims]),
+                ]
+    return "\n".join(found).encode()
+
+
+def test_a_seal(small, monkeypatch):
+    whole, content = everything(small), small.read_bytes()
+    with h5py.File(small) as file:
+        data = {at for start, size in seal.extents(file) for at in range(start, start + size)}
+    assert not seal.is_whole(small)
+    seal.close(small)
+    sealed = small.read_bytes()
+    assert sealed.startswith(content) and seal.is_whole(small)
+    hdf5._sound.clear()
+    monkeypatch.setattr(child, "start", lambda *args: pytest.fail("a sealed file needs no child"))
+    assert everything(small) == whole
+    rng = np.random.default_rng(0)
+    for at in rng.integers(0, len(sealed), 400):
+        wrong = bytearray(sealed)
+        wrong[at] ^= 1 << rng.integers(8)
+        small.write_bytes(wrong)
+        if at >= len(sealed) - len(seal.MAGIC):
+            assert seal.is_whole(small) is None
+            continue
+        assert seal.is_whole(small) == (at in data), at
+        if at not in data:
+            with pytest.raises(OSError, match="damaged: not as it was written"):
+                hdf5.read(small)
+    for cut in (0, 1, 30, len(content), len(sealed) - 1):
+        small.write_bytes(sealed[:cut])
+        assert not seal.is_whole(small)
+
+
+def test_who_writes_to_a_sealed_file_breaks_it(small):
+    seal.close(small)
+    with h5py.File(small, "r+") as file:
+        file["x"][0] = 7.0
+        file.attrs["more"] = 1
+    assert seal.is_whole(small) is None
+    with hdf5.read(small) as file:
+        assert file["x"][0] == 7.0 and file.attrs["more"] == 1

@@ -253,9 +253,15 @@ def spoilt_grid(draw) -> bytes:
 
 
 _attributes = st.dictionaries(
-    st.sampled_from(["units", "axis", "standard_name", "_FillValue", "scale_factor", "add_offset"]),
     st.sampled_from(
         [
+            *("units", "axis", "standard_name", "positive", "_FillValue", "missing_value"),
+            *("scale_factor", "add_offset", "valid_min", "valid_range", "_Unsigned", "flag_values"),
+        ]
+    ),
+    st.sampled_from(
+        [
+            *("m s-1", "km", "K", "m", "true", "down", [0.0, 1.0], "m/" * 90, "µ²"),
             *("degrees_east", "X", "longitude", "days since 2000-01-01", "days since never", ""),
             *(0.0, 1, NAN, INF, 1e300, -999.0, "é", "1"),
         ]

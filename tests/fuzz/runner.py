@@ -333,6 +333,12 @@ _grid_options = st.fixed_dictionaries(
         "dimensions": st.sampled_from([["y", "x"], ["t", "y", "x"], ["y"], ["y", "y"]]),
         "interpolation": st.sampled_from(["linear", "cubic"]),
         "time": values.moments,
+        "level": st.sampled_from([0, 7, 0.5, {"t": 0}, {"é": 1.0, "x": 0}]),
+        "units": st.sampled_from(["m s-1", "km/h", "K", "", "é", "m/" * 90]),
+        "axis_units": st.sampled_from(["m", "km", "degrees", "s", ""]),
+        "plane": st.sampled_from([[0.0, 0.0], [1e300, 1e300], [0.0, 90.0]]),
+        "missing": st.sampled_from([[], [0.0], [1.0, -999.0]]),
+        "land": st.sampled_from(["wall", 0.0, 1e300]),
     },
 )
 

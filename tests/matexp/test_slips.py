@@ -1,4 +1,4 @@
-"""The slips of the source texts (seeds), and one of our own notes: each shown by a number."""
+"""The slips that docs/theory.md lists (§ 9), by its numbers of formulas: each shown by a number."""
 
 import numpy as np
 import pytest
@@ -107,7 +107,7 @@ def test_the_convolution_uses_the_basis_the_other_way_round():
 
 
 def test_product_formula_is_first_order():
-    """Seed 000 writes e^X = (I + X/N)^N + O(N⁻²); the error is X²e^X/(2N)."""
+    """One page writes e^X = (I + X/N)^N + O(N⁻²); the error is X²e^X/(2N)."""
     X = np.random.default_rng(2).normal(size=(4, 4)) / 2
     errors = [
         np.linalg.norm(np.linalg.matrix_power(np.eye(4) + X / n, n) - expm(X)) for n in (256, 512)
@@ -117,7 +117,7 @@ def test_product_formula_is_first_order():
 
 
 def test_product_formula_sum_starts_at_one():
-    """Seed 000 sums (I+X/N)^{N−k} H (I+X/N)^{k−1} from k = 0; the derivative needs k = 1 … N."""
+    """One page sums (I+X/N)^{N−k} H (I+X/N)^{k−1} from k = 0; the derivative needs k = 1 … N."""
     rng = np.random.default_rng(3)
     X, H = rng.normal(size=(2, 4, 4)) / 2
     n, power = 8, np.linalg.matrix_power
@@ -130,7 +130,7 @@ def test_product_formula_sum_starts_at_one():
 
 
 def test_trace_gradients_need_their_transpose():
-    """Seed 000's ∂tr(Xᵏ)/∂X_ij = (kX^{k−1})_ji and φ₁(ad_X)[Ae^X] are right for dF = tr(G dX)."""
+    """One page's ∂tr(Xᵏ)/∂X_ij = (kX^{k−1})_ji and φ₁(ad_X)[Ae^X] are right for dF = tr(G dX)."""
     A, X = np.random.default_rng(4).normal(size=(2, 3, 3))
     G = trace_gradient(A, X)
     E = np.zeros((3, 3))
@@ -154,8 +154,8 @@ def test_velocity_sensitivity_has_a_minus_and_its_own_operator():
     assert relative(-rho, slope) > 1.9
 
 
-def test_the_projects_own_sharper_certificate_misses_a_term():
-    """THEORY §6's term-by-term bound is not one for `asymptotic`: it lacks ‖(I−Π)JQ^#‖.
+def test_a_term_by_term_certificate_misses_a_term():
+    """Bounding the four blocks one by one does not bound `asymptotic`: ‖(I−Π)JQ^#‖ is missing.
 
     It bounds t e^{tQ}J − tΠJ(I−Π) − ΠJQ^# − Q^#JΠ instead. For symmetric Q (C₁ = 1) and a J on the
     complement it is 0 at t = 0, where the asymptotic surrogate is off by JQ^#.

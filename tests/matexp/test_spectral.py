@@ -20,7 +20,7 @@ def close_pair(rng, gap):
 
 @pytest.mark.parametrize("gap", [1e-4, 1e-3, 1e-2])
 def test_where_the_eigenbasis_is_accepted_the_error_is_at_most_cond_times_1e14(gap):
-    """Random similarity transforms, some nearly defective; the bound of the issue."""
+    """Random similarity transforms, some nearly defective."""
     checked = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)

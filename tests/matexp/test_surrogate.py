@@ -58,8 +58,8 @@ def test_first_order_is_exact_when_Q_and_J_commute():
         assert relative(derivative(Q, J, 0.9, method), exact_derivative(Q, J, 0.9)) < 1e-12
 
 
-def test_truncated_order_one_is_the_notes_formula():
-    """(4.1): e^{tQ} (tJ + t²/2 (JQ − QJ) − t³/3 QJQ)."""
+def test_truncated_order_one_is_its_formula():
+    """e^{tQ} (tJ + t²/2 (JQ − QJ) − t³/3 QJQ)."""
     from scipy.linalg import expm
 
     Q, J = problem()
@@ -138,7 +138,7 @@ def test_first_order_error_from_its_own_equation(t):
 
 
 def test_first_order_error_solves_the_notes_ode_and_its_series():
-    """(1.9): Z' = QZ + J e^{tQ} − e^{tQ} J, by an ODE solver; (1.10) by its partial sums."""
+    """Z' = QZ + J e^{tQ} − e^{tQ} J by an ODE solver; its series by partial sums."""
     from scipy.integrate import solve_ivp
     from scipy.linalg import expm
 

@@ -1,4 +1,4 @@
-"""Seeds 000 and 001: traces, and the convention by finite differences in every function."""
+"""Gradients of traces, and the convention by finite differences in every function."""
 
 import numpy as np
 import pytest

@@ -35,3 +35,15 @@ def test_zero_and_not_finite():
     assert Exponential(np.zeros((2, 2))).pull(np.ones((2, 2))) == pytest.approx(np.ones((2, 2)))
     with pytest.raises(ValueError, match="not finite"):
         Exponential(np.full((2, 2), np.nan))
+
+
+def test_units_that_differ_cost_no_digits():
+    """Value and pull of D⁻¹QD, entry by entry."""
+    rng = np.random.default_rng(3)
+    matrix, cotangent = rng.standard_normal((2, 4, 4))
+    units = np.exp2([0.0, 30.0, -20.0, 10.0])
+    change = units[None, :] / units[:, None]
+    plain, found = Exponential(matrix), Exponential(matrix * change)
+    assert found.value / change == pytest.approx(plain.value, rel=1e-12)
+    pulled = found.pull(cotangent / change) * change
+    assert pulled == pytest.approx(plain.pull(cotangent), rel=1e-12)

@@ -168,6 +168,14 @@ def test_a_full_disk_is_one_line(folder, experiment, function, size, ranks):
     assert ("solve.h5" in left) == ("paraview" in function)
 
 
+def test_a_write_that_is_lost_where_nothing_can_be_raised(folder):
+    """HDF5 writes a block of draws as h5py lets go of the dataset; the run does not go on."""
+    command = ("advdiff.sampling.archive:Archive.record", "all", "1000", "run", "sample.toml")
+    code, lines, error = end(start(folder, *command, ranks=1, module="tests.faulty"))
+    assert (code, len(lines), error.count("\n")) == (2, 1, 1), error
+    assert ".sample.h5.chains cannot grow (File too large)" in lines[0]
+
+
 def ranks(process) -> list[int]:
     """The processes that mpirun has started, by whichever of its threads."""
     tasks = Path(f"/proc/{process.pid}/task").glob("*/children")

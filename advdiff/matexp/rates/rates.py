@@ -1,4 +1,4 @@
-"""Rate matrices: the note's classes R and D, decay constants, and coordinates for a sampler."""
+"""Rate matrices: their classes R and D, decay constants, and coordinates for a sampler."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ REVERSIBLE_ULPS = 64.0
 class Membership(NamedTuple):
     """Which classes a matrix belongs to; ``reasons`` says, for every "no", why.
 
-    ``rate``: off-diagonals ≥ 0, zero row sums. ``irreducible``. ``in_R``: the note's (2.1), every
-    off-diagonal > 0. ``in_D``: the note's (2.2), in R, diagonalisable, and all eigenvalues but one
-    with negative real part. ``reversible``: detailed balance π_i Q_ij = π_j Q_ji.
+    ``rate``: off-diagonals ≥ 0, zero row sums. ``irreducible``. ``in_R``: also every
+    off-diagonal > 0. ``in_D``: in R, diagonalisable, and all eigenvalues but one with negative real
+    part (docs/theory.md, (2.1) and (2.2)). ``reversible``: detailed balance π_i Q_ij = π_j Q_ji.
     """
 
     rate: bool
@@ -93,7 +93,7 @@ def nonzero_eigenvalues(Q: ArrayLike) -> Array:
 
 
 class DecayConstants(NamedTuple):
-    """What the note's (2.3) and (2.9) need, mended: the rate is the gap, min |Re λ|, in both.
+    """What bounds ‖Q e^{tQ}‖ and ‖Q^# e^{tQ}‖: the rate is the gap, min |Re λ|, in both.
 
     ``gap``; ``modulus_min`` e_m = min |λ| and ``modulus_max`` e_M = max |λ| over λ ≠ 0;
     ``condition`` = ‖M‖₂‖M⁻¹‖₂ of the eigenvectors; ``dimension`` d.
@@ -137,7 +137,7 @@ def from_log_rates(x: ArrayLike) -> Array:
     """The rate matrix with Q_ij = e^{x_ij} for i ≠ j and zero row sums, for stacks (..., d, d).
 
     x lives in a linear space, the matrices with zero diagonal (the diagonal is not looked at), and
-    every x gives a matrix of the note's class R, every matrix of R comes from one x.
+    every x gives a matrix of the class R, all rates positive, and every such matrix has one x.
     """
     x = _log_rates("x", x)
     Q = _off_diagonal(np.exp(x))

@@ -1,9 +1,9 @@
-"""Two numerical studies of the note, as pure functions from a seeded generator to arrays.
+"""Two numerical studies, as pure functions from a seeded generator to arrays (docs/theory.md).
 
-`surrogate_errors` (its §§1, 2, 4): how far each surrogate is from the exact derivative, and what
-the certificate promises. `random_rates` (its §3): eigenvalues, singular values and the correction
-term of random rate matrices against d. Writing and plotting belong to the experiments that call
-them.
+`surrogate_errors` (§§ 4, 5 there): how far each surrogate is from the exact derivative, and what
+the certificate promises. `random_rates` (§ 3 there): eigenvalues, singular values and the
+correction term of random rate matrices against d. Writing and plotting belong to the experiments
+that call them.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ class RandomRates(NamedTuple):
 
     ``modulus_min`` e_m and ``modulus_max`` e_M over the non-zero eigenvalues, ``gap`` min |Re λ|,
     ``sigma_min`` the smallest non-zero singular value; ``correction`` = ‖Q^#J(I − QQ^#)‖₂ for one
-    random unit entry J, with ``printed_bound`` 1/σ_m (note §3.2; proved for symmetric Q only),
-    ``mended_bound`` ‖Π‖₂³/σ_m and ``eigen_bound`` √(d−1)‖M‖_F‖M⁻¹‖_F‖Π‖_F/e_m (§3.1; nan where the
+    random unit entry J, with ``printed_bound`` 1/σ_m (right for symmetric Q only, docs/theory.md
+    § 3), ``mended_bound`` ‖Π‖₂³/σ_m and ``eigen_bound`` √(d−1)‖M‖_F‖M⁻¹‖_F‖Π‖_F/e_m (nan where the
     eigenvectors were not asked for).
     """
 

@@ -1,7 +1,8 @@
 """The reduced problem of a Krylov space: w' = A w + c, w(0) = 0, for a small dense A.
 
 With Â = [[A, c], [0, 0]] the trajectory is a march x_k = e^{(t_k − t_{k−1}) Â} x_{k−1} from
-x_0 = (0, 1), so that equidistant times need one exponential between them, whatever their number.
+x_0 = (0, 1), so that equidistant times need one exponential between them, whatever their number. It
+is taken in units where c is no larger than A (``matexp.balance``).
 Every rank computes the same few numbers.
 """
 
@@ -25,7 +26,7 @@ def small_increments(matrix: np.ndarray, source: np.ndarray, times: Sequence[flo
     Returns:
         w(t_k) column by column, m × K.
     """
-    from scipy.linalg import expm  # long to load, and the other engines have no use for it
+    from advdiff.matexp.balance import expm  # long to load, and others have no use for it
 
     m = len(source)
     generator = np.zeros((m + 1, m + 1))

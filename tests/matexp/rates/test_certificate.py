@@ -63,7 +63,7 @@ def test_the_error_never_exceeds_the_certificate(kind, d, log_t, hardness, unit,
 @given(**chains)
 @settings(PROFILE)
 def test_the_theorem_in_closed_form(kind, d, log_t, hardness, unit, seed):
-    """(c₀ + c₁t) e^{−gt} ≤ C e^{−κt}, note (2.11), beside the certificate's round-off."""
+    """(c₀ + c₁t) e^{−gt} ≤ C e^{−κt} (docs/theory.md, § 2), beside the certificate's round-off."""
     rng = np.random.default_rng(seed)
     Q, t = chain(kind, d, rng, hardness), 10**log_t
     J = unit_entry(rng, d) if unit else rng.normal(size=(d, d))

@@ -66,7 +66,7 @@ def test_reversible_and_gap():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_decay_constants_bound_what_they_say(seed):
-    """(2.3) and (2.9), mended."""
+    """docs/theory.md, (2.3) and (2.9), with the gap as the rate."""
     Q = random_rate_matrix(np.random.default_rng(seed), 6)
     constants = decay_constants(Q)
     G = group_inverse(Q)

@@ -5,7 +5,7 @@ import pytest
 import scipy.linalg
 from petsc4py import PETSc
 
-from advdiff.core.errors import ConvergenceError
+from advdiff.core.errors import ConvergenceError, InputError
 from advdiff.equation.cotangent import OperatorCotangent
 from advdiff.semigroup.mfn import augmented, quadrature
 from advdiff.semigroup.mfn.engine import MFNEngine, MFNOptions
@@ -156,16 +156,33 @@ def test_not_converging_is_an_error_that_says_what_was_reached(kind):
 
 
 def test_petsc_options_are_obeyed():
-    options = PETSc.Options()
-    options["advdiff_mfn_type"] = "expokit"
-    options["advdiff_mfn_ncv"] = 17
+    problem = flows.problem(4)
+    asked = {"type": "expokit", "ncv": 17, "tol": 1e-5, "max_it": 77}
+    options = PETSc.Options("advdiff_mfn_")
+    for name, value in asked.items():
+        options[name] = value
     try:
-        engine = MFNEngine(flows.problem(4).operator.generator)
-        assert engine._exp.mfn.getType() == "expokit"
-        assert engine._exp.mfn.getDimensions() == 17
+        engine = MFNEngine(problem.operator.generator)
+        report = engine.forward(problem.initial, [10.0]).report
     finally:
-        options.delValue("advdiff_mfn_type")
-        options.delValue("advdiff_mfn_ncv")
+        for name in asked:
+            options.delValue(name)
+    assert report["method"] == "expokit"
+    assert report["krylov_dimension"] == 17
+    assert report["tolerance"] == 1e-5
+    assert engine.options.max_restarts == 77
+
+
+@pytest.mark.parametrize("option", ["type=arnoldi", "ncv=-1", "tol=2", "max_it=0"])
+def test_impossible_petsc_options_are_refused(option):
+    name, value = option.split("=")
+    options = PETSc.Options("advdiff_mfn_")
+    options[name] = value
+    try:
+        with pytest.raises(InputError, match=f"-advdiff_mfn_{name}"):
+            MFNEngine(flows.problem(3).operator.generator)
+    finally:
+        options.delValue(name)
 
 
 def test_zero_state_stays_zero():

@@ -1,0 +1,1 @@
+"""Grid files: what their numbers, units, axes and layouts mean."""

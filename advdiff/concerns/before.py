@@ -141,12 +141,11 @@ def _mesh_peclet(operator: Operator) -> Concern | None:
 
 
 def _boundary_layer(problem: Transport) -> Concern | None:
-    operator, flow, names = problem.operator, problem.operator.velocity, {}
+    operator, names = problem.operator, {}
     for condition in problem.conditions:
         names[condition.part] = condition.makes_layer and names.get(condition.part, True)
-    names = [
-        name for name, layer in names.items() if layer and operator.velocity.crossing(name)[0] > 0.0
-    ]
+    crossing = operator.velocity.crossing
+    names = [name for name, layer in names.items() if layer and crossing(name)[0] > 0.0]
     if not names:
         return None
     largest, share = layer_peclet(operator, names)

@@ -47,20 +47,21 @@ def jump(operator: Operator) -> Concern | None:
 
 
 def _at_nodes(operator: Operator, held: list[Dirichlet]) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the largest value that is held at each node, own ones on every rank alike."""
+    """The least and the largest value held at each node of this rank; infinite where none is."""
     domain, space = operator.domain, operator.discretization.data_space
     low, high = fem.Function(space), fem.Function(space)
-    low.x.array[:], high.x.array[:] = np.inf, -np.inf
+    low.x.array[:] = high.x.array[:] = -np.inf
     for condition in held:
         facets = domain.facets([condition.part], condition.key)
         nodes = fem.locate_dofs_topological(space, domain.dim - 1, facets)
         values = condition.functions[0].x.array[nodes]
-        low.x.array[nodes] = np.minimum(low.x.array[nodes], values)
+        low.x.array[nodes] = np.maximum(low.x.array[nodes], -values)
         high.x.array[nodes] = np.maximum(high.x.array[nodes], values)
-    for function, mode in ((low, PETSc.InsertMode.MIN_VALUES), (high, PETSc.InsertMode.MAX_VALUES)):
-        function.x.petsc_vec.ghostUpdate(addv=mode, mode=PETSc.ScatterMode.REVERSE)
+    for function in (low, high):
+        vector = function.x.petsc_vec
+        vector.ghostUpdate(addv=PETSc.InsertMode.MAX_VALUES, mode=PETSc.ScatterMode.REVERSE)
     owned = space.dofmap.index_map.size_local
-    return low.x.array[:owned], high.x.array[:owned]
+    return -low.x.array[:owned], high.x.array[:owned]
 
 
 def _bend(operator: Operator, condition: Dirichlet) -> float:

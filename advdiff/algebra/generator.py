@@ -91,6 +91,18 @@ class Generator:
         flow_bound: P = max |u|²/κ, the parabola |Im z|² ≤ P |Re z| that contains the numerical
             range (|∫(u·∇x)x̄| ≤ max(|u|/√κ) ‖√κ∇x‖ ‖x‖); infinite where unknown.
         dimension: of the mesh, where there is one.
+
+    A is a rate: one over your unit of time.
+
+    Two rooms of volume 1 and 3 that exchange air:
+
+    >>> K = PETSc.Mat().createAIJ(2, csr=([0, 2, 4], [0, 1, 0, 1], [-1.0, 1.0, 1.0, -1.0]))
+    >>> A = Generator(K, Mass(PETSc.Vec().createWithArray([1.0, 3.0])))
+    >>> theta, slope = A.vector(), A.vector()
+    >>> theta.setArray([1.0, 0.0])
+    >>> A.mult(theta, slope)
+    >>> slope.array.round(6)
+    array([-1.      ,  0.333333])
     """
 
     stiffness: PETSc.Mat

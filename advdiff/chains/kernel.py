@@ -9,11 +9,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from petsc4py import PETSc
 
 from advdiff.core.random import Random
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run.
+
+    Attributes:
+        kernel: of :data:`advdiff.config.sampler.KERNELS`.
+        draws, warmup: kept steps, and steps before that adapt the step size.
+        chains, seed: how many, and of the random numbers.
+        step_size: first guess, or the step itself where ``warmup`` is 0; None: the kernel's.
+        steps: of a trajectory (hmc), of the cheap kernel (delayed-acceptance).
+        max_depth: of a trajectory's doublings (nuts).
+        thin: every so many steps one is kept.
+    """
+
+    kernel: str = "hmc"
+    draws: int = 1000
+    warmup: int = 500
+    chains: int = 4
+    seed: int = 0
+    step_size: float | None = None
+    steps: int = 10
+    max_depth: int = 8
+    thin: int = 1
 
 
 class State(NamedTuple):
@@ -65,6 +91,18 @@ class Kernel(Protocol):
     Attributes:
         step_size: what the warm-up adapts, up to ``largest``.
         ideal: the acceptance to aim at.
+
+    ξ, Φ and the step size have no unit; ``init`` and ``step`` are collective.
+
+    Every kernel is run in the same way, here with Φ = 0, where the posterior is the prior:
+
+    >>> from types import SimpleNamespace
+    >>> from advdiff.chains.kernels.pcn import PCN
+    >>> kernel = PCN(SimpleNamespace(value=lambda xi: 0.0))
+    >>> state = kernel.init(PETSc.Vec().createWithArray([1.0, 0.0]))
+    >>> state, info = kernel.step(Random(seed=0, chain=0, step=1), state)
+    >>> info.accepted, info.acceptance, state.potential
+    (True, 1.0, 0.0)
     """
 
     step_size: float

@@ -193,9 +193,9 @@ def run(
     keep_lost_writes()
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose; take one of them")
-    study, task = _task(experiment, settings, output, groups)
+    room, task = _task(experiment, settings, output, groups)
     with _showing(quiet, verbose) as say:
-        converged = study.run(task, say, resume=resume)
+        converged = room.run(task, say, resume=resume)
     if not converged:
         raise Exit(1)
 
@@ -225,8 +225,8 @@ def _showing(quiet: bool, verbose: bool):
 @overrides
 def check(experiment: Path, settings: tuple[str, ...]) -> None:
     """Validate everything that is cheap, run nothing."""
-    study, task = _task(experiment, settings)
-    for line in study.check(task):
+    room, task = _task(experiment, settings)
+    for line in room.check(task):
         _say(line)
     _say("ok")
 
@@ -235,9 +235,9 @@ def check(experiment: Path, settings: tuple[str, ...]) -> None:
 @result_file
 def info(result: Path) -> None:
     """Say what is in a result file."""
-    from advdiff.views import info as summary
+    from advdiff.views.info import lines
 
-    for line in summary.lines(result):
+    for line in lines(result):
         _say(line)
 
 

@@ -31,6 +31,15 @@ class Domain:
         mesh: the DOLFINx mesh.
         facet_tags: tags of its boundary facets.
         tags: name of a boundary part → its tag; every other boundary facet is a wall.
+
+    Lengths are yours: those of the coordinates of the mesh.
+
+    >>> domain = box(MPI.COMM_WORLD, [0.0], [2.0], [8])
+    >>> domain.dim, domain.num_vertices, round(domain.measure, 12)
+    (1, 9, 2.0)
+    >>> domain.tag("top", "physics.inflow")
+    Traceback (most recent call last):
+    advdiff.core.errors.InputError: physics.inflow: no boundary part 'top'; known: left, right
     """
 
     def __init__(self, msh: mesh.Mesh, facet_tags: mesh.MeshTags, tags: dict[str, int]):
@@ -91,6 +100,12 @@ class Domain:
             np.array([self.comm.allreduce(float(v), MPI.MAX) for v in upper]),
         )
 
+    @property
+    def extent(self) -> float:
+        """The longest side of the bounding box (collective at first use)."""
+        lower, upper = self.bounds
+        return float(np.max(upper - lower))
+
     @cached_property
     def measure(self) -> float:
         """Length, area or volume of the domain (collective at first use)."""
@@ -118,23 +133,29 @@ def box(
     Args:
         cell: kind of cell; simplices where none is given.
         periodic: names of the axes along which the box closes upon itself, and has no sides.
+
+    >>> channel = box(MPI.COMM_WORLD, [0.0, 0.0], [3.0, 1.0], [6, 2], periodic=["x"])
+    >>> channel.tags, round(channel.measure, 12)
+    ({'bottom': 3, 'top': 4}, 3.0)
     """
     dim = len(cells)
     kind = SIMPLICES[dim] if cell is None else mesh.CellType[cell]
     axes = [AXES.index(name) for name in periodic]
     if axes:
         msh = closed.box(comm, lower, upper, cells, kind, axes)
-    elif dim == 1:
-        msh = mesh.create_interval(comm, cells[0], [lower[0], upper[0]])
-    elif dim == 2:
-        msh = mesh.create_rectangle(comm, [lower, upper], cells, kind)
-    else:
-        msh = mesh.create_box(comm, [lower, upper], cells, kind)
+    else:  # DOLFINx refuses boxes below 2e-16: a unit one, put in its place
+        if dim == 1:
+            msh = mesh.create_unit_interval(comm, *cells)
+        else:
+            create = mesh.create_unit_square if dim == 2 else mesh.create_unit_cube
+            msh = create(comm, *cells, kind)
+        x = msh.geometry.x[:, :dim]
+        x[:] = np.asarray(lower) + x * (np.asarray(upper) - np.asarray(lower))
     msh.topology.create_connectivity(dim - 1, dim)
     facets, values, names = [], [], {}
     for axis in set(range(dim)) - set(axes):
         for end, bound in enumerate((lower[axis], upper[axis])):
-            tolerance = 1e-9 * (upper[axis] - lower[axis])
+            tolerance = 0.25 * (upper[axis] - lower[axis]) / cells[axis]
             found = mesh.locate_entities_boundary(
                 msh, dim - 1, lambda x, a=axis, b=bound, t=tolerance: np.abs(x[a] - b) < t
             )

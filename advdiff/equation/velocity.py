@@ -41,6 +41,15 @@ class Velocity:
         domain: where it lives.
         given: a vector Lagrange function, or None.
         stream: a scalar Lagrange function ψ of degree 2, or None (two dimensions only).
+
+    A speed is a length over a time, both yours; ψ a length² over a time.
+
+    >>> from advdiff.domain.mesh import box
+    >>> domain = box(MPI.COMM_WORLD, [-1.0, -1.0], [1.0, 1.0], [4, 4])
+    >>> psi = interpolate(lambda x: 0.5 * (x[0]**2 + x[1]**2), stream_space(domain), "psi")
+    >>> u = Velocity(domain, stream=psi)  # a rotation, (y, -x)
+    >>> round(u.largest_speed(), 6), round(u.norm() ** 2, 6), u.divergence()
+    (1.414214, 2.666667, 0.0)
     """
 
     domain: Domain

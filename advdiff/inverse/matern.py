@@ -9,8 +9,6 @@ import ufl
 from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
-from scipy.integrate import quad
-from scipy.optimize import brentq
 
 from advdiff.algebra.direct import cholesky
 from advdiff.algebra.numbering import node_labels
@@ -24,6 +22,9 @@ def robin(power: int, dim: int) -> float:
     over the frequencies along it, with κ = 1 and q = 2p − (d − 1)/2, it is that of the whole space
     where ∫ (2k²/(k² + ρ²) − 1) (1 + k²)^−q dk = 0 over k > 0; here k = tan φ.
     """
+    from scipy.integrate import quad  # half a second that a solution without a prior does without
+    from scipy.optimize import brentq
+
     exponent = 4.0 * power - dim - 1.0
 
     def excess(rho: float) -> float:
@@ -46,6 +47,23 @@ class Matern:
         std: pointwise standard deviation.
         correlation_length: where the correlation has fallen to about 0.1.
         power: p, a positive integer.
+
+    The standard deviation at a node is the norm of Lᵀ times its unit vector, in the units of
+    ``std``; on a fine mesh it is ``std`` everywhere, by the walls too:
+
+    >>> from mpi4py import MPI
+    >>> from advdiff.domain.mesh import box
+    >>> domain = box(MPI.COMM_SELF, [0.0], [1.0], [64])
+    >>> space = fem.functionspace(domain.mesh, ("Lagrange", 1))
+    >>> field = Matern(space, PETSc.IS().createStride(65, step=1), std=2.0, correlation_length=0.2)
+    >>> unit, found = field.root.duplicate(), field.root.duplicate()
+    >>> for node in (0, 32):
+    ...     unit.set(0.0)
+    ...     unit[node] = 1.0
+    ...     field.color_transpose(unit, found)
+    ...     print(round(found.norm(), 1))
+    2.0
+    2.0
     """
 
     def __init__(

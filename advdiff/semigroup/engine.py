@@ -30,7 +30,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self
 from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator
-from advdiff.core.errors import ConvergenceError, NotFinite
+from advdiff.core.errors import ConvergenceError, InputError, NotFinite, shortened
 from advdiff.core.petsc_errors import good_values
 
 __all__ = [
@@ -80,12 +80,20 @@ def checked_times(times: Sequence[float]) -> tuple[float, ...]:
     """The times as floats.
 
     Raises:
-        ValueError: where they are not positive, finite and strictly increasing.
+        InputError: where they are not positive, finite and strictly increasing.
     """
-    checked = tuple(float(time) for time in times)
-    increasing = all(a < b for a, b in pairwise((0.0, *checked)))
-    if not checked or not increasing or not math.isfinite(checked[-1]):
-        raise ValueError(f"times must be positive, finite and strictly increasing, got {checked}")
+    try:
+        checked = tuple(float(time) for time in times)
+        increasing = all(a < b for a, b in pairwise((0.0, *checked)))
+        good = increasing and len(checked) > 0 and math.isfinite(checked[-1])
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        text = shortened(" ".join(str(times).split())).strip("'\"")
+        raise InputError(
+            f"times must be positive, finite and strictly increasing numbers, got {text}; give at "
+            "least one"
+        )
     return checked
 
 
@@ -172,6 +180,24 @@ class Engine(Protocol):
         factorises: whether it factorises matrices of the size of K.
         has_exact_gradients: whether ``pull`` is the derivative of the states as computed, not that
             of the exact ones to a tolerance.
+
+    Times are in your unit, in which A is a rate.  Calls raise ValueError for times that are not
+    increasing, and ConvergenceError, on every rank, where the tolerance is not reached.
+
+    Two rooms that exchange air, θ(1) = (1 ± e⁻²)/2, by every engine:
+
+    >>> from advdiff.algebra.generator import Mass
+    >>> from advdiff.semigroup.semigroup import SolverOptions, make_engine
+    >>> K = PETSc.Mat().createAIJ(2, csr=([0, 2, 4], [0, 1, 0, 1], [-1.0, 1.0, 1.0, -1.0]))
+    >>> A = Generator(K, Mass(PETSc.Vec().createWithArray([1.0, 1.0])))
+    >>> start = PETSc.Vec().createWithArray([1.0, 0.0])
+    >>> for method in ("faber", "shift-invert", "krylov", "expokit"):
+    ...     engine = make_engine(A, SolverOptions(method))
+    ...     print(engine.name, engine.forward(start, [1.0]).states[0].array.round(6))
+    faber [0.567668 0.432332]
+    shift-invert [0.567668 0.432332]
+    krylov [0.567668 0.432332]
+    expokit [0.567668 0.432332]
     """
 
     names: ClassVar[tuple[str, ...]]

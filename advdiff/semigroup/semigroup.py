@@ -11,7 +11,7 @@ from petsc4py import PETSc
 from advdiff.algebra.generator import Generator
 from advdiff.core.errors import InputError
 from advdiff.semigroup.auto import AutoEngine
-from advdiff.semigroup.engine import Engine, Solution, finite
+from advdiff.semigroup.engine import Engine, Solution, checked_times, finite
 from advdiff.semigroup.faber.engine import FaberEngine
 from advdiff.semigroup.growth import require_bounded
 from advdiff.semigroup.mfn.engine import MFNEngine
@@ -58,7 +58,7 @@ def make_engine(generator: Generator, options: SolverOptions) -> Engine:
     if options.engine.needs_diagonal_mass and not generator.mass.is_diagonal:
         raise InputError(
             f"solver.method = '{options.method}': needs a diagonal mass, which these elements have "
-            "not; take 'auto', or elements that have one (cg of degree 1, spectral, dg)"
+            "not; take 'auto', or elements that have one (cg or cip of degree 1, spectral, dg)"
         )
 
     def made(method: str, **arguments) -> Engine:
@@ -78,6 +78,20 @@ class Semigroup:
         initial: θ0 where none is given.
         load: F, the constant load (source and Dirichlet values), or None.
         growth: says how fast the L² norm may grow, infinite where that is not known (collective).
+
+    Times are in your unit, in which A is a rate; θ in any.
+
+    A tracer that spreads between two rooms of volume 1 and 3 keeps its total θᵀM1:
+
+    >>> from advdiff.algebra.generator import Mass
+    >>> K = PETSc.Mat().createAIJ(2, csr=([0, 2, 4], [0, 1, 0, 1], [-1.0, 1.0, 1.0, -1.0]))
+    >>> volumes, start = (PETSc.Vec().createWithArray(x) for x in ([1.0, 3.0], [1.0, 0.0]))
+    >>> flow = Semigroup(make_engine(Generator(K, Mass(volumes)), SolverOptions()), start)
+    >>> early, late = flow.trajectory([1.0, 100.0])
+    >>> round(early.dot(volumes), 6), late.array.round(6)
+    (1.0, array([0.25, 0.25]))
+    >>> round(flow.adjoint(1.0, start).dot(start) - early.dot(start), 6)  # ⟨S*x, x⟩ = ⟨x, Sx⟩
+    0.0
     """
 
     def __init__(
@@ -93,8 +107,10 @@ class Semigroup:
         """States at increasing positive times, with the engine's report (collective).
 
         Raises:
+            InputError: for times that are not positive, finite and increasing.
             ConvergenceError: naming the tolerance that was reached, or the growth that cannot be.
         """
+        times = checked_times(times)
         start = self.initial if initial is None else initial
         solution = self.engine.forward(start, times, self.load)
         finite(solution.states, "the state")
@@ -109,14 +125,14 @@ class Semigroup:
 
     def apply(self, time: float, state: PETSc.Vec) -> PETSc.Vec:
         """S(t)θ, without the load (collective)."""
-        return self.engine.forward(state, [time], None).states[0]
+        return self.engine.forward(state, checked_times([time]), None).states[0]
 
     def adjoint(self, time: float, state: PETSc.Vec) -> PETSc.Vec:
         """S*(t)λ = M⁻¹ S(t)ᵀ M λ, so that ⟨S(t)θ, λ⟩ = ⟨θ, S*(t)λ⟩ (collective)."""
-        mass = self.engine.generator.mass
+        times, mass = checked_times([time]), self.engine.generator.mass
         residual = state.duplicate()
         mass.mult(state, residual)
-        dual = self.engine.transpose([residual], [time])
+        dual = self.engine.transpose([residual], times)
         result = state.duplicate()
         mass.solve(dual, result)
         residual.destroy()

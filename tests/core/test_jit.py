@@ -27,7 +27,7 @@ LIMIT = 60
 SLOW = """
 import sys, time, ffcx.compiler
 from pathlib import Path
-from tests import test_jit
+from tests.core import test_jit
 test_jit.use(Path(sys.argv[1]))
 compile = ffcx.compiler.compile_ufl_objects
 def slowly(*args, **options):

@@ -177,7 +177,7 @@ def test_a_killed_process_goes_on_bit_for_bit(tmp_path):
     experiment(tmp_path)
     (tmp_path / "broken.toml").write_text(RATES)
     script = "from advdiff.sampling import archive; archive.EVERY = 0.05; "
-    script += "from advdiff import cli; cli.main()"
+    script += "from advdiff.commands import cli; cli.main()"
     words = ["run", str(tmp_path / "broken.toml")]
     for line in more.split("\n"):
         words += ["--set", line]

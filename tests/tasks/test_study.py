@@ -131,7 +131,7 @@ def test_info_and_plot_need_neither_mesh_nor_petsc_nor_mpi(tmp_path):
 import sys
 for name in ("mpi4py", "petsc4py", "slepc4py", "dolfinx", "basix", "ufl"):
     sys.modules[name] = None
-from advdiff import cli
+from advdiff.commands import cli
 for words in (["info", {str(result)!r}], ["plot", {str(result)!r}]):
     sys.argv = ["advdiff", *words]
     try:

@@ -13,7 +13,7 @@ HEAVY = ("scipy.stats", "scipy.special", "scipy.optimize", "matplotlib", "rich",
 ROOMS = ("advdiff.inverse.prior", "advdiff.inverse.map", "advdiff.reduced", "advdiff.matexp")
 PROGRAM = """
 import sys
-from advdiff import cli
+from advdiff.commands import cli
 sys.argv = ["advdiff", *sys.argv[1:]]
 try:
     cli.main()

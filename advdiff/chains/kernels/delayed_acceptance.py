@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from petsc4py import PETSc
 
-from advdiff.chains.kernel import Info, Kernel, State, Target, probability
+from advdiff.chains.kernel import Info, Kernel, Options, State, Target, probability
+from advdiff.chains.kernels.pcn import PCN
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,25 @@ class DelayedAcceptance:
         target: the exact potential.
         inner: a kernel for the cheap one.
         steps: how many of its steps make a proposal.
+
+    Two unknowns of N(0, 1), each read as 1 with the standard deviation ½: their mean is 4/5.
+
+    >>> from advdiff.chains.kernels.pcn import PCN
+    >>> from advdiff.core.random import Random
+    >>> class Target:
+    ...     def value(self, xi):
+    ...         return 2.0 * (xi - 1.0).norm() ** 2
+    >>> class Cheap:
+    ...     def value(self, xi):
+    ...         return 1.5 * (xi - 0.9).norm() ** 2
+    >>> kernel = DelayedAcceptance(Target(), PCN(Cheap()), steps=4)
+    >>> mean = PETSc.Vec().createWithArray([0.0, 0.0])
+    >>> state = kernel.init(mean.copy())
+    >>> for step in range(3000):
+    ...     state, info = kernel.step(Random(0, 0, step), state)
+    ...     mean += state.xi / 3000
+    >>> mean.array.round(1)
+    array([0.8, 0.8])
     """
 
     target: Target
@@ -57,3 +77,10 @@ class DelayedAcceptance:
         accepted = rng.uniform() < chance
         moved = State(cheap.xi, potential) if accepted else state
         return moved, Info(accepted, first * chance, work, energy_error=error, diverging=diverging)
+
+
+def make(target: Target, options: Options, cheap: Target | None = None) -> DelayedAcceptance:
+    """The kernel that the options ask for, with pCN for the cheap target."""
+    if cheap is None:
+        raise ValueError("delayed acceptance needs a cheap target")
+    return DelayedAcceptance(target, PCN(cheap), options.steps)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advdiff.chains.kernel import Info, State, Target, probability
+from advdiff.chains.kernel import Info, Options, State, Target, probability
 from advdiff.chains.kernels.hmc import LIMIT
 from advdiff.chains.kernels.trajectory import Point, energy, leap
 from advdiff.core.random import Random
@@ -47,6 +47,25 @@ class NUTS:
 
     Args:
         max_depth: at most 2^max_depth − 1 steps.
+
+    Two unknowns of N(0, 1), each read as 1 with the standard deviation ½: their mean is 4/5.
+
+    >>> from petsc4py import PETSc
+    >>> class Target:
+    ...     def value(self, xi):
+    ...         return 2.0 * (xi - 1.0).norm() ** 2
+    ...     def both(self, xi):
+    ...         return self.value(xi), 4.0 * (xi - 1.0)
+    ...     def gradient(self, xi):
+    ...         return 4.0 * (xi - 1.0)
+    >>> kernel = NUTS(Target(), step_size=0.3)
+    >>> mean = PETSc.Vec().createWithArray([0.0, 0.0])
+    >>> state = kernel.init(mean.copy())
+    >>> for step in range(1000):
+    ...     state, info = kernel.step(Random(0, 0, step), state)
+    ...     mean += state.xi / 1000
+    >>> mean.array.round(1)
+    array([0.8, 0.8])
     """
 
     target: Target
@@ -121,3 +140,8 @@ def _turning(first: Point, last: Point) -> bool:
     span = last.state.xi.copy()
     span.axpy(-1.0, first.state.xi)
     return span.dot(first.velocity) <= 0.0 or span.dot(last.velocity) <= 0.0
+
+
+def make(target: Target, options: Options, cheap: Target | None = None) -> NUTS:
+    """The kernel that the options ask for; a cheap target is of no use to it."""
+    return NUTS(target, max_depth=options.max_depth)

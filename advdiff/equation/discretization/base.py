@@ -101,6 +101,16 @@ class Discretization:
         reads_nodes: whether cells and boundary are looked at in the nodes of the degree alone.
         is_damped: whether it damps what the mesh does not resolve, instead of oscillating.
         flow_factor: the numerical range lies in |Im z|² ≤ factor·P·|Re z|, P = max |u|²/κ.
+
+    >>> from mpi4py import MPI
+    >>> from advdiff.domain.mesh import box
+    >>> from advdiff.equation.discretization import make
+    >>> domain = box(MPI.COMM_WORLD, [0.0], [1.0], [8])
+    >>> linear = make(domain, "cg", degree=1)
+    >>> linear.space.dofmap.index_map.size_global, linear.is_discontinuous
+    (9, False)
+    >>> linear.has_diagonal_mass(1), linear.has_diagonal_mass(2)  # lumped, and consistent
+    (True, False)
     """
 
     method: ClassVar[str]

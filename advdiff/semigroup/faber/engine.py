@@ -57,6 +57,14 @@ class FaberEngine:
     Raises:
         ValueError: the mass is not diagonal; options out of range. (A K that is not finite is
             noticed by the first call.)
+
+    >>> from advdiff.algebra.generator import Mass
+    >>> K = PETSc.Mat().createAIJ(2, csr=([0, 2, 4], [0, 1, 0, 1], [-1.0, 1.0, 1.0, -1.0]))
+    >>> ones, start = (PETSc.Vec().createWithArray(x) for x in ([1.0, 1.0], [1.0, 0.0]))
+    >>> engine = FaberEngine(Generator(K, Mass(ones)))
+    >>> found = engine.forward(start, [1.0])
+    >>> found.states[0].array.round(6), found.report["bound"] < engine.options.tolerance
+    (array([0.567668, 0.432332]), True)
     """
 
     name = "faber"

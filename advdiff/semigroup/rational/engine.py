@@ -83,6 +83,16 @@ class ShiftInvert:
     """The ``Engine`` protocol on shift-and-invert rational approximation.
 
     Factorisations are kept by pole until ``destroy``; K and M must not change meanwhile.
+
+    The slope of θ(1) along dK = K is Kθ(1), here ∓e⁻²:
+
+    >>> from advdiff.algebra.generator import Mass
+    >>> K = PETSc.Mat().createAIJ(2, csr=([0, 2, 4], [0, 1, 0, 1], [-1.0, 1.0, 1.0, -1.0]))
+    >>> ones, start = (PETSc.Vec().createWithArray(x) for x in ([1.0, 1.0], [1.0, 0.0]))
+    >>> engine = ShiftInvert(Generator(K, Mass(ones), flow_bound=0.0))
+    >>> found, [slope] = engine.push(start, [1.0], Change(stiffness=K))
+    >>> found.states[0].array.round(6), slope.array.round(6)
+    (array([0.567668, 0.432332]), array([-0.135335,  0.135335]))
     """
 
     name = "shift-invert"

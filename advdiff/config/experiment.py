@@ -143,6 +143,16 @@ class Experiment(ExperimentFile):
         found |= {f"{k}.file": v.file for k, v in walk(self) if isinstance(v, Gridded)}
         return found
 
+    def boundary_parts(self) -> list[tuple[str, str]]:
+        """Key and name of every boundary part that is spoken of."""
+        found = [("domain.open", name) for name in self.domain.open]
+        for kind in ("dirichlet", "inflow", "flux", "robin"):
+            found += [(f"physics.{kind}.{name}", name) for name in getattr(self.physics, kind)]
+        for key, value in walk(self):
+            if isinstance(value, VorticityVelocity):
+                found += [(f"{key}.walls", name) for name in value.walls]
+        return found
+
     def outputs(self) -> dict[str, Path]:
         """The files that it writes."""
         model = self.reduced and self.reduced.model

@@ -40,9 +40,9 @@ def _check(problem: Problem) -> list[str]:
         for key, path in experiment.outputs().items():
             on_root(problem.comm, lambda k=key, p=path: check_writable(p, k))
     domain = problem.domain
+    for key, name in experiment.boundary_parts():
+        domain.tag(name, key)
     operator = problem.operator
-    for name in experiment.domain.open:
-        domain.tag(name, "domain.open")
     problem.make_engine(operator.generator)
     lines = [
         f"task        {experiment.task}",

@@ -18,7 +18,7 @@ from advdiff.core.ranks import on_root
 from advdiff.equation.velocity import DIVERGENCE, VANISHING
 from advdiff.files import paraview
 from advdiff.files.parallel import check_writable
-from advdiff.problem import memory as needs
+from advdiff.problem.memory import estimate as memory_needed
 from advdiff.problem.problem import Problem
 from advdiff.sensitivity import surrogate
 from advdiff.sensitivity.constants import kernel
@@ -52,7 +52,7 @@ def _check(problem: Problem) -> list[str]:
         f"of degree {operator.degree}",
         f"times       {len(experiment.time.times)} up to {experiment.time.final:g}",
     ]
-    needed = sum(needs.estimate(experiment, domain.size, problem.comm.size).values())
+    needed = sum(memory_needed(experiment, domain.size, problem.comm.size).values())
     free = memory.human(memory.machine(problem.comm))
     lines.append(f"memory      about {memory.human(needed)}, {free} free")
     _ = problem.initial

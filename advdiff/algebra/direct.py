@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from petsc4py import PETSc
 
+SMALLEST_PIVOT = 0.0
+"""A pivot is zero where it is 0: PETSc's 2e-14 is a mass of cells of 1e-5 m."""
+
 
 def direct(ksp: PETSc.KSP, kind: str) -> None:
     """Let a solver be one factorisation, "lu" or "cholesky": MUMPS' on several ranks.
 
-    No options are read here.
+    The unit of the matrix makes no difference.  No options are read here.
     """
     ksp.setType(PETSc.KSP.Type.PREONLY)
-    ksp.getPC().setType(kind)
+    pc = ksp.getPC()
+    pc.setType(kind)
     if ksp.comm.size > 1:
-        ksp.getPC().setFactorSolverType(PETSc.Mat.SolverType.MUMPS)
+        pc.setFactorSolverType(PETSc.Mat.SolverType.MUMPS)
+    pc.setFactorPivot(zeropivot=SMALLEST_PIVOT)
 
 
 def cholesky(matrix: PETSc.Mat, prefix: str) -> PETSc.KSP:

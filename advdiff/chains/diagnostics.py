@@ -60,7 +60,9 @@ def ess_tail(draws: np.ndarray) -> np.ndarray:
 
 def mcse_mean(draws: np.ndarray) -> np.ndarray:
     """Monte Carlo standard error of the mean."""
-    return _of_halves("mcse", draws, method="mean")
+    # ArviZ takes draws for constant whose range is below 1e-15, whatever their unit
+    _, exponent = np.frexp(np.abs(draws).max(axis=(0, 1)))
+    return np.ldexp(_of_halves("mcse", np.ldexp(draws, -exponent), method="mean"), exponent)
 
 
 def _of_halves(name: str, draws: np.ndarray, **options) -> np.ndarray:

@@ -9,11 +9,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from petsc4py import PETSc
 
 from advdiff.core.random import Random
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run.
+
+    Attributes:
+        kernel: of :data:`advdiff.config.sampler.KERNELS`.
+        draws, warmup: kept steps, and steps before that adapt the step size.
+        chains, seed: how many, and of the random numbers.
+        step_size: first guess, or the step itself where ``warmup`` is 0; None: the kernel's.
+        steps: of a trajectory (hmc), of the cheap kernel (delayed-acceptance).
+        max_depth: of a trajectory's doublings (nuts).
+        thin: every so many steps one is kept.
+    """
+
+    kernel: str = "hmc"
+    draws: int = 1000
+    warmup: int = 500
+    chains: int = 4
+    seed: int = 0
+    step_size: float | None = None
+    steps: int = 10
+    max_depth: int = 8
+    thin: int = 1
 
 
 class State(NamedTuple):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -18,46 +19,15 @@ from petsc4py import PETSc
 
 from advdiff.chains import warmup
 from advdiff.chains.coordinates import Recentred, White
-from advdiff.chains.kernel import Info, Kernel, State, SurrogateTarget, Target
-from advdiff.chains.kernels.delayed_acceptance import DelayedAcceptance
-from advdiff.chains.kernels.hmc import HMC
-from advdiff.chains.kernels.mala import MALA
-from advdiff.chains.kernels.nuts import NUTS
-from advdiff.chains.kernels.pcn import PCN
-from advdiff.chains.kernels.random_walk import RandomWalk
+from advdiff.chains.kernel import Info, Kernel, Options, State, SurrogateTarget, Target
 from advdiff.chains.warmup import Adaptation
+from advdiff.config.sampler import KERNELS
 from advdiff.core.errors import ConvergenceError
 from advdiff.core.progress import stage
 from advdiff.core.random import Random
 
-KERNELS = ("pcn", "mala", "hmc", "nuts", "random-walk", "delayed-acceptance")
 TRIES = 20
 """Draws of the prior, each half as large as the last, to find a start where the model works."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to run.
-
-    Attributes:
-        kernel: one of ``KERNELS``.
-        draws, warmup: kept steps, and steps before that adapt the step size.
-        chains, seed: how many, and of the random numbers.
-        step_size: first guess, or the step itself where ``warmup`` is 0; None: the kernel's.
-        steps: of a trajectory (hmc), of the cheap kernel (delayed-acceptance).
-        max_depth: of a trajectory's doublings (nuts).
-        thin: every so many steps one is kept.
-    """
-
-    kernel: str = "hmc"
-    draws: int = 1000
-    warmup: int = 500
-    chains: int = 4
-    seed: int = 0
-    step_size: float | None = None
-    steps: int = 10
-    max_depth: int = 8
-    thin: int = 1
 
 
 class Progress(NamedTuple):
@@ -114,23 +84,10 @@ def make_kernel(options: Options, target: Target, cheap: Target | None = None) -
     Args:
         cheap: the first stage of delayed acceptance, by pCN.
     """
-    match options.kernel:
-        case "pcn":
-            kernel = PCN(target)
-        case "mala":
-            kernel = MALA(target)
-        case "hmc":
-            kernel = HMC(target, steps=options.steps)
-        case "nuts":
-            kernel = NUTS(target, max_depth=options.max_depth)
-        case "random-walk":
-            kernel = RandomWalk(target)
-        case "delayed-acceptance":
-            if cheap is None:
-                raise ValueError("delayed acceptance needs a cheap target")
-            kernel = DelayedAcceptance(target, PCN(cheap), options.steps)
-        case other:
-            raise ValueError(f"unknown kernel {other!r}; choose from {', '.join(KERNELS)}")
+    if options.kernel not in KERNELS:
+        raise ValueError(f"unknown kernel {options.kernel!r}; choose from {', '.join(KERNELS)}")
+    module = import_module(f"advdiff.chains.kernels.{options.kernel.replace('-', '_')}")
+    kernel = module.make(target, options, cheap)
     return kernel if options.step_size is None else replace(kernel, step_size=options.step_size)
 
 

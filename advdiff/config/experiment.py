@@ -30,8 +30,6 @@ from advdiff.config.types import (
     Formula,
     Gridded,
     PetscOptions,
-    StreamVelocity,
-    VorticityVelocity,
     fault,
     walk,
 )
@@ -42,7 +40,7 @@ def refuse_sampler(sampler: SamplerTable, field: bool, reduced: bool) -> None:
     """Raise a ``fault`` for what the chains of a flow do not offer."""
     if sampler.gradient not in ("exact", "reduced"):
         raise fault(("sampler", "gradient"), "a flow has 'exact' and 'reduced'; take one of them")
-    cheap = sampler.gradient == "reduced" or sampler.kernel == "delayed-acceptance"
+    cheap = sampler.gradient == "reduced" or sampler.abilities.needs_cheap
     if cheap and not reduced:
         key, value = ("kernel", sampler.kernel)
         if sampler.gradient == "reduced":
@@ -54,15 +52,12 @@ def refuse_sampler(sampler: SamplerTable, field: bool, reduced: bool) -> None:
             "no sampler takes it; remove the table, or write sampler.gradient = 'reduced' "
             "or sampler.kernel = 'delayed-acceptance'",
         )
-    if field and sampler.kernel == "random-walk":
+    if field and not sampler.abilities.moves_fields:
         raise fault(
             ("sampler", "kernel"),
-            "random-walk does not move an unknown field: its step shrinks with the "
+            f"{sampler.kernel} does not move an unknown field: its step shrinks with the "
             "mesh; take pcn, mala, hmc or nuts",
         )
-
-
-STREAMS = (StreamVelocity, VorticityVelocity)
 
 
 class Experiment(ExperimentFile):
@@ -92,37 +87,21 @@ class Experiment(ExperimentFile):
                 raise fault(
                     ("observations", "file"), f"missing; task = '{self.task}' needs measurements"
                 )
-            u = self.unknowns
-            if u.velocity is None and not u.diffusivity and not u.initial:
-                raise fault("unknowns", "nothing is unknown; e.g. [unknowns] diffusivity = true")
-            if u.diffusivity is True and not isinstance(self.physics.diffusivity, float):
-                raise fault(
-                    ("physics", "diffusivity"),
-                    "a field, while unknowns.diffusivity estimates one "
-                    "number; give a number as first guess, or unknowns.diffusivity = 'field'",
-                )
-            if u.initial and not self.discretization.elements.continuous:
-                raise fault(
-                    ("unknowns", "initial"),
-                    "true: its prior needs a continuous field, which method = "
-                    f"'{self.discretization.method}' has not; take discretization.method = 'cg', "
-                    "'cip' or 'spectral'",
-                )
+            self.unknowns.agree(self.physics, self.discretization)
         if self.laplace is not None and (self.task != "invert" or self.reduced is not None):
             raise fault(
                 "laplace", "only task = 'invert' without [reduced] takes it; remove the table"
             )
         if self.reduced is not None:
-            velocity = self.unknowns.velocity
             if self.task not in ("invert", "sample"):
                 raise fault(
                     "reduced", "only task = 'invert' and 'sample' take it; remove the table"
                 )
-            if self.unknowns.initial or (velocity and velocity.family == "stream"):
+            if self.unknowns.has_field:
                 raise fault(
                     "reduced",
                     "an unknown is a field, a reduced model needs coefficients; e.g. "
-                    "unknowns.velocity.family = 'sine', unknowns.initial = false",
+                    "unknowns.velocity.family = 'sine', none 'field', unknowns.initial = false",
                 )
         if self.task == "sample":
             refuse_sampler(self.sampler, self.unknowns.has_field, self.reduced is not None)
@@ -161,26 +140,14 @@ class Experiment(ExperimentFile):
     @model_validator(mode="after")
     def _dimensions(self):
         dim, shape = self.domain.dim, f"shape = '{self.domain.shape}'"
-        planar = [(k, v) for k, v in walk(self) if isinstance(v, STREAMS)]
-        unknown = self.unknowns.velocity
-        if unknown and unknown.family != "nodal":
-            planar.append(("unknowns.velocity", unknown))
+        planar = [key for key, value in walk(self) if getattr(value, "is_planar", False)]
         if planar and dim not in (None, 2):
             raise InputError(
-                f"{planar[0][0]}: a stream function needs two dimensions, {shape} has {dim}; "
+                f"{planar[0]}: a stream function needs two dimensions, {shape} has {dim}; "
                 "give the components of a velocity, or another shape"
             )
-        closed = sorted(self.domain.periodic)
-        if unknown and unknown.family == "sine" and (self.domain.shape != "rectangle" or closed):
-            raise InputError(
-                "unknowns.velocity.family = 'sine': needs a rectangle with walls, not "
-                f"{shape}{f', periodic = {closed}' if closed else ''}; write family = 'stream'"
-            )
-        if unknown and unknown.family == "fourier" and closed != ["x", "y"]:
-            raise InputError(
-                "unknowns.velocity.family = 'fourier': needs a torus; write domain.periodic = "
-                "['x', 'y'], or family = 'stream'"
-            )
+        if self.unknowns.velocity is not None:
+            self.unknowns.velocity.require(self.domain)
         for key, value in walk(self):
             if isinstance(value, Formula):
                 Expression(value, key, dim or 3)

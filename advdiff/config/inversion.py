@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from advdiff.config.equation import PhysicsTable
+from advdiff.config.space import DiscretizationTable, DomainTable
 from advdiff.config.types import (
     Count,
     FileName,
@@ -15,7 +17,12 @@ from advdiff.config.types import (
     Table,
     TaoType,
     VelocityField,
+    fault,
 )
+from advdiff.core.errors import InputError
+
+EVERY_NODE = "a value at every node"
+"""Marks a key of [unknowns] that is a field where it is true."""
 
 
 class ObservationsTable(Table):
@@ -23,6 +30,9 @@ class ObservationsTable(Table):
 
     file: FileName = Field(description=".csv (x, y, …, t, value[, std]) or .h5")
     std: Positive | None = Field(None, description="noise, where the file has no std")
+    snap_distance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0, description="how far outside the domain a sensor is still read, at the nearest point"
+    )
 
 
 class VelocityUnknown(Table):
@@ -45,6 +55,30 @@ class VelocityUnknown(Table):
         """The part of the velocity that it moves."""
         return "stream" if self.family in ("sine", "stream") else "given"
 
+    @property
+    def is_field(self) -> bool:
+        """Whether it has a value a node."""
+        return self.family in ("stream", "nodal")
+
+    @property
+    def is_planar(self) -> bool:
+        """Whether it needs two dimensions."""
+        return self.family != "nodal"
+
+    def require(self, domain: DomainTable) -> None:
+        """Raise InputError where the family does not suit the domain."""
+        closed, shape = sorted(domain.periodic), f"shape = '{domain.shape}'"
+        if self.family == "sine" and (domain.shape != "rectangle" or closed):
+            raise InputError(
+                "unknowns.velocity.family = 'sine': needs a rectangle with walls, not "
+                f"{shape}{f', periodic = {closed}' if closed else ''}; write family = 'stream'"
+            )
+        if self.family == "fourier" and closed != ["x", "y"]:
+            raise InputError(
+                "unknowns.velocity.family = 'fourier': needs a torus; write domain.periodic = "
+                "['x', 'y'], or family = 'stream'"
+            )
+
 
 class UnknownsTable(Table):
     """What to estimate."""
@@ -53,13 +87,41 @@ class UnknownsTable(Table):
     diffusivity: NumberOrField = Field(
         False, description="κ through its logarithm: one number, or 'field': one a vertex"
     )
-    initial: bool = Field(False, description="θ at time 0")
+    initial: Annotated[bool, EVERY_NODE] = Field(False, description="θ at time 0")
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """Those that are unknown, by key."""
+        return {name: value for name, value in self if value}
 
     @property
     def has_field(self) -> bool:
         """Whether one of them has a value a node."""
-        nodal = self.velocity is not None and self.velocity.family in ("stream", "nodal")
-        return nodal or self.diffusivity == "field" or self.initial
+        keys = type(self).model_fields
+        return any(
+            value == "field"
+            or getattr(value, "is_field", False)
+            or EVERY_NODE in keys[name].metadata
+            for name, value in self.named.items()
+        )
+
+    def agree(self, physics: PhysicsTable, discretization: DiscretizationTable) -> None:
+        """Raise a ``fault`` where one of them does not go with the rest of the file."""
+        if not self.named:
+            raise fault("unknowns", "nothing is unknown; e.g. [unknowns] diffusivity = true")
+        if self.diffusivity is True and not isinstance(physics.diffusivity, float):
+            raise fault(
+                ("physics", "diffusivity"),
+                "a field, while unknowns.diffusivity estimates one "
+                "number; give a number as first guess, or unknowns.diffusivity = 'field'",
+            )
+        if self.initial and not discretization.elements.continuous:
+            raise fault(
+                ("unknowns", "initial"),
+                "true: its prior needs a continuous field, which method = "
+                f"'{discretization.method}' has not; take discretization.method = 'cg', "
+                "'cip' or 'spectral'",
+            )
 
 
 class VelocityPrior(Table):
@@ -72,7 +134,9 @@ class VelocityPrior(Table):
     spectrum: Literal["power", "kraichnan"] = Field(
         "power", description="fourier: std by decay, or std·√2E(|k|) of a turbulent flow"
     )
-    correlation_length: Positive | None = Field(None, description="of ψ or u (stream, nodal)")
+    correlation_length: Positive | None = Field(
+        None, description="of ψ or u (stream, nodal); none: a quarter of the domain"
+    )
     divergence_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         0.0, description="nodal: γ in ½γ∫(∇·u)²"
     )
@@ -82,14 +146,16 @@ class DiffusivityPrior(Table):
     """Prior of log κ; its mean is the logarithm of physics.diffusivity."""
 
     std: Positive = 1.0
-    correlation_length: Positive = Field(0.2, description="of a field")
+    correlation_length: Positive | None = Field(
+        None, description="of a field; none: a fifth of the domain"
+    )
 
 
 class InitialPrior(Table):
     """Prior of the initial state; its mean is physics.initial."""
 
     std: Positive = 1.0
-    correlation_length: Positive = 0.2
+    correlation_length: Positive | None = Field(None, description="none: a fifth of the domain")
 
 
 class PriorTable(Table):

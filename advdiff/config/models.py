@@ -100,10 +100,10 @@ class ModelExperiment(ExperimentFile):
             raise fault(
                 ("sampler", "gradient"), "only kind = 'rate-matrix' has surrogates; remove it"
             )
-        if sampler.kernel == "delayed-acceptance" and getattr(self.model, "coarse", None) is None:
+        if sampler.abilities.needs_cheap and getattr(self.model, "coarse", None) is None:
             raise fault(
                 ("sampler", "kernel"),
-                "delayed-acceptance needs a cheap model, model.coarse of a quantum "
+                f"{sampler.kernel} needs a cheap model, model.coarse of a quantum "
                 "model; take another kernel",
             )
         if self.prior.decay and kind == "rate-matrix":

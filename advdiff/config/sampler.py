@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -18,10 +18,34 @@ MOST_DRAWS = 100_000_000
 Whole = Annotated[int, Field(ge=0, lt=2**31)]
 
 
+class Abilities(NamedTuple):
+    """What a Markov kernel takes of the table.
+
+    ``follows_gradient``: of Φ; ``largest``: step size, None: any; ``moves_fields``: it is well
+    defined in function space; ``needs_cheap``: a cheap Φ beside the exact one.
+    """
+
+    follows_gradient: bool = False
+    largest: float | None = None
+    moves_fields: bool = True
+    needs_cheap: bool = False
+
+
+KERNELS = {
+    "pcn": Abilities(largest=1.0),
+    "mala": Abilities(follows_gradient=True, largest=2.0),
+    "hmc": Abilities(follows_gradient=True),
+    "nuts": Abilities(follows_gradient=True),
+    "random-walk": Abilities(moves_fields=False),
+    "delayed-acceptance": Abilities(largest=1.0, needs_cheap=True),
+}
+"""Name of a kernel, which is that of its module in ``advdiff.chains.kernels`` → what it takes."""
+
+
 class SamplerTable(Table):
     """Markov chains."""
 
-    kernel: Literal["pcn", "mala", "hmc", "nuts", "random-walk", "delayed-acceptance"] = Field(
+    kernel: Literal[tuple(KERNELS)] = Field(
         "hmc", description="all but random-walk are well defined in function space"
     )
     draws: Count = Field(1000, description="kept of each chain")
@@ -42,10 +66,15 @@ class SamplerTable(Table):
         description="what trajectories follow, the accept step is exact; flows: exact or reduced",
     )
 
+    @property
+    def abilities(self) -> Abilities:
+        """What the kernel takes."""
+        return KERNELS[self.kernel]
+
     @model_validator(mode="after")
     def _agree(self):
-        gradient = self.kernel in ("mala", "hmc", "nuts")
-        if self.gradient != "exact" and not gradient:
+        able = self.abilities
+        if self.gradient != "exact" and not able.follows_gradient:
             raise fault("gradient", f"kernel = '{self.kernel}' follows none; remove it")
         if self.draws < 4:
             raise fault("draws", f"{self.draws} is too few for diagnostics; give at least 4")
@@ -55,9 +84,8 @@ class SamplerTable(Table):
                 f"{self.draws} of {self.chains} chains are more than {MOST_DRAWS} in all; "
                 "give fewer, or raise thin",
             )
-        if self.metric == "laplace" and self.kernel == "random-walk":
+        if self.metric == "laplace" and not able.moves_fields:
             raise fault("metric", f"kernel = '{self.kernel}' takes the prior's; remove it")
-        limit = {"pcn": 1.0, "mala": 2.0, "delayed-acceptance": 1.0}.get(self.kernel)
-        if self.step_size is not None and limit is not None and self.step_size > limit:
-            raise fault("step_size", f"{self.step_size:g} is above {limit:g}; lower it")
+        if None not in (self.step_size, able.largest) and self.step_size > able.largest:
+            raise fault("step_size", f"{self.step_size:g} is above {able.largest:g}; lower it")
         return self

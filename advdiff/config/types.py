@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -296,12 +296,14 @@ class ExperimentFile(Table):
 class StreamVelocity(Table):
     """u = (∂ψ/∂y, −∂ψ/∂x) of a stream function."""
 
+    is_planar: ClassVar[bool] = True
     stream: Scalar = Field(description="ψ")
 
 
 class VorticityVelocity(Table):
     """The flow of a vorticity between walls on which the stream function is constant."""
 
+    is_planar: ClassVar[bool] = True
     vorticity: Scalar = Field(0.0, description="ω in −Δψ = ω")
     walls: dict[str, WallValue] = Field(
         description="boundary part → ψ there, or 'free': an island without circulation"

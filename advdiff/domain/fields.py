@@ -20,7 +20,7 @@ SEAM = 1e-2
 """Jump across a seam, relative to the largest value, that is more than the tail of a bump."""
 
 ON_AXIS = 1e-14
-"""A coordinate below this part of the largest is 0."""
+"""A coordinate below this part of the largest along its axis is 0."""
 
 Field = Callable[[np.ndarray], np.ndarray]
 """Of coordinates (3, n): values (n,), or (dim, n) of a vector field."""
@@ -87,8 +87,9 @@ def broken_space(space: fem.FunctionSpace, shape: tuple[int, ...] = ()) -> fem.F
 
 
 def _clean(x: np.ndarray) -> np.ndarray:
-    """Coordinates, with 0 where they are its rounding: 1/x has a pole there, and no other value."""
-    return np.where(np.abs(x) < ON_AXIS * np.abs(x).max(initial=0.0), 0.0, x)
+    """Coordinates (3, n), with 0 where they are its rounding: 1/x has a pole there alone."""
+    size = np.abs(x).max(axis=1, keepdims=True, initial=0.0)
+    return np.where(np.abs(x) < ON_AXIS * size, 0.0, x)
 
 
 def _require_periodic(function: fem.Function, key: str, field: Callable) -> None:
@@ -120,7 +121,7 @@ def _require_finite(function: fem.Function, key: str, field: Callable) -> None:
     count = comm.allreduce(len(bad), MPI.SUM)
     if count == 0:
         return
-    points = _clean(space.tabulate_dof_coordinates())[bad, :dim].tolist() if len(bad) else []
+    points = _clean(space.tabulate_dof_coordinates().T)[:dim, bad].T.tolist() if len(bad) else []
     where = min(point for part in comm.allgather(points) for point in part)
     raise InputError(
         f"{key}: not finite at {count} points, first at ({', '.join(f'{v:g}' for v in where)})"

@@ -113,6 +113,12 @@ class Domain:
             np.array([self.comm.allreduce(float(v), MPI.MAX) for v in upper]),
         )
 
+    @property
+    def extent(self) -> float:
+        """The longest side of the bounding box (collective at first use)."""
+        lower, upper = self.bounds
+        return float(np.max(upper - lower))
+
     @cached_property
     def measure(self) -> float:
         """Length, area or volume of the domain (collective at first use)."""
@@ -146,17 +152,19 @@ def box(
     axes = [AXES.index(name) for name in periodic]
     if axes:
         msh = closed.box(comm, lower, upper, cells, kind, axes)
-    elif dim == 1:
-        msh = mesh.create_interval(comm, cells[0], [lower[0], upper[0]])
-    elif dim == 2:
-        msh = mesh.create_rectangle(comm, [lower, upper], cells, kind)
-    else:
-        msh = mesh.create_box(comm, [lower, upper], cells, kind)
+    else:  # DOLFINx refuses boxes below 2e-16: a unit one, put in its place
+        if dim == 1:
+            msh = mesh.create_unit_interval(comm, *cells)
+        else:
+            create = mesh.create_unit_square if dim == 2 else mesh.create_unit_cube
+            msh = create(comm, *cells, kind)
+        x = msh.geometry.x[:, :dim]
+        x[:] = np.asarray(lower) + x * (np.asarray(upper) - np.asarray(lower))
     msh.topology.create_connectivity(dim - 1, dim)
     facets, values, names = [], [], {}
     for axis in set(range(dim)) - set(axes):
         for end, bound in enumerate((lower[axis], upper[axis])):
-            tolerance = 1e-9 * (upper[axis] - lower[axis])
+            tolerance = 0.25 * (upper[axis] - lower[axis]) / cells[axis]
             found = mesh.locate_entities_boundary(
                 msh, dim - 1, lambda x, a=axis, b=bound, t=tolerance: np.abs(x[a] - b) < t
             )

@@ -9,8 +9,6 @@ import ufl
 from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
-from scipy.integrate import quad
-from scipy.optimize import brentq
 
 from advdiff.algebra.direct import cholesky
 from advdiff.algebra.numbering import node_labels
@@ -24,6 +22,9 @@ def robin(power: int, dim: int) -> float:
     over the frequencies along it, with κ = 1 and q = 2p − (d − 1)/2, it is that of the whole space
     where ∫ (2k²/(k² + ρ²) − 1) (1 + k²)^−q dk = 0 over k > 0; here k = tan φ.
     """
+    from scipy.integrate import quad  # half a second that a solution without a prior does without
+    from scipy.optimize import brentq
+
     exponent = 4.0 * power - dim - 1.0
 
     def excess(rho: float) -> float:

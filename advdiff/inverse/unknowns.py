@@ -1,49 +1,53 @@
-"""What is unknown, as one parameter vector m made of parts (:mod:`advdiff.problem.unknowns`).
+"""What is unknown, as one parameter vector m made of parts.
 
 Each part owns a slice of every rank's share of m.  A handful of coefficients lives on rank 0; a
-field is distributed like its degrees of freedom.  ``assign`` sets the operator's controls and the
-initial state from m, ``push`` turns dm into their directions, ``pull`` gradients of them into that
-of m.
+field is distributed like its degrees of freedom.  ``assign`` sets the model's controls from m,
+``push`` turns dm into their directions, ``pull`` gradients of them into that of m.  What a control
+is, and what a direction of it, is between the parts and their model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
-from dolfinx import fem
 from petsc4py import PETSc
-
-Gradient = dict[str, PETSc.Vec]
-"""Name of a control, or ``initial`` → dual vector."""
 
 
 class Part(Protocol):
-    """One unknown.
+    """One unknown, or a few of one kind.
 
     Attributes:
-        name: ``velocity``, ``log_diffusivity`` or ``initial``.
-        control: the operator's control that it moves, or ``initial``.
+        name: of its coordinates, e.g. ``velocity`` or ``log_diffusivity``.
+        control: what of the model it moves.
         template: a vector with its layout.
         is_field: False for a few coefficients, all on rank 0.
+        is_exponential: True where the control is affine in eᵐ, False where in m.
     """
 
     name: str
     control: str
     template: PETSc.Vec
     is_field: bool
+    is_exponential: bool
 
     def assign(self, m: PETSc.Vec) -> None: ...
-    def push(self, dm: PETSc.Vec) -> fem.Function | PETSc.Vec: ...
+    def push(self, dm: PETSc.Vec) -> Any: ...
     def pull(self, gradient: PETSc.Vec, out: PETSc.Vec) -> None: ...
 
 
 class Unknowns:
-    """The parameter vector m: its parts one behind the other on each rank (at least one part)."""
+    """The parameter vector m: its parts one behind the other on each rank.
+
+    Args:
+        parts: at least one, each with a control of its own.
+    """
 
     def __init__(self, parts: Sequence[Part]):
         self.parts = list(parts)
+        if len({part.control for part in parts}) < len(self.parts):
+            raise ValueError(f"two parts move one control: {', '.join(p.control for p in parts)}")
         self.comm = parts[0].template.comm
         local = [part.template.getLocalSize() for part in self.parts]
         self._template = PETSc.Vec().createMPI((sum(local), PETSc.DECIDE), comm=self.comm)
@@ -60,8 +64,8 @@ class Unknowns:
 
     @property
     def controls(self) -> list[str]:
-        """The operator's controls that move."""
-        return [part.control for part in self.parts if part.control != "initial"]
+        """What moves, part by part."""
+        return [part.control for part in self.parts]
 
     def vector(self) -> PETSc.Vec:
         """A new zero parameter vector."""
@@ -84,23 +88,20 @@ class Unknowns:
         m.restoreSubVector(self._rows[index], target)
 
     def assign(self, m: PETSc.Vec) -> None:
-        """Set the controls and the initial state (collective)."""
+        """Set the controls (collective)."""
         for i, part in enumerate(self.parts):
             part.assign(self.extract(m, i))
 
-    def push(self, dm: PETSc.Vec) -> tuple[dict[str, fem.Function], PETSc.Vec | None]:
-        """Directions of the controls, and of the initial state (collective)."""
-        directions, initial = {}, None
-        for i, part in enumerate(self.parts):
-            moved = part.push(self.extract(dm, i))
-            if part.control == "initial":
-                initial = moved
-            else:
-                directions[part.control] = moved
-        return directions, initial
+    def push(self, dm: PETSc.Vec) -> dict[str, Any]:
+        """Control → its direction (collective)."""
+        return {part.control: part.push(self.extract(dm, i)) for i, part in enumerate(self.parts)}
 
-    def pull(self, gradient: Gradient) -> PETSc.Vec:
-        """The gradient with respect to m (collective)."""
+    def pull(self, gradient: Mapping[str, PETSc.Vec]) -> PETSc.Vec:
+        """The gradient with respect to m (collective).
+
+        Args:
+            gradient: control → dual vector.
+        """
         result = self.vector()
         for i, part in enumerate(self.parts):
             out = part.template.duplicate()

@@ -13,7 +13,7 @@ from advdiff.inverse.unknowns import Unknowns
 class Coefficients:
     """Numbers that live on rank 0, a part of ``Unknowns``; they move nothing but themselves."""
 
-    is_field = False
+    is_field = is_exponential = False
 
     def __init__(self, name: str, size: int, comm: MPI.Comm):
         self.name = self.control = name

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from mpi4py import MPI
 
 from advdiff.core.memory import GIB, MESH, Size, require
+from advdiff.problem.unknowns import kinds
+from advdiff.problem.unknowns.base import Taken
 from advdiff.semigroup.choose import FILL
 
 PROGRAM = 250e6
@@ -66,19 +66,20 @@ def estimate(experiment, size: Size, ranks: int) -> dict[str, float]:
         parts["tape"] = 8.0 * n * KRYLOV * (2.0 if gradient else 1.0)
         fill = FILL[max(dim, 2)](max(n, 2.0))
         parts["factors"] = ENTRY * fill * (1.5 if consistent else 1.0)
-    flow = experiment.unknowns.velocity if gradient else None
-    control = 4.0 * size.nodes * (dim if flow is not None and flow.control == "given" else 1)
-    if flow is not None:
-        count = {"sine": math.prod(flow.modes), "fourier": math.pi * flow.largest**2}
-        parts["modes"] = 8.0 * control * count.get(flow.family, 0.0)
-    fields = flow is not None and flow.family in ("stream", "nodal")
-    if gradient and (fields or experiment.unknowns.diffusivity == "field"):
-        parts["factors"] += ENTRY * FILL[max(dim, 2)](max(control, 2.0))
+    taken = _taken(experiment, size, n) if gradient else []
+    for unknown in taken:
+        parts["modes"] += unknown.modes
+        if unknown.nodes:
+            parts["factors"] += ENTRY * FILL[max(dim, 2)](max(unknown.nodes, 2.0))
     if experiment.reduced is not None:
         parts["basis"] = 16.0 * n * (experiment.reduced.dimension + experiment.reduced.snapshots)
-    if experiment.laplace is not None and fields:
-        parts["basis"] += 16.0 * control * experiment.laplace.most
+    if experiment.laplace is not None:
+        parts["basis"] += 16.0 * sum(u.nodes for u in taken) * experiment.laplace.most
     return parts
+
+
+def _taken(experiment, size: Size, states: float) -> list[Taken]:
+    return [kind.taken(size, states) for kind in kinds(experiment) if kind.is_unknown]
 
 
 REMEDIES = {
@@ -102,8 +103,6 @@ def require_run(comm: MPI.Comm, experiment, size: Size, what: str) -> None:
     times = len(experiment.time.times)
     subject = f"{what} and {times} output times" if times > 1 else what
     if largest == "modes":
-        flow = experiment.unknowns.velocity
-        key = "modes" if flow.family == "sine" else "largest"
-        subject = f"unknowns.velocity.{key} = {getattr(flow, key)}"
+        subject = max(_taken(experiment, size, 0.0), key=lambda unknown: unknown.modes).subject
     remedy = f"most of it for {largest}; {REMEDIES[largest]}"
     require(comm, sum(parts.values()), subject, remedy)

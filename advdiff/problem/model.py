@@ -17,6 +17,7 @@ from advdiff.equation.operator import Operator
 from advdiff.inverse.unknowns import Unknowns
 from advdiff.problem.readings import Readings
 from advdiff.problem.sensors import Sensors
+from advdiff.problem.unknowns.initial import INITIAL
 from advdiff.semigroup.engine import Engine
 
 FORWARD = PETSc.Log.Event("advdiff.forward")
@@ -34,6 +35,7 @@ class TransportModel:
         readings: where and when.
         initial: θ0, the vector an unknown initial state assigns to.
         make_engine: generator → engine.
+        snap_distance: of sensors outside the domain.
     """
 
     def __init__(
@@ -43,11 +45,13 @@ class TransportModel:
         readings: Readings,
         initial: PETSc.Vec,
         make_engine: MakeEngine,
+        snap_distance: float = 0.0,
     ):
         self.operator, self.unknowns, self.readings = operator, unknowns, readings
         self.initial, self.make_engine = initial, make_engine
-        self.sensors = Sensors(operator, readings.points, readings.rows)
-        self.cotangent = OperatorCotangent(operator, unknowns.controls)
+        self.sensors = Sensors(operator, readings.points, readings.rows, snap_distance)
+        names = [name for name in unknowns.controls if name != INITIAL]
+        self.cotangent = OperatorCotangent(operator, names)
         self.reads_initial = bool(readings.times[0] == 0.0)
         self.times = readings.times[1:] if self.reads_initial else readings.times
         self.evaluations = 0
@@ -100,7 +104,8 @@ class TransportLinearisation:
     def push(self, dm: PETSc.Vec) -> np.ndarray:
         """Derivative of the predictions along dm, shape (reading,) (collective)."""
         model = self.model
-        directions, d_initial = model.unknowns.push(dm)
+        directions = model.unknowns.push(dm)
+        d_initial = directions.pop(INITIAL, None)
         change = model.operator.push(directions)._replace(initial=d_initial)
         _, tangents = self.engine.push(model.initial, model.times, change, self.load)
         return model.sample(d_initial, tangents, boundary=False)
@@ -118,4 +123,4 @@ class TransportLinearisation:
         if at_start is not None:
             pullback.initial.axpy(1.0, at_start)
         gradient = model.cotangent.pull(pullback.load)
-        return model.unknowns.pull({**gradient, "initial": pullback.initial})
+        return model.unknowns.pull({**gradient, INITIAL: pullback.initial})

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator
-from advdiff.config.inversion import VelocityUnknown
 from advdiff.config.load import Experiment
 from advdiff.config.load import load as load_experiment
-from advdiff.core import memory
 from advdiff.core.errors import InputError
 from advdiff.domain.fields import interpolate
-from advdiff.equation.modes import fourier_modes, sine_modes
-from advdiff.equation.velocity import Velocity
 from advdiff.inverse.unknowns import Part, Unknowns
 from advdiff.problem.model import TransportModel
 from advdiff.problem.readings import Readings, read
 from advdiff.problem.transport import Transport
-from advdiff.problem.unknowns.diffusivity import LogDiffusivity, LogDiffusivityField
-from advdiff.problem.unknowns.initial import InitialState
-from advdiff.problem.unknowns.velocity import Modes, Nodal
+from advdiff.problem.unknowns.base import Kind
 from advdiff.semigroup.engine import Engine
 from advdiff.semigroup.mfn import quadrature
 from advdiff.semigroup.semigroup import Semigroup, SolverOptions, make_engine
@@ -38,7 +29,7 @@ from advdiff.sensitivity.rho import Direction, Sensitivity, sensitivity
 if TYPE_CHECKING:
     from advdiff.inverse.map import Estimate
     from advdiff.inverse.objective import Objective
-    from advdiff.inverse.prior import PartPrior, Prior
+    from advdiff.inverse.prior import Prior
     from advdiff.inverse.white import Tape
 
 CALIBRATION = 1e-6
@@ -59,15 +50,6 @@ def load(
     return Problem(experiment, comm)
 
 
-@dataclass(frozen=True)
-class Truth:
-    """What made the data, as far as it is known."""
-
-    velocity: Velocity | None = None
-    diffusivity: fem.Function | None = None
-    initial: PETSc.Vec | None = None
-
-
 class Problem(Transport):
     """The forward problem, its semigroup and sensitivities, its misfit and inversion.
 
@@ -79,7 +61,6 @@ class Problem(Transport):
     def __init__(self, experiment: Experiment, comm: MPI.Comm = MPI.COMM_WORLD):
         super().__init__(experiment, comm)
         self.nodes: int | None = None
-        self.waves: np.ndarray | None = None  # of the velocity's modes, (mode, axis)
         self.groups = (
             None  # how ranks are divided for reduced models: advdiff.reduced.offline.groups
         )
@@ -119,7 +100,7 @@ class Problem(Transport):
         if table.initial is not None:
             return Direction({}, self.state(table.initial, f"{key}.initial"))
         if table.diffusivity is not None:
-            field = self._scalar(table.diffusivity, f"{key}.diffusivity")
+            field = self.scalar(table.diffusivity, f"{key}.diffusivity")
             space = operator.diffusivity.function_space
             return Direction({"diffusivity": interpolate(field, space, f"{key}.diffusivity")})
         flow = self.velocity(table.velocity, f"{key}.velocity")
@@ -163,48 +144,21 @@ class Problem(Transport):
             self.comm,
         )
 
-    @property
-    def truth(self) -> Truth:
-        """[truth], on this mesh."""
-        table, found = self.experiment.truth, {}
-        for name in ("velocity", "diffusivity"):
-            if getattr(table, name) is not None:
-                found[name] = getattr(self, name)(getattr(table, name), f"truth.{name}")
-        if table.initial is not None:
-            found["initial"] = self.state(table.initial, "truth.initial")
-        return Truth(**found)
+    @cached_property
+    def truth(self) -> dict[str, Any]:
+        """[truth] on this mesh, by key, as far as it is known (collective)."""
+        found = {kind.key: kind.truth(self) for kind in self.kinds}
+        return {key: value for key, value in found.items() if value is not None}
+
+    @cached_property
+    def parts(self) -> list[tuple[Kind, Part]]:
+        """The parts of the parameter vector in their order, each with the kind it is of."""
+        return [(k, part) for k in self.kinds if k.is_unknown for part in k.parts(self)]
 
     @cached_property
     def unknowns(self) -> Unknowns:
-        """The parts of the parameter vector."""
-        table, operator, parts = self.experiment.unknowns, self.operator, []
-        if table.velocity is not None:
-            parts.append(self._velocity_part(table.velocity))
-        if table.diffusivity == "field":
-            parts.append(LogDiffusivityField(operator))
-        elif table.diffusivity:
-            parts.append(LogDiffusivity(operator))
-        if table.initial:
-            parts.append(InitialState(self.initial))
-        return Unknowns(parts)
-
-    def _velocity_part(self, table: VelocityUnknown) -> Part:
-        operator, control = self.operator, table.control
-        if table.family in ("stream", "nodal"):
-            for name in self.experiment.domain.open:
-                self.domain.tag(name, "domain.open")
-            return Nodal(operator, control, self.experiment.domain.open)
-        if table.family == "sine":
-            what, count = f"modes = {table.modes}", math.prod(table.modes)
-        else:
-            what, count = f"largest = {table.largest:g}", math.pi * table.largest**2
-        size = 8.0 * operator.controls[control].x.petsc_vec.getSize() * count
-        memory.require(self.comm, size, f"unknowns.velocity.{what}", "take fewer modes")
-        if table.family == "sine":
-            modes, self.waves = sine_modes(self.domain, table.modes)
-        else:
-            modes, self.waves = fourier_modes(self.domain, table.largest)
-        return Modes(operator, control, modes)
+        """The parameter vector."""
+        return Unknowns([part for _, part in self.parts])
 
     @cached_property
     def prior(self) -> Prior:
@@ -213,53 +167,24 @@ class Problem(Transport):
 
         unknowns, factors = self.unknowns, []
         mean = unknowns.vector()
-        for i, part in enumerate(unknowns.parts):
-            factor, start = self._part_prior(part)
+        for i, (kind, part) in enumerate(self.parts):
+            factor, start = kind.prior(self, part)
             factors.append(factor)
             if start is not None:
                 unknowns.insert(start, i, mean)
         return Prior(unknowns, mean, factors)
 
-    def _part_prior(self, part: Part) -> tuple[PartPrior, PETSc.Vec | None]:
-        """The prior of one part, and its mean where that is not 0."""
-        from advdiff.inverse.matern import Matern
-        from advdiff.inverse.prior import Independent, decaying, kraichnan, like
-
-        table = self.experiment.prior
-        if isinstance(part, Modes):
-            flow = table.velocity
-            if flow.spectrum == "kraichnan":
-                std = kraichnan(self.waves, flow.std)
-            else:
-                std = decaying(self.waves, flow.std, flow.decay)
-            return Independent(like(part.template, std)), None
-        if isinstance(part, Nodal):
-            lower, upper = self.domain.bounds
-            length = table.velocity.correlation_length or 0.25 * float(np.max(upper - lower))
-            # a stream function one power smoother, so that its velocity has a variance
-            power = 2 if part.control == "stream" else 1
-            space = part.function.function_space
-            return Matern(space, part.rows, table.velocity.std, length, power), None
-        if isinstance(part, InitialState):
-            field = table.initial
-            space, rows = self.operator.space, self.operator.free
-            return Matern(space, rows, field.std, field.correlation_length), part.state
-        mean = part.template.duplicate()
-        if isinstance(part, LogDiffusivityField):
-            part.function.x.petsc_vec.copy(mean)
-            mean.log()
-            field, space = table.diffusivity, part.function.function_space
-            return Matern(space, part.rows, field.std, field.correlation_length), mean
-        mean.set(math.log(self.experiment.physics.diffusivity))
-        std = part.template.duplicate()
-        std.set(table.diffusivity.std)
-        return Independent(std), mean
-
     @cached_property
     def model(self) -> TransportModel:
         """The forward model m ↦ predicted readings."""
+        table = self.experiment.observations
         return TransportModel(
-            self.operator, self.unknowns, self.readings, self.initial, self.make_engine
+            self.operator,
+            self.unknowns,
+            self.readings,
+            self.initial,
+            self.make_engine,
+            0.0 if table is None else table.snap_distance,
         )
 
     @cached_property
@@ -267,14 +192,9 @@ class Problem(Transport):
         """Misfit and prior together, for PETSc vectors."""
         from advdiff.inverse.likelihood import Gaussian, Potential
         from advdiff.inverse.objective import Objective
-        from advdiff.inverse.penalty import DivergencePenalty
 
-        readings, weight = self.readings, self.experiment.prior.velocity.divergence_penalty
-        penalties = [
-            DivergencePenalty(self.unknowns, i, weight)
-            for i, part in enumerate(self.unknowns.parts)
-            if part.control == "given" and weight > 0
-        ]
+        readings, parts = self.readings, self.parts
+        penalties = [p for i, (k, _) in enumerate(parts) for p in k.penalties(self.unknowns, i)]
         potential = Potential(self.model, Gaussian(readings.values, readings.std))
         return Objective(potential, self.prior, penalties)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from dolfinx import geometry
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff.core import compat
 from advdiff.core.errors import InputError
+from advdiff.domain.locate import NOWHERE, Cells
 from advdiff.equation.operator import Operator
 
 
@@ -25,62 +24,79 @@ class Sensors:
         operator: gives the space and the Dirichlet values.
         points: shape (sensor, dim).
         rows: where in the data file each came from, for messages.
+        snap_distance: how far outside the domain a point may lie; it is read at the nearest one.
 
     Raises:
-        InputError: on every rank, for a point outside the domain.
+        InputError: on every rank, for a point further outside the domain.
     """
 
-    def __init__(self, operator: Operator, points: np.ndarray, rows: Sequence[int] | None = None):
+    def __init__(
+        self,
+        operator: Operator,
+        points: np.ndarray,
+        rows: Sequence[int] | None = None,
+        snap_distance: float = 0.0,
+    ):
         self.operator = operator
         self._comm = operator.domain.comm
-        space, msh = operator.space, operator.domain.mesh
-        count, dim = points.shape
-        padded = np.zeros((count, 3))
-        padded[:, :dim] = points
-        tree = geometry.bb_tree(msh, msh.topology.dim, padding=1e-12)
-        candidates = geometry.compute_collisions_points(tree, padded)
-        colliding = geometry.compute_colliding_cells(msh, candidates, padded)
-        owned = msh.topology.index_map(msh.topology.dim).size_local
-        original = msh.topology.original_cell_index
-        nowhere = np.iinfo(np.int64).max
-        holder = np.full(count, nowhere, dtype=np.int64)
-        cells = np.full(count, -1, dtype=np.int32)
-        for i in range(count):
-            here = [c for c in colliding.links(i) if c < owned]
-            if here:
-                cells[i] = min(here, key=lambda c: original[c])
-                holder[i] = original[cells[i]]
-        lowest = np.empty_like(holder)
-        self._comm.Allreduce(holder, lowest, MPI.MIN)
-        outside = np.flatnonzero(lowest == nowhere)
-        if len(outside):
-            first = outside[0] if rows is None else outside[np.argmin(np.asarray(rows)[outside])]
-            name = f"sensor {first}" if rows is None else f"row {rows[first]}: the sensor"
-            where = ", ".join(f"{v:g}" for v in points[first])
-            raise InputError(
-                f"observations.file: {name} at ({where}) lies outside the domain"
-                + (f", and {len(outside) - 1} more" if len(outside) > 1 else "")
-                + "; remove it or enlarge the domain"
-            )
+        space, count = operator.space, len(points)
+        cells, mine, reference = self._located(points, rows, snap_distance)
         width = space.dofmap.dof_layout.num_dofs
         self._matrix = PETSc.Mat().createAIJ(
             ((PETSc.DECIDE, count), operator.boundary.x.petsc_vec.getSizes()),
             nnz=(width, width),
             comm=self._comm,
         )
-        element, cmap = space.element.basix_element, compat.coordinate_map(msh)
         to_global = space.dofmap.index_map.local_to_global
-        for i in np.flatnonzero((holder == lowest) & (cells >= 0)):
-            corners = msh.geometry.x[compat.cell_nodes(msh)[cells[i]]][:, : msh.geometry.dim]
-            reference = cmap.pull_back(padded[i : i + 1, : msh.geometry.dim], corners)
-            values = element.tabulate(0, reference)[0, 0, :, 0]
+        values = space.element.basix_element.tabulate(0, reference)[0, :, :, 0]
+        for i in np.flatnonzero(mine):
             columns = to_global(space.dofmap.cell_dofs(cells[i])).astype(PETSc.IntType)
-            self._matrix.setValues([i], columns, values)
+            self._matrix.setValues([i], columns, values[i])
         self._matrix.assemble()
         self._sampled = self._matrix.createVecLeft()
         self._full = self._matrix.createVecRight()
         self._count = count
         self._function = None
+
+    def _located(
+        self, points: np.ndarray, rows: Sequence[int] | None, snap_distance: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A cell for each point, which points this rank has, and their reference coordinates."""
+        owned = Cells(self.operator.domain)
+
+        def held(points: np.ndarray) -> tuple[np.ndarray, ...]:
+            cells, reference = owned.holding(points)
+            holder = np.full(len(points), NOWHERE)
+            holder[cells >= 0] = owned.original[cells[cells >= 0]]
+            lowest = np.empty_like(holder)
+            self._comm.Allreduce(holder, lowest, MPI.MIN)
+            return cells, (holder == lowest) & (cells >= 0), reference, lowest == NOWHERE
+
+        cells, mine, reference, outside = held(points)
+        if not outside.any():
+            return cells, mine, reference
+        order = np.arange(len(points)) if rows is None else np.asarray(rows)
+        moved = points.copy()
+        for i in sorted(np.flatnonzero(outside), key=order.__getitem__):
+            distance, place = min(
+                self._comm.allgather(owned.nearest(points[i])), key=lambda found: found[0]
+            )
+            if not distance <= snap_distance:
+                name = f"sensor {i}" if rows is None else f"row {rows[i]}: the sensor"
+                where = ", ".join(f"{v:g}" for v in points[i])
+                raise InputError(
+                    f"observations.file: {name} at ({where}) lies {distance:.2g} outside the domain"
+                    + (f", and {outside.sum() - 1} more" if outside.sum() > 1 else "")
+                    + "; remove it, enlarge the domain, or raise observations.snap_distance"
+                )
+            moved[i] = place
+        cells, mine, reference, outside = held(moved)
+        if outside.any():
+            raise InputError(
+                f"observations.snap_distance = {snap_distance:g}: {outside.sum()} sensors have no "
+                "cell at the wall; move them into the domain"
+            )
+        return cells, mine, reference
 
     def __len__(self) -> int:
         return self._count

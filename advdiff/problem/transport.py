@@ -26,6 +26,8 @@ from advdiff.equation.streams import solve_stream
 from advdiff.equation.velocity import Velocity
 from advdiff.files.concerns import Concerns
 from advdiff.problem.memory import require_run
+from advdiff.problem.unknowns import kinds
+from advdiff.problem.unknowns.base import Kind
 
 if TYPE_CHECKING:
     from advdiff.domain.gridded import Grid
@@ -53,6 +55,16 @@ class Transport:
         self.concerns = Concerns()
 
     @cached_property
+    def kinds(self) -> list[Kind]:
+        """What may be unknown, and what is."""
+        return kinds(self.experiment)
+
+    def _degree(self, control: str, degree: int) -> int:
+        """That of a control's elements: what an unknown asks for, else what is given here."""
+        wanted = [k.controls[control] for k in self.kinds if control in k.controls]
+        return next((w for w in wanted if w is not None), degree)
+
+    @cached_property
     def domain(self) -> Domain:
         """The mesh."""
         table = self.experiment.domain
@@ -73,7 +85,8 @@ class Transport:
         options = table.model_dump(include=set(OPTIONS), exclude_none=True)
         return discretization.make(self.domain, **options)
 
-    def _scalar(self, value, key: str, velocity: bool = False) -> Callable:
+    def scalar(self, value, key: str, velocity: bool = False) -> Callable:
+        """A scalar field, or a component of a velocity, as the experiment file writes it."""
         if isinstance(value, Gridded):
             return self._gridded(value, key, velocity)
         return scalar_field(value, key, self.domain.dim)
@@ -110,30 +123,27 @@ class Transport:
             if isinstance(field, Gridded):
                 values = self._gridded(field, key)
             else:
-                parts = [self._scalar(part, f"{key}[{i}]", True) for i, part in enumerate(field)]
+                parts = [self.scalar(part, f"{key}[{i}]", True) for i, part in enumerate(field)]
                 values = vector_field(parts, key, domain.dim)
             return Velocity(domain, given=interpolate(values, self._velocity_space, key))
         if isinstance(field, StreamVelocity):
             space = velocity.stream_space(domain, key)
-            psi = self._scalar(field.stream, f"{key}.stream")
+            psi = self.scalar(field.stream, f"{key}.stream")
             return Velocity(domain, stream=interpolate(psi, space, f"{key}.stream"))
-        vorticity = self._scalar(field.vorticity, f"{key}.vorticity")
+        vorticity = self.scalar(field.vorticity, f"{key}.vorticity")
         return Velocity(domain, stream=solve_stream(domain, vorticity, field.walls, key))
 
     @cached_property
     def _velocity_space(self) -> fem.FunctionSpace:
         degree = max(velocity.DEGREE, self.experiment.discretization.degree)
-        unknown = self.experiment.unknowns.velocity
-        if unknown is not None and unknown.family == "nodal":
-            degree = unknown.degree
-        return velocity.vector_space(self.domain, degree)
+        return velocity.vector_space(self.domain, self._degree("given", degree))
 
     def diffusivity(self, value, key: str) -> fem.Function:
         """A diffusivity, positive (collective)."""
-        plain = isinstance(value, float) or self.experiment.unknowns.diffusivity == "field"
-        degree = 1 if plain else max(1, self.experiment.discretization.degree)
+        degree = 1 if isinstance(value, float) else max(1, self.experiment.discretization.degree)
+        degree = self._degree("diffusivity", degree)
         space = fem.functionspace(self.domain.mesh, ("Lagrange", degree))
-        kappa = interpolate(self._scalar(value, key), space, key)
+        kappa = interpolate(self.scalar(value, key), space, key)
         smallest = kappa.x.petsc_vec.min()[1]
         if not smallest > 0:
             raise InputError(f"{key}: {smallest:g} somewhere in the domain; it must be positive")
@@ -145,16 +155,16 @@ class Transport:
         physics = self.experiment.physics
         flow = self.velocity(physics.velocity, "physics.velocity")
         require_inflow_data(self.domain, flow, self.conditions)
-        for kind, key in self._wanted_velocities().items():
+        for kind, key in self._wanted_controls().items():
             if kind == "stream" and flow.stream is None:
                 flow.stream = fem.Function(velocity.stream_space(self.domain, key))
             if kind == "given" and flow.given is None:
                 flow.given = fem.Function(self._velocity_space)
         source = None
         if physics.source is not None:
-            space = fem.functionspace(self.domain.mesh, ("Lagrange", 2))
+            space = fem.functionspace(self.domain.mesh, ("Lagrange", self._degree("source", 2)))
             source = interpolate(
-                self._scalar(physics.source, "physics.source"), space, "physics.source"
+                self.scalar(physics.source, "physics.source"), space, "physics.source"
             )
         kappa = self.diffusivity(physics.diffusivity, "physics.diffusivity")
         operator = Operator(self.discretization, flow, kappa, source, self.conditions)
@@ -167,11 +177,11 @@ class Transport:
         kind = self.discretization
         return suited(self.domain, kind.degree, kind.is_discontinuous)
 
-    def _wanted_velocities(self) -> dict[str, str]:
-        """Parts of the velocity that something is differentiated by → the key that says so."""
+    def _wanted_controls(self) -> dict[str, str]:
+        """Controls that something is differentiated by → the key that says so."""
         table, wanted = self.experiment, {}
-        if table.task != "solve" and table.unknowns.velocity is not None:
-            wanted[table.unknowns.velocity.control] = "unknowns.velocity"
+        if table.task != "solve":
+            wanted = {name: f"unknowns.{k.key}" for k in self.kinds for name in k.controls}
         for name, direction in table.sensitivity.directions.items():
             if direction.velocity is not None:
                 given = isinstance(direction.velocity, Gridded | list)
@@ -185,11 +195,11 @@ class Transport:
 
         def each(kind: str) -> dict[str, Callable]:
             table = getattr(physics, kind)
-            return {name: self._scalar(v, f"physics.{kind}.{name}") for name, v in table.items()}
+            return {name: self.scalar(v, f"physics.{kind}.{name}") for name, v in table.items()}
 
         robin = {
             name: tuple(
-                self._scalar(getattr(table, part), f"physics.robin.{name}.{part}")
+                self.scalar(getattr(table, part), f"physics.robin.{name}.{part}")
                 for part in ("coefficient", "exterior")
             )
             for name, table in physics.robin.items()
@@ -203,4 +213,4 @@ class Transport:
 
     def state(self, value, key: str) -> PETSc.Vec:
         """The state of a scalar as the experiment file writes it (collective)."""
-        return self.operator.state(self._scalar(value, key), key)
+        return self.operator.state(self.scalar(value, key), key)

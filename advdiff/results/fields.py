@@ -7,7 +7,6 @@ tracer themselves at the sample points.  Mean, spread and quantiles are made of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -21,14 +20,14 @@ from advdiff.inverse.likelihood import Potential
 from advdiff.inverse.objective import Objective
 from advdiff.inverse.unknowns import Part
 from advdiff.problem.problem import Problem
-from advdiff.problem.unknowns.initial import InitialState
+from advdiff.problem.unknowns.base import Sampled, components
 from advdiff.results.store import Store
+from advdiff.results.writing import describe
 
 HIGHEST = 3
 """Half waves of the cosines, over all axes."""
 QUANTILES = {"05": 0.05, "25": 0.25, "75": 0.75, "95": 0.95}
 """Ends of the names of fields → what they are."""
-TITLES = {"velocity": "velocity", "diffusivity": "diffusivity", "initial": "initial tracer"}
 
 Fields = dict[str, list[PETSc.Vec]]
 """Name → components at the samples."""
@@ -48,18 +47,15 @@ class Averages:
     """
 
     def __init__(self, problem: Problem, part: Part):
-        if isinstance(part, InitialState):
-            space, rows = problem.operator.space, problem.operator.free
-        else:
-            space, rows = part.function.function_space, part.rows
+        space, rows = part.space, part.rows
         msh, dim = space.mesh, problem.domain.dim
         waves = [k for k in product(range(HIGHEST + 1), repeat=dim) if sum(k) <= HIGHEST]
-        components = space.dofmap.index_map_bs
-        self.waves = np.array([k for k in waves for _ in range(components)])
+        size = space.dofmap.index_map_bs
+        self.waves = np.array([k for k in waves for _ in range(size)])
         x, test = ufl.SpatialCoordinate(msh), ufl.TestFunction(space)
         lower, upper = problem.domain.bounds
         wave = fem.Constant(msh, np.zeros(dim))
-        axis = fem.Constant(msh, np.ones(components) if components > 1 else 1.0)
+        axis = fem.Constant(msh, np.ones(size) if size > 1 else 1.0)
         weight = 1.0
         for i in range(dim):
             weight *= ufl.cos(np.pi * wave[i] * (x[i] - lower[i]) / (upper[i] - lower[i]))
@@ -75,8 +71,8 @@ class Averages:
         local = self._weights.getDenseArray()
         for j, k in enumerate(self.waves):
             wave.value[:] = k
-            if components > 1:
-                axis.value[:] = np.eye(components)[j % components]
+            if size > 1:
+                axis.value[:] = np.eye(size)[j % size]
             load = fem_petsc.assemble_vector(form)
             load.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
             mine = load.getSubVector(rows)
@@ -103,27 +99,16 @@ class Snapshot:
     """
 
     def __init__(self, problem: Problem):
-        self.problem, self.axes = problem, {}
-        for part in problem.unknowns.parts:
-            if part.name == "velocity":
-                self.axes["velocity"] = ("vertex", "dim")
-                self._flow = problem.operator.velocity.sampler(problem.samples)
-            elif part.is_field:
-                self.axes[part.control] = ("vertex",)
-        self._function = None
+        self.problem, self.axes, self._samplers = problem, {}, {}
+        for kind, part in problem.parts:
+            if kind.shows(part):
+                self.axes[kind.key] = ("vertex",) if kind.magnitude is None else ("vertex", "dim")
+                self._samplers[kind.key] = kind.sampler(problem)
 
     def __call__(self, m: PETSc.Vec) -> Fields:
         """The fields of m (collective)."""
-        problem, found = self.problem, {}
-        problem.unknowns.assign(m)
-        if "velocity" in self.axes:
-            found["velocity"] = self._flow()
-        if "diffusivity" in self.axes:
-            found["diffusivity"] = [problem.samples.values(problem.operator.diffusivity)]
-        if "initial" in self.axes:
-            self._function = problem.operator.extend(problem.initial, self._function)
-            found["initial"] = [problem.samples.values(self._function)]
-        return found
+        self.problem.unknowns.assign(m)
+        return {key: components(sample()) for key, sample in self._samplers.items()}
 
 
 class Penalised:
@@ -166,53 +151,43 @@ def summarise(problem: Problem, store: Store) -> None:
     template = problem.samples.vector()
     mine = slice(*template.getOwnershipRange())
 
-    def components(values: np.ndarray) -> PETSc.Vec | list[PETSc.Vec]:
-        """Values of this rank's points, (vertex) or (vertex, dim), as vectors."""
+    def vectors(values: np.ndarray) -> Sampled:
+        """Values of this rank's points, (vertex) or (vertex, dim)."""
         if values.ndim == 2:
-            return [components(part) for part in values.T]
+            return [vectors(part) for part in values.T]
         vector = template.duplicate()
         vector.setArray(values)
         return vector
 
     def moments(name: str, title: str, draws: np.ndarray) -> None:
-        mean, std = components(draws.mean(axis=0)), components(draws.std(axis=0))
+        mean, std = vectors(draws.mean(axis=0)), vectors(draws.std(axis=0))
         store.field(f"estimate/{name}", mean, f"posterior mean of the {title}")
         store.field(f"estimate/{name}_std", std, f"posterior standard deviation of the {title}")
 
-    truths, shares = _truths(problem), {}
-    for name, title in TITLES.items():
+    shares = {}
+    for kind in problem.kinds:
+        name, title = kind.key, kind.title
         if f"fields/{name}" not in file:
             continue
         draws = file[f"fields/{name}"][:, :, mine]
         draws = draws.reshape(-1, *draws.shape[2:])
         moments(name, title, draws)
-        if name == "velocity":
-            moments("speed", "speed", np.linalg.norm(draws, axis=2))
+        if kind.magnitude is not None:
+            moments(kind.magnitude, kind.magnitude, np.linalg.norm(draws, axis=2))
         ends = {}
         for suffix, quantile in QUANTILES.items():
             ends[suffix] = np.quantile(draws, quantile, axis=0)
             text = f"{100 * quantile:.0f} % quantile of the {title}"
-            store.field(f"estimate/{name}_{suffix}", components(ends[suffix]), text)
-        if name in truths:
-            truth = truths[name]()
+            store.field(f"estimate/{name}_{suffix}", vectors(ends[suffix]), text)
+        if name in problem.truth:
+            truth = kind.sampled(problem, problem.truth[name])
             store.field(f"truth/{name}", truth, f"true {title}")
-            parts = truth if isinstance(truth, list) else [truth]
-            true = np.stack([part.array_r for part in parts], axis=-1).reshape(ends["05"].shape)
+            values = [part.array_r for part in components(truth)]
+            true = np.stack(values, axis=-1).reshape(ends["05"].shape)
             inside = (ends["05"] <= true) & (true <= ends["95"])
             shares[f"{name}_inside"] = float(
                 problem.comm.allreduce(inside.sum()) / problem.comm.allreduce(inside.size)
             )
     if shares:
         store.attributes(shares, "estimate")
-
-
-def _truths(problem: Problem) -> dict[str, Callable[[], PETSc.Vec | list[PETSc.Vec]]]:
-    """Name → its true field at the samples, where it is known."""
-    truth, samples, found = problem.truth, problem.samples, {}
-    if truth.velocity is not None:
-        found["velocity"] = lambda: truth.velocity.sampled(samples)
-    if truth.diffusivity is not None:
-        found["diffusivity"] = lambda: samples.values(truth.diffusivity)
-    if truth.initial is not None:
-        found["initial"] = lambda: samples.values(problem.operator.extend(truth.initial))
-    return found
+    describe(store, problem)

@@ -17,14 +17,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 from petsc4py import PETSc
 
-from advdiff.domain.samples import Samples
-from advdiff.equation.operator import Operator
-from advdiff.equation.velocity import Velocity
 from advdiff.inverse.laplace import NOISE, Laplace
 from advdiff.inverse.unknowns import Unknowns
+from advdiff.problem.problem import Problem
+from advdiff.problem.unknowns.base import components
 
 PROBES = 1 << 32
 """First draw of the probes: those before it are for samples."""
@@ -37,56 +35,21 @@ class Directions:
     """What dm changes, at sample points, to first order at the present m.
 
     Args:
-        operator, unknowns: assigned and assembled at the estimate.
-        samples: where.
+        problem: assigned and assembled at the estimate.
     """
 
-    def __init__(self, operator: Operator, unknowns: Unknowns, samples: Samples):
-        self.operator, self.unknowns, self.samples = operator, unknowns, samples
-        self._flow = None
-        self._function = None
-        self._heading = [part.copy() for part in operator.velocity.sampled(samples)]
-        speed = _length(self._heading)
-        tiny = max(speed.max()[1], np.finfo(float).tiny) * 1e-12
-        speed.shift(tiny)
-        for part in self._heading:
-            part.pointwiseDivide(part, speed)
+    def __init__(self, problem: Problem):
+        self.unknowns = problem.unknowns
+        kinds = [kind for kind in problem.kinds if kind.is_unknown]
+        self._tangents = [kind.tangent(problem) for kind in kinds]
 
     def __call__(self, dm: PETSc.Vec) -> Fields:
-        """``velocity``, ``speed``, ``diffusivity``, ``initial``: those that move (collective)."""
-        controls, initial = self.unknowns.push(dm)
+        """The fields that move, by name, e.g. ``velocity`` and ``speed`` (collective)."""
+        moved = self.unknowns.push(dm)
         found = {}
-        if flow := {name: controls[name] for name in ("given", "stream") if name in controls}:
-            if self._flow is None:
-                self._flow = Velocity(self.operator.domain, **flow).sampler(self.samples)
-            found["velocity"] = self._flow()
-            found["speed"] = [self._along(found["velocity"])]
-        if "diffusivity" in controls:
-            found["diffusivity"] = [self.samples.values(controls["diffusivity"])]
-        if initial is not None:
-            self._function = self.operator.extend(initial, self._function, boundary=False)
-            found["initial"] = [self.samples.values(self._function)]
+        for tangent in self._tangents:
+            found |= {name: components(field) for name, field in tangent(moved).items()}
         return found
-
-    def _along(self, velocity: list[PETSc.Vec]) -> PETSc.Vec:
-        """The derivative of the speed: the component along the flow."""
-        result = velocity[0].duplicate()
-        result.set(0.0)
-        for part, heading in zip(velocity, self._heading, strict=True):
-            product = part.duplicate()
-            product.pointwiseMult(part, heading)
-            result.axpy(1.0, product)
-            product.destroy()
-        return result
-
-
-def _length(parts: list[PETSc.Vec]) -> PETSc.Vec:
-    result = parts[0].duplicate()
-    result.set(0.0)
-    for part in parts:
-        _add_square(result, part, 1.0)
-    result.sqrtabs()
-    return result
 
 
 def _add_square(total: PETSc.Vec, part: PETSc.Vec, weight: float) -> None:

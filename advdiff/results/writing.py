@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from petsc4py import PETSc
 
 from advdiff.core.progress import Say
-from advdiff.equation.velocity import Velocity
 from advdiff.problem.problem import Problem
+from advdiff.problem.unknowns.base import Kind
 from advdiff.results.store import Store
 from advdiff.semigroup.engine import error_estimate
 
@@ -60,15 +60,19 @@ def write_states(
     return least, largest
 
 
-def write_state(file: Store, path: str, problem: Problem, state: PETSc.Vec, name: str) -> None:
-    function = problem.operator.extend(state)
-    file.field(path, problem.samples.values(function), name)
+def write_value(file: Store, path: str, problem: Problem, kind: Kind, value, name: str) -> None:
+    """A value of a kind of unknown."""
+    file.field(path, kind.sampled(problem, value), name)
+    file.attributes(kind.about(value), path)
 
 
-def write_velocity(file: Store, path: str, flow: Velocity, name: str) -> None:
-    file.field(path, flow.sampled(file.samples), name)
-    values = {"divergence": flow.divergence(), "relative_divergence": flow.relative_divergence()}
-    file.attributes(values, path)
+def describe(file: Store, problem: Problem) -> None:
+    """``/quantities``: what those who read the file need to know of each."""
+    kinds = [kind for kind in problem.kinds if kind.is_there(problem)]
+    for place, kind in enumerate(kinds):
+        path = f"quantities/{kind.key}"
+        file.file.require_group(path)
+        file.attributes({**kind.description(), "place": place}, path)
 
 
 def write_solver(file: Store, report: dict) -> None:

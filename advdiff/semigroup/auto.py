@@ -9,7 +9,15 @@ from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator
 from advdiff.semigroup.choose import Choice, choose
-from advdiff.semigroup.engine import Change, Cotangent, Engine, EngineOptions, Pullback, Solution
+from advdiff.semigroup.engine import (
+    Change,
+    Cotangent,
+    Engine,
+    EngineOptions,
+    Pullback,
+    Solution,
+    checked_times,
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,8 @@ class AutoEngine:
         self._chosen: dict[tuple, tuple[Choice, Engine]] = {}
 
     def _engine(self, times: Sequence[float], *, gradient: bool) -> tuple[Choice, Engine]:
-        key = (tuple(times), gradient)
+        times = checked_times(times)
+        key = (times, gradient)
         if key not in self._chosen:
             choice = choose(self.generator, times, self._tolerance, gradient=gradient)
             self._chosen[key] = (choice, self._make(choice))

@@ -30,7 +30,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self
 from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator
-from advdiff.core.errors import ConvergenceError, NotFinite
+from advdiff.core.errors import ConvergenceError, InputError, NotFinite, shortened
 from advdiff.core.petsc_errors import good_values
 
 __all__ = [
@@ -80,12 +80,20 @@ def checked_times(times: Sequence[float]) -> tuple[float, ...]:
     """The times as floats.
 
     Raises:
-        ValueError: where they are not positive, finite and strictly increasing.
+        InputError: where they are not positive, finite and strictly increasing.
     """
-    checked = tuple(float(time) for time in times)
-    increasing = all(a < b for a, b in pairwise((0.0, *checked)))
-    if not checked or not increasing or not math.isfinite(checked[-1]):
-        raise ValueError(f"times must be positive, finite and strictly increasing, got {checked}")
+    try:
+        checked = tuple(float(time) for time in times)
+        increasing = all(a < b for a, b in pairwise((0.0, *checked)))
+        good = increasing and len(checked) > 0 and math.isfinite(checked[-1])
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        text = shortened(" ".join(str(times).split())).strip("'\"")
+        raise InputError(
+            f"times must be positive, finite and strictly increasing numbers, got {text}; give at "
+            "least one"
+        )
     return checked
 
 

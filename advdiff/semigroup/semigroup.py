@@ -10,7 +10,7 @@ from petsc4py import PETSc
 from advdiff.algebra.generator import Generator
 from advdiff.core.errors import InputError
 from advdiff.semigroup.auto import AutoEngine
-from advdiff.semigroup.engine import Engine, Solution, finite
+from advdiff.semigroup.engine import Engine, Solution, checked_times, finite
 from advdiff.semigroup.faber.engine import FaberEngine
 from advdiff.semigroup.mfn.engine import MFNEngine
 from advdiff.semigroup.rational.engine import ShiftInvert
@@ -56,7 +56,7 @@ def make_engine(generator: Generator, options: SolverOptions) -> Engine:
     if options.engine.needs_diagonal_mass and not generator.mass.is_diagonal:
         raise InputError(
             f"solver.method = '{options.method}': needs a diagonal mass, which these elements have "
-            "not; take 'auto', or elements that have one (cg of degree 1, spectral, dg)"
+            "not; take 'auto', or elements that have one (cg or cip of degree 1, spectral, dg)"
         )
 
     def made(method: str, **arguments) -> Engine:
@@ -84,8 +84,10 @@ class Semigroup:
         """States at increasing positive times, with the engine's report (collective).
 
         Raises:
+            InputError: for times that are not positive, finite and increasing.
             ConvergenceError: naming the tolerance that was reached.
         """
+        times = checked_times(times)
         start = self.initial if initial is None else initial
         solution = self.engine.forward(start, times, self.load)
         finite(solution.states, "the state")
@@ -99,14 +101,14 @@ class Semigroup:
 
     def apply(self, time: float, state: PETSc.Vec) -> PETSc.Vec:
         """S(t)θ, without the load (collective)."""
-        return self.engine.forward(state, [time], None).states[0]
+        return self.engine.forward(state, checked_times([time]), None).states[0]
 
     def adjoint(self, time: float, state: PETSc.Vec) -> PETSc.Vec:
         """S*(t)λ = M⁻¹ S(t)ᵀ M λ, so that ⟨S(t)θ, λ⟩ = ⟨θ, S*(t)λ⟩ (collective)."""
-        mass = self.engine.generator.mass
+        times, mass = checked_times([time]), self.engine.generator.mass
         residual = state.duplicate()
         mass.mult(state, residual)
-        dual = self.engine.transpose([residual], [time])
+        dual = self.engine.transpose([residual], times)
         result = state.duplicate()
         mass.solve(dual, result)
         residual.destroy()

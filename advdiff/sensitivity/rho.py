@@ -24,7 +24,7 @@ from petsc4py import PETSc
 
 from advdiff.core.errors import ConvergenceError
 from advdiff.equation.operator import Operator
-from advdiff.semigroup.engine import Solution, finite
+from advdiff.semigroup.engine import Solution, checked_times, finite
 from advdiff.semigroup.mfn import augmented, quadrature
 from advdiff.semigroup.mfn.engine import MFNEngine, MFNOptions
 from advdiff.semigroup.semigroup import SolverOptions, make_engine
@@ -77,9 +77,11 @@ def sensitivity(
             ``tolerance`` where it is larger.
 
     Raises:
-        InputError: for a surrogate of a problem that is not closed.
+        InputError: for a surrogate of a problem that is not closed, or times that are not positive,
+            finite and increasing.
         ConvergenceError: where the quadrature or an action does not reach its tolerance.
     """
+    times = checked_times(times)
     options = SolverOptions() if options is None else options
     tight = min(options.tolerance, 0.1 * tolerance)
     options = replace(options, tolerance=tight)

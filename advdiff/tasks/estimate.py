@@ -16,16 +16,16 @@ from advdiff.core.errors import ConvergenceError
 from advdiff.core.progress import Say
 from advdiff.files.concerns import Concern
 from advdiff.inverse.map import Estimate, Iteration
-from advdiff.problem.problem import Problem, Truth
+from advdiff.problem.problem import Problem
 from advdiff.results import store
 from advdiff.results.store import Store
 from advdiff.results.writing import (
     attributes,
     begin,
+    describe,
     write_solver,
-    write_state,
     write_states,
-    write_velocity,
+    write_value,
 )
 from advdiff.semigroup.semigroup import make_engine
 
@@ -41,7 +41,7 @@ class Judgement:
         misfit_error: as :func:`numerical_error` says.
         recovery, first_guess: as the functions of these names say; empty where nothing is known.
         mesh: what cells twice as large change of the readings.
-        diffusivity: the estimate of a constant one, or None.
+        numbers: estimates that are worth a line each, by name.
         solution_warnings, estimate_warnings: what there is to warn of, before and after the
             tracer's bounds, which are looked at while it is written.
     """
@@ -50,7 +50,7 @@ class Judgement:
     recovery: dict[str, float]
     first_guess: dict[str, float]
     mesh: MeshError
-    diffusivity: float | None
+    numbers: dict[str, float]
     solution_warnings: tuple[Concern, ...]
     estimate_warnings: tuple[Concern, ...]
 
@@ -90,19 +90,17 @@ def conclude(
 
 def judge(problem: Problem, estimate: Estimate) -> Judgement:
     """What an estimate is worth (collective; solves again, finer, and on a coarser mesh)."""
-    truth, unknowns = problem.truth, problem.experiment.unknowns
     evaluation = estimate.evaluation
     misfit_error = numerical_error(problem, estimate)
     mesh = measure(
         problem, "readings", lambda: of_readings(problem, estimate.m, evaluation.predicted)
     )
-    kappa = problem.operator.diffusivity.x.petsc_vec
     return Judgement(
         misfit_error,
-        recovery(problem, truth),
-        first_guess(problem, truth),
+        recovery(problem),
+        first_guess(problem),
         mesh,
-        kappa.max()[1] if unknowns.diffusivity is True else None,
+        {name: value for kind in problem.kinds for name, value in kind.numbers(problem).items()},
         (*before.concerns(problem), *after.of_solver(evaluation.linearisation.report)),
         (*after.of_estimate(estimate, misfit_error), *mesh.concerns),
     )
@@ -114,12 +112,13 @@ def speak(say: Say, judged: Judgement) -> None:
     say(f"error       of the misfit {error:.1e}, by a solution {1 / FINER:g} times as exact")
     for line in judged.mesh.lines:
         say(line)
-    if judged.diffusivity is not None:
-        say(f"estimate    diffusivity {judged.diffusivity:.5g}")
+    for name, value in judged.numbers.items():
+        say(f"estimate    {name} {value:.5g}")
     for name, value in judged.recovery.items():
         say(f"error       {name.replace('_', ' ')} {100 * value:.2f} %")
-    for value in judged.first_guess.values():
-        say(f"first guess velocity relative error {100 * value:.2f} %")
+    for name, value in judged.first_guess.items():
+        what = name.removesuffix("_first_guess_error")
+        say(f"first guess {what} relative error {100 * value:.2f} %")
 
 
 def write(
@@ -127,7 +126,8 @@ def write(
 ) -> None:
     """``/estimate``, ``/truth``, ``/observations``, ``/history`` and ``/solver`` (collective)."""
     _estimate(file, problem, estimate, judged)
-    _truth(file, problem, problem.truth)
+    _truth(file, problem)
+    describe(file, problem)
     _observations(file, problem, estimate.evaluation.predicted)
     _history(file, estimate.history)
     seconds = {f"seconds_{name}": value for name, value in split.items()}
@@ -152,37 +152,31 @@ def numerical_error(problem: Problem, estimate: Estimate) -> float:
     return abs(estimate.evaluation.misfit - finer)
 
 
-def recovery(problem: Problem, truth: Truth) -> dict[str, float]:
+def recovery(problem: Problem) -> dict[str, float]:
     """Relative errors, in L², of what was estimated, where the truth is known (collective)."""
-    operator, errors = problem.operator, {}
-    if truth.velocity is not None:
-        errors["velocity_relative_error"] = operator.velocity.relative_error(truth.velocity)
-    if truth.diffusivity is not None and problem.experiment.unknowns.diffusivity:
-        norm = problem.domain.norm
-        error = norm(operator.diffusivity - truth.diffusivity)
-        errors["diffusivity_relative_error"] = error / norm(truth.diffusivity)
-    if truth.initial is not None:
-        norm, difference = operator.mass.norm, truth.initial.copy()
-        difference.axpy(-1.0, problem.initial)
-        errors["initial_relative_error"] = norm(difference) / norm(truth.initial)
-    return errors
+    return _compared(problem, "recovery", "relative_error")
 
 
-def first_guess(problem: Problem, truth: Truth) -> dict[str, float]:
-    """The relative error, in L², of ``physics.velocity``, where both are known (collective)."""
-    field = problem.experiment.physics.velocity
-    if truth.velocity is None or field is None or problem.experiment.unknowns.velocity is None:
-        return {}
-    guess = problem.velocity(field, "physics.velocity")
-    return {"velocity_first_guess_error": guess.relative_error(truth.velocity)}
+def first_guess(problem: Problem) -> dict[str, float]:
+    """The relative errors, in L², of first guesses, where both are known (collective)."""
+    return _compared(problem, "first_guess", "first_guess_error")
+
+
+def _compared(problem: Problem, verb: str, ending: str) -> dict[str, float]:
+    known = [kind for kind in problem.kinds if kind.key in problem.truth]
+    found = {
+        f"{kind.key}_{ending}": getattr(kind, verb)(problem, problem.truth[kind.key])
+        for kind in known
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _estimate(file: Store, problem: Problem, estimate: Estimate, judged: Judgement) -> None:
-    operator, unknowns = problem.operator, problem.unknowns
-    write_velocity(file, "estimate/velocity", operator.velocity, "estimated velocity")
-    kappa = problem.samples.values(operator.diffusivity)
-    file.field("estimate/diffusivity", kappa, "estimated diffusivity")
-    write_state(file, "estimate/initial", problem, problem.initial, "initial tracer")
+    unknowns = problem.unknowns
+    for kind in problem.kinds:
+        if kind.is_there(problem):
+            path, value = f"estimate/{kind.key}", kind.present(problem)
+            write_value(file, path, problem, kind, value, kind.estimated)
     if unknowns.is_small:
         coefficients = unknowns.to_numpy(estimate.m)
         file.axis("coefficient", len(coefficients))
@@ -201,14 +195,11 @@ def _estimate(file: Store, problem: Problem, estimate: Estimate, judged: Judgeme
     file.attributes(numbers, "estimate")
 
 
-def _truth(file: Store, problem: Problem, truth: Truth) -> None:
-    if truth.velocity is not None:
-        write_velocity(file, "truth/velocity", truth.velocity, "true velocity")
-    if truth.initial is not None:
-        write_state(file, "truth/initial", problem, truth.initial, "true initial tracer")
-    if truth.diffusivity is not None:
-        vertices = problem.samples.values(truth.diffusivity)
-        file.field("truth/diffusivity", vertices, "true diffusivity")
+def _truth(file: Store, problem: Problem) -> None:
+    for kind in problem.kinds:
+        if kind.key in problem.truth:
+            path, value = f"truth/{kind.key}", problem.truth[kind.key]
+            write_value(file, path, problem, kind, value, f"true {kind.title}")
 
 
 def _observations(file: Store, problem: Problem, predicted: np.ndarray) -> None:

@@ -10,22 +10,17 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import ufl
-from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
 
 from advdiff.concerns import after, before
 from advdiff.concerns.mesh_error import measure, of_readings
-from advdiff.core import jit
-from advdiff.core.errors import ConvergenceError
 from advdiff.core.progress import Say
 from advdiff.core.ranks import on_root
-from advdiff.equation.velocity import curl
 from advdiff.inverse.likelihood import Potential
-from advdiff.inverse.prior import Independent, Prior
+from advdiff.inverse.prior import Prior
 from advdiff.inverse.unknowns import Part
 from advdiff.problem.problem import Problem
-from advdiff.problem.unknowns.velocity import Modes
+from advdiff.problem.unknowns.base import Kind
 from advdiff.results import fields
 from advdiff.results.store import Store
 from advdiff.results.writing import write_solver, write_states
@@ -61,8 +56,8 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
     groups = Groups(problem.comm, table.groups or 1)
     mine = problem if groups.count == 1 else Problem(experiment, groups.comm)
     readings, unknowns = problem.readings, mine.unknowns
-    snapshot, parts = fields.Snapshot(mine), [_kept(mine, part) for part in unknowns.parts]
-    truth, described = _truth(problem), _modes(problem)
+    snapshot, parts = fields.Snapshot(mine), [_kept(mine, *each) for each in mine.parts]
+    truth, described = _truth(problem), _constants(problem)
 
     def values(m) -> dict[str, np.ndarray]:
         return {v.name: v.of(unknowns.extract(m, i)) for i, v in enumerate(parts)}
@@ -155,72 +150,31 @@ class _Kept:
         return f"{self.name}_index"
 
 
-def _kept(problem: Problem, part: Part) -> _Kept:
+def _kept(problem: Problem, kind: Kind, part: Part) -> _Kept:
+    name = kind.variable(part)
     if part.is_field:
         averages = fields.Averages(problem, part)
-        return _Kept(f"{part.name}_averages", len(averages.waves), averages, averages.waves)
+        return _Kept(name, len(averages.waves), averages, averages.waves)
 
     def coefficients(m: PETSc.Vec) -> np.ndarray:
         return problem.comm.bcast(m.array.copy() if problem.comm.rank == 0 else None)
 
-    name = f"{part.name}_coefficients" if part.name == "velocity" else part.name
     return _Kept(name, part.template.getSize(), coefficients)
 
 
 def _truth(problem: Problem) -> dict[str, np.ndarray]:
     """What is known of the unknowns' true values, by variable (collective)."""
-    found, table = {}, problem.experiment.truth
-    if isinstance(table.diffusivity, float):
-        found["log_diffusivity"] = np.log([table.diffusivity])
-    for part in problem.unknowns.parts:
-        if isinstance(part, Modes) and problem.truth.velocity is not None:
-            found["velocity_coefficients"] = nearest(problem, part)
-    return found
+    found = {
+        kind.variable(part): kind.true_coefficients(problem, part, problem.truth.get(kind.key))
+        for kind, part in problem.parts
+        if not part.is_field
+    }
+    return {name: values for name, values in found.items() if values is not None}
 
 
-def nearest(problem: Problem, part: Modes) -> np.ndarray:
-    """Coefficients of the flow that is nearest to the true one in L² (collective)."""
-    space = part.function.function_space
-
-    def flow(control):
-        return curl(control) if part.control == "stream" else control
-
-    problem.unknowns.assign(problem.unknowns.vector())
-    missing = problem.truth.velocity.expression - problem.operator.velocity.expression
-    test, trial = ufl.TestFunction(space), ufl.TrialFunction(space)
-    load = fem_petsc.assemble_vector(jit.form(ufl.inner(missing, flow(test)) * ufl.dx))
-    load.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
-    mass = fem_petsc.assemble_matrix(jit.form(ufl.inner(flow(trial), flow(test)) * ufl.dx))
-    mass.assemble()
-    gram = part.basis.transposeMatMult(mass.matMult(part.basis))
-    right, found = part.template.duplicate(), part.template.duplicate()
-    part.basis.multTranspose(load, right)
-    ksp = PETSc.KSP().create(found.comm)
-    ksp.setOptionsPrefix("advdiff_truth_")
-    ksp.setOperators(gram)
-    ksp.setType("cg")
-    ksp.getPC().setType("none")
-    ksp.setTolerances(rtol=1e-10)
-    ksp.setFromOptions()
-    ksp.solve(right, found)
-    if ksp.getConvergedReason() < 0:
-        raise ConvergenceError(
-            f"the true flow in modes: residual {ksp.getResidualNorm():.1e} after "
-            f"{ksp.getIterationNumber()} iterations; mind -advdiff_truth_ options"
-        )
-    values = problem.comm.bcast(found.array.copy() if problem.comm.rank == 0 else None)
-    for thing in (ksp, gram, mass, load):
-        thing.destroy()
-    return values
-
-
-def _modes(problem: Problem) -> dict[str, Data]:
-    """Wave vectors of the modes and their standard deviations under the prior (collective)."""
+def _constants(problem: Problem) -> dict[str, Data]:
+    """What is known of the parts beside their draws (collective)."""
     found = {}
-    for part, prior in zip(problem.unknowns.parts, problem.prior.parts, strict=True):
-        if isinstance(part, Modes) and isinstance(prior, Independent):
-            std = problem.comm.bcast(prior.std.array.copy() if problem.comm.rank == 0 else None)
-            index = "velocity_coefficients_index"
-            found["wave"] = Data(problem.waves, (index, "axis"), "wave vectors")
-            found["prior_std"] = Data(std, (index,), "standard deviation under the prior")
+    for (kind, part), prior in zip(problem.parts, problem.prior.parts, strict=True):
+        found |= {k: Data(*v) for k, v in kind.constants(problem, part, prior).items()}
     return found

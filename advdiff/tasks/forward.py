@@ -20,9 +20,8 @@ from advdiff.results.writing import (
     begin,
     say_solver,
     write_solver,
-    write_state,
     write_states,
-    write_velocity,
+    write_value,
 )
 from advdiff.semigroup.engine import Solution
 from advdiff.sensitivity.rho import Sensitivity
@@ -79,8 +78,10 @@ def _judged(problem: Problem, say: Say, path: Path, solution: Solution) -> Itera
         bounds = after.of_range(problem, *reached)
         warn(problem, say, [*after.of_solver(solution.report), *bounds, *mesh.concerns])
         problem.concerns.write(file)
-        write_velocity(file, "velocity", problem.operator.velocity, "velocity")
-        write_state(file, "initial", problem, problem.initial, "initial tracer")
+        for kind in problem.kinds:
+            if kind.in_solutions:
+                value = kind.present(problem)
+                write_value(file, kind.key, problem, kind, value, kind.title)
         yield file
         write_solver(file, solution.report | mesh.attributes)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff.concerns.after import of_laplace
@@ -12,15 +11,10 @@ from advdiff.core.progress import Say
 from advdiff.inverse.laplace import Laplace, approximate
 from advdiff.inverse.map import Estimate
 from advdiff.problem.problem import Problem
+from advdiff.problem.unknowns.base import Kind, components
 from advdiff.results.spread import Directions, Spread, standard_deviations
 from advdiff.results.store import Store
 
-TITLES = {
-    "velocity": "velocity",
-    "speed": "speed",
-    "diffusivity": "diffusivity",
-    "initial": "initial tracer",
-}
 BAND = 1.959963984540054
 """Standard deviations either side of the mean that hold 95 % of a Gaussian."""
 
@@ -31,7 +25,7 @@ def laplace(problem: Problem, say: Say, estimate: Estimate):
     Returns:
         What writes it to a :class:`Store`.
     """
-    table, comm = problem.experiment.laplace, problem.comm
+    table = problem.experiment.laplace
     with progress.stage("laplace", unit="directions"):
         found = approximate(
             problem.objective,
@@ -51,7 +45,7 @@ def laplace(problem: Problem, say: Say, estimate: Estimate):
         say(line)
     evidence = found.log_evidence(problem.objective.potential.likelihood.log_constant)
     say(f"evidence    log p(data) = {evidence:.6g} for {len(readings)} readings")
-    directions = Directions(problem.operator, problem.unknowns, problem.samples)
+    directions = Directions(problem)
     with progress.stage("spread", unit="probes"):
         spread = standard_deviations(found, directions, probes=table.probes, seed=table.seed)
     attributes = {
@@ -61,14 +55,16 @@ def laplace(problem: Problem, say: Say, estimate: Estimate):
         "log_evidence": evidence,
         "variance": "exact" if spread.exact else f"{table.probes} probes for what is not seen",
     }
+    titles = _titles(problem)
     for name, parts in spread.posterior.items():
         shown = f"{_mean_square(parts):.3g} (prior {_mean_square(spread.prior[name]):.3g})"
-        say(f"std         {TITLES[name]} {shown}, root mean square over the points")
-    flow = problem.truth.velocity
-    if flow is not None and "speed" in spread.posterior:
-        share = _share_inside(problem, flow.sampled(problem.samples), spread, comm)
-        attributes["velocity_inside"] = share
-        say(f"inside      {100 * share:.1f} % of the true velocity's components in 95 % bands")
+        say(f"std         {titles[name]} {shown}, root mean square over the points")
+    for kind in _shown(problem):
+        if kind.key in problem.truth:
+            share = _share_inside(problem, kind, spread)
+            attributes[f"{kind.key}_inside"] = share
+            what = f"{kind.title}'s components" if kind.magnitude else kind.title
+            say(f"inside      {100 * share:.1f} % of the true {what} in 95 % bands")
 
     def write(file: Store) -> None:
         _write(file, problem, found, spread, directions)
@@ -81,16 +77,26 @@ def _mean_square(parts: list[PETSc.Vec]) -> float:
     return float(np.sqrt(sum(part.dot(part) for part in parts) / parts[0].getSize()))
 
 
-def _share_inside(problem: Problem, truth, spread: Spread, comm: MPI.Comm) -> float:
-    """The share of the components of the true velocity within its 95 % bands."""
-    truth = [part.copy() for part in truth]
-    mean = problem.operator.velocity.sampled(problem.samples)
+def _shown(problem: Problem) -> list[Kind]:
+    """The unknowns whose samples are shown."""
+    return [kind for kind in problem.kinds if kind.is_unknown and kind.shows_samples]
+
+
+def _titles(problem: Problem) -> dict[str, str]:
+    """Name of a field → title."""
+    return {name: title for kind in problem.kinds for name, title in kind.titles.items()}
+
+
+def _share_inside(problem: Problem, kind: Kind, spread: Spread) -> float:
+    """The share of the components of a true value within its 95 % bands."""
+    truth = [p.copy() for p in components(kind.sampled(problem, problem.truth[kind.key]))]
+    mean = components(kind.sampled(problem, kind.present(problem)))
     inside = count = 0
-    for true, estimated, std in zip(truth, mean, spread.posterior["velocity"], strict=True):
+    for true, estimated, std in zip(truth, mean, spread.posterior[kind.key], strict=True):
         true.axpy(-1.0, estimated)
         inside += int((np.abs(true.array_r) <= BAND * std.array_r).sum())
         count += true.getLocalSize()
-    return comm.allreduce(inside) / comm.allreduce(count)
+    return problem.comm.allreduce(inside) / problem.comm.allreduce(count)
 
 
 def _write(
@@ -106,15 +112,16 @@ def _write(
             ("direction",),
             long_name="eigenvalues of the data's Hessian in units of the prior's",
         )
-    for kind, stds in (("", spread.posterior), ("prior_", spread.prior)):
+    titles, vectors = _titles(problem), {k.key for k in problem.kinds if k.magnitude}
+    for when, stds in (("", spread.posterior), ("prior_", spread.prior)):
         for name, parts in stds.items():
-            title = f"{'prior ' if kind else 'posterior '}standard deviation of the {TITLES[name]}"
-            value = parts if name == "velocity" else parts[0]
-            file.field(f"laplace/{kind}{name}_std", value, title)
+            title = f"{'prior ' if when else 'posterior '}standard deviation of the {titles[name]}"
+            value = parts if name in vectors else parts[0]
+            file.field(f"laplace/{when}{name}_std", value, title)
     if unknowns.is_small:
-        for kind, vector in (("", spread.posterior_m), ("prior_", spread.prior_m)):
+        for when, vector in (("", spread.posterior_m), ("prior_", spread.prior_m)):
             values = unknowns.to_numpy(vector)
-            path = f"laplace/{kind}coefficients_std"
+            path = f"laplace/{when}coefficients_std"
             file.array(path, values, ("coefficient",), long_name="standard deviation")
     _write_samples(file, problem, found, directions, table.samples, table.seed)
 
@@ -127,7 +134,7 @@ def _write_samples(
     count: int,
     seed: int,
 ) -> None:
-    """``/laplace/samples/<k>``, velocities; ``/laplace/coefficients`` (sample, coefficient)."""
+    """``/laplace/samples/<k>``, fields; ``/laplace/coefficients`` (sample, coefficient)."""
     if count == 0:
         return
     unknowns, coefficients = problem.unknowns, []
@@ -137,11 +144,11 @@ def _write_samples(
             coefficients.append(unknowns.to_numpy(m))
         m.axpy(-1.0, found.mean)
         moved = directions(m)
-        if "velocity" in moved:  # linear in m
-            parts = problem.operator.velocity.sampled(problem.samples)
-            for part, more in zip(parts, moved["velocity"], strict=True):
+        for kind in _shown(problem):
+            value = kind.sampled(problem, kind.present(problem))
+            for part, more in zip(components(value), moved[kind.key], strict=True):
                 part.axpy(1.0, more)
-            file.field(f"laplace/samples/{k}", parts, f"sample {k} of the velocity")
+            file.field(f"laplace/samples/{k}", value, f"sample {k} of the {kind.title}")
     if coefficients:
         file.axis("sample", count)
         dims = ("sample", "coefficient")

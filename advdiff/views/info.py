@@ -9,6 +9,7 @@ import numpy as np
 
 from advdiff.files import concerns
 from advdiff.files.finished import open_result, reading
+from advdiff.views.quantities import quantities
 
 SOLVER = (
     *("method", "reason", "tolerance", "products", "solves", "actions", "quadrature_nodes"),
@@ -122,7 +123,7 @@ def _estimate(file: h5py.File) -> list[str]:
             f"laplace     {count} directions seen by the data, log evidence "
             f"{values['log_evidence']:.6g}"
         )
-    for name in ("velocity", "diffusivity"):
+    for name in (quantity.key for quantity in quantities(file)):
         key = f"{name}_relative_error"
         if key in estimate.attrs:
             found.append(f"error       {name} {100 * estimate.attrs[key]:.2f} %")

@@ -208,6 +208,14 @@ def test_the_energy_of_a_trajectory_is_conserved_to_second_order():
     assert errors[1] / errors[2] == pytest.approx(4.0, rel=0.15)
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_table_says_of_a_kernel_what_it_is(kernel):
+    able, made = KERNELS[kernel], make_kernel(Options(kernel), problems.white(), problems.white())
+    assert able.largest in (None, made.largest)
+    state = made.init(problems.linear()[1].mean)
+    assert able.follows_gradient == (state.gradient is not None)
+
+
 def test_unknown_kernels_and_missing_stages_are_refused():
     target = problems.white()
     with pytest.raises(ValueError, match="unknown kernel 'gibbs'"):

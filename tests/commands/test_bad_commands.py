@@ -40,6 +40,7 @@ GRIDDED = 'physics.velocity={ file = "obs.csv", components = ["u", "v"] }'
 MFN = ("--set", "solver.method=krylov")
 
 FABER = ("--set", "solver.method=faber", "-advdiff_faber_tolerance", "7")
+SQUARES = ("--set", "solver.method=faber", "--set", "discretization.degree=2")
 PYTHON = ("--set", "petsc.advdiff_resolvent_pc_type=python")
 SCRIPT = ("--set", 'domain={ shape = "gmsh", file = "exit.geo" }')
 CRASH = ("--set", 'domain={ shape = "gmsh", file = "cut.msh" }')
@@ -59,6 +60,8 @@ COMMANDS = {
     "one dash": (["run", "e.toml", "-output", "x.h5"], 2, "--output"),
     "no such option": (["run", "e.toml", "--outptu", "x.h5"], 2, "did you mean '--output'"),
     "no such command": (["rum", "e.toml"], 2, "did you mean 'run'"),
+    "a mass that is not diagonal": (["check", "e.toml", *SQUARES], 2, "solver.method = 'faber'"),
+    "it, run": (["run", "e.toml", *SQUARES], 2, "take 'auto'"),
     "no such choice": (["check", "e.toml", "--set", "solver.method=faver"], 2, "mean 'faber'"),
     "code in options": (["run", "e.toml", *PYTHON], 2, "no plain word"),
     "script": (["check", "e.toml", *SCRIPT], 2, "the command Exit"),

@@ -43,10 +43,10 @@ def test_draws_have_the_covariance_of_the_factor(tmp_path, family):
 
 def on_vertices(problem, vector) -> dict[str, np.ndarray]:
     """A parameter vector as fields at the vertices in their original order, on every rank."""
-    controls, initial = problem.unknowns.push(vector)
-    functions = dict(controls)
-    if initial is not None:
-        functions["initial"] = problem.operator.extend(initial, boundary=False)
+    functions = problem.unknowns.push(vector)
+    if "initial" in functions:
+        extend = problem.operator.extend
+        functions["initial"] = extend(functions["initial"], boundary=False)
     found = {}
     for name, function in functions.items():
         shape = function.function_space.value_shape

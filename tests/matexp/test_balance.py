@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import scipy.linalg
-from advdiff.expm.small_exponential import small_increments
 
 from advdiff.matexp import (
     METHODS,
@@ -17,6 +16,7 @@ from advdiff.matexp import (
 from advdiff.matexp.balance import balancing, expm, scaled, unscaled
 from advdiff.matexp.spectral import eigenbasis
 from advdiff.reduced.exponential import Exponential
+from advdiff.semigroup.rational.small_exponential import small_increments
 
 from .references import exact_derivative, relative
 

@@ -22,7 +22,7 @@ def at_the_estimate(tmp_path, family, comm=MPI.COMM_WORLD):
     estimate = problem.invert()
     assert estimate.converged
     laplace = approximate(problem.objective, estimate.m, threshold=1e-6, most=500)
-    return problem, laplace, Directions(problem.operator, problem.unknowns, problem.samples)
+    return problem, laplace, Directions(problem)
 
 
 def test_std_of_the_speed_against_brute_force(tmp_path):

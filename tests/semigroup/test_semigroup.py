@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from advdiff.core.errors import InputError
 from tests import dense, flows
+from tests.config.bad_input import message
 
 
 @pytest.mark.parametrize("degree", [1, 2])
@@ -49,3 +51,23 @@ def test_trajectory_of_a_source_is_linear_growth():
     problem = flows.problem(4, physics=physics)
     for time, state in zip((0.2, 0.7), problem.semigroup().trajectory([0.2, 0.7]), strict=True):
         assert np.allclose(state.array, 2.0 * time, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["auto", "faber", "shift-invert", "krylov"])
+@pytest.mark.parametrize(
+    "times", [[-1], [0.0], [float("nan")], [float("inf")], [], ["a"], 0.5, [0.2, 0.1], [0.1, 0.1]]
+)
+def test_what_are_no_times_is_refused(method, times):
+    semigroup = flows.problem(4, solver={"method": method}).semigroup()
+    assert message(semigroup.trajectory, times).startswith("times must be")
+
+
+def test_what_is_no_time_is_refused_by_the_adjoint_and_the_sensitivity():
+    problem = flows.problem(4, sensitivity={"directions": {"a": {"initial": "x"}}})
+    semigroup, state = problem.semigroup(), problem.initial
+    for call in (semigroup.apply, semigroup.adjoint):
+        with pytest.raises(InputError):
+            call(float("nan"), state)
+    for method in ("recurrence", "augmented", "quadrature"):
+        with pytest.raises(InputError):
+            problem.sensitivity("a", [-1.0], method=method)

@@ -10,7 +10,7 @@ from mpi4py import MPI
 from advdiff import Problem, tasks
 from advdiff.config.load import parse
 from advdiff.core.errors import InputError
-from advdiff.tasks.flow import nearest
+from advdiff.problem.unknowns.velocity import nearest
 from advdiff.views import plots
 from tests import flows, sketches
 from tests.inverse.test_inversion import SINE, observations
@@ -58,7 +58,7 @@ def test_the_nearest_flow_in_modes(tmp_path):
     """The coefficients of a flow of the family, beside the given one."""
     found = problem(tmp_path, "nearest", truth=TRUTH)
     part = found.unknowns.parts[0]
-    values = nearest(found, part)
+    values = nearest(found, part, found.truth["velocity"])
     # CELL is physics.velocity; a coefficient is the root mean square of its mode
     speed = [-0.7 / np.sqrt(2.0), 0.0, 0.1 * np.pi * np.sqrt(5.0) / 2.0, 0.0]
     np.testing.assert_allclose(values, speed, atol=2e-2)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from petsc4py import PETSc
 
-from advdiff.chains.kernel import Info, Kernel, State, Target, probability
+from advdiff.chains.kernel import Info, Kernel, Options, State, Target, probability
+from advdiff.chains.kernels.pcn import PCN
 
 
 @dataclass(frozen=True)
@@ -57,3 +58,10 @@ class DelayedAcceptance:
         accepted = rng.uniform() < chance
         moved = State(cheap.xi, potential) if accepted else state
         return moved, Info(accepted, first * chance, work, energy_error=error, diverging=diverging)
+
+
+def make(target: Target, options: Options, cheap: Target | None = None) -> DelayedAcceptance:
+    """The kernel that the options ask for, with pCN for the cheap target."""
+    if cheap is None:
+        raise ValueError("delayed acceptance needs a cheap target")
+    return DelayedAcceptance(target, PCN(cheap), options.steps)

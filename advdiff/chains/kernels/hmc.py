@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from advdiff.chains.kernel import Info, State, Target, probability
+from advdiff.chains.kernel import Info, Options, State, Target, probability
 from advdiff.chains.kernels.trajectory import Point, energy, leap
 
 
@@ -53,3 +53,8 @@ class HMC:
 
 LIMIT = 1000.0
 """An energy error above which a trajectory counts as diverging."""
+
+
+def make(target: Target, options: Options, cheap: Target | None = None) -> HMC:
+    """The kernel that the options ask for; a cheap target is of no use to it."""
+    return HMC(target, steps=options.steps)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from petsc4py import PETSc
 
-from advdiff.chains.kernel import Info, State, Target, probability
+from advdiff.chains.kernel import Info, Options, State, Target, probability
 
 
 @dataclass(frozen=True)
@@ -57,3 +57,8 @@ class MALA:
         """Of the proposal from ``origin``, relative to the one with ∇Φ = 0."""
         root, gradient = self.step_size, origin.gradient
         return -0.5 * root * gradient.dot(noise) - root**2 / 8.0 * gradient.dot(gradient)
+
+
+def make(target: Target, options: Options, cheap: Target | None = None) -> MALA:
+    """The kernel that the options ask for; a cheap target is of no use to it."""
+    return MALA(target)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advdiff.chains.kernel import Info, State, Target, probability
+from advdiff.chains.kernel import Info, Options, State, Target, probability
 from advdiff.chains.kernels.hmc import LIMIT
 from advdiff.chains.kernels.trajectory import Point, energy, leap
 from advdiff.core.random import Random
@@ -121,3 +121,8 @@ def _turning(first: Point, last: Point) -> bool:
     span = last.state.xi.copy()
     span.axpy(-1.0, first.state.xi)
     return span.dot(first.velocity) <= 0.0 or span.dot(last.velocity) <= 0.0
+
+
+def make(target: Target, options: Options, cheap: Target | None = None) -> NUTS:
+    """The kernel that the options ask for; a cheap target is of no use to it."""
+    return NUTS(target, max_depth=options.max_depth)

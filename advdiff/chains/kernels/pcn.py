@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from advdiff.chains.kernel import Info, State, Target, probability
+from advdiff.chains.kernel import Info, Options, State, Target, probability
 
 
 @dataclass(frozen=True)
@@ -28,3 +28,8 @@ class PCN:
         chance = probability(state.potential - potential)
         accepted = rng.uniform() < chance
         return (State(xi, potential) if accepted else state), Info(accepted, chance)
+
+
+def make(target: Target, options: Options, cheap: Target | None = None) -> PCN:
+    """The kernel that the options ask for; a cheap target is of no use to it."""
+    return PCN(target)

@@ -68,7 +68,7 @@ class Family:
         self.operator, self.unknowns, self.groups = operator, unknowns, groups
         sizes = [part.template.getSize() for part in unknowns.parts]
         self._part = np.repeat(np.arange(len(sizes)), sizes)
-        exponential = np.array([p.name == "log_diffusivity" for p in unknowns.parts])[self._part]
+        exponential = np.array([p.is_exponential for p in unknowns.parts])[self._part]
         self.affine = Affine(unknowns.to_numpy(m), exponential)
         unknowns.assign(m)
         operator.assemble()

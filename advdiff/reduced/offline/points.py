@@ -146,10 +146,13 @@ class Points:
         slots = list(weights)
         if any((alpha, beta) not in weights for beta, alpha in slots):
             return 0
-        size = self._largest(np.array([np.abs(weights[s]).max(initial=0.0) for s in slots])).max()
+        size = self._largest(np.array([np.abs(weights[s]).max(initial=0.0) for s in slots]))
+        # what multiplies θφ, a slope, or two of them has a unit of its own
+        unit = np.array([(alpha > 0) + (beta > 0) for beta, alpha in slots])
+        size = np.array([size[unit == u].max() for u in unit])
         for sign in (-1, 1):
             rest = [np.abs(weights[s] - sign * weights[s[::-1]]).max(initial=0.0) for s in slots]
-            if self._largest(np.array(rest)).max() <= SYMMETRIC * size:
+            if (self._largest(np.array(rest)) <= SYMMETRIC * size).all():
                 return sign
         return 0
 

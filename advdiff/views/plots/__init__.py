@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from advdiff.core.errors import InputError
 from advdiff.files.finished import open_result, reading
 from advdiff.views.plots import canvas, chains, laplace, pictures, reduced, studies, surrogates
+from advdiff.views.quantities import quantities
 
 Picture: TypeAlias = Callable[[], Figure]
 
@@ -107,10 +108,9 @@ def contents(file: h5py.File) -> dict[str, Picture]:
             found[f"surrogate_{name}"] = partial(surrogates.surrogate, source, name)
     if "velocity" in file:
         found["velocity"] = partial(pictures.velocity, source)
-    if "estimate/velocity" in file:
-        found["velocity"] = partial(pictures.recovery, source, "velocity")
-    if "estimate/initial" in file and "truth/initial" in file:
-        found["initial"] = partial(pictures.recovery, source, "initial")
+    for quantity in quantities(file):
+        if pictures.shows_recovery(file, quantity):
+            found.setdefault(quantity.key, partial(pictures.recovery, source, quantity.key))
     if "observations" in file:
         found["data"] = partial(pictures.data, source)
     found |= laplace.contents(source)

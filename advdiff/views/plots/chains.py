@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from advdiff.views.plots import canvas, shapes
+from advdiff.views.quantities import Quantity, quantities
 
 MOST = 4
 """Coefficients with a trace of their own: those with the fewest effective draws."""
@@ -34,9 +35,9 @@ def contents(file: h5py.File) -> dict[str, Callable[[], Figure]]:
     if "constant_data/wave" in file:
         found["spectrum"] = partial(spectrum, file)
     if "fields" in file and file["mesh/geometry"].shape[1] > 1:
-        for name in ("speed", "diffusivity", "initial"):
-            if f"estimate/{name}_std" in file:
-                found[name] = partial(spread, file, name)
+        for quantity in quantities(file):
+            if f"estimate/{quantity.shown}_std" in file:
+                found[quantity.shown] = partial(spread, file, quantity)
         if "estimate/velocity_05" in file:
             found["sections"] = partial(sections, file)
     return found
@@ -205,23 +206,23 @@ def _shape(file: h5py.File) -> shapes.Surface:
     return shapes.shape(file["mesh/geometry"][:], file["mesh/topology"][:])
 
 
-def spread(file: h5py.File, name: str) -> Figure:
+def spread(file: h5py.File, quantity: Quantity) -> Figure:
     """Mean and standard deviation of a field, beside the true one where it is known."""
-    shape, title = _shape(file), {"initial": "initial tracer"}.get(name, name)
-    panes = [(f"posterior mean of the {title}", *_field(file, "estimate", name))]
-    if f"truth/{'velocity' if name == 'speed' else name}" in file:
-        panes.insert(0, (f"true {title}", *_field(file, "truth", name)))
+    shape, title = _shape(file), quantity.magnitude or quantity.title
+    panes = [(f"posterior mean of the {title}", *_field(file, "estimate", quantity))]
+    if f"truth/{quantity.key}" in file:
+        panes.insert(0, (f"true {title}", *_field(file, "truth", quantity)))
     low = min(values.min() for _, values, _ in panes)
     top = max(values.max() for _, values, _ in panes)
-    panes.append(("its standard deviation", file[f"estimate/{name}_std"][:], None))
+    panes.append(("its standard deviation", file[f"estimate/{quantity.shown}_std"][:], None))
     width = (canvas.WIDTH - 0.4 - 0.75 * len(panes)) / len(panes)
     figure = canvas.figure(min(width / shape.ratio + 0.85, 9.0), maps=True)
     grid = figure.subplots(1, len(panes), sharex=True, sharey=True)
     for axes, (title, values, flow) in zip(grid, panes, strict=True):
-        limits, cmap = (0.0 if name == "speed" else low, top), canvas.TRACER
+        limits, cmap = (0.0 if quantity.magnitude else low, top), canvas.TRACER
         if axes is grid[-1]:
             limits, cmap = (values.min(), values.max()), canvas.ERROR
-        elif name == "speed":
+        elif quantity.magnitude:
             cmap = canvas.SPEED
         if not limits[1] > limits[0]:
             limits = limits[0], limits[0] + 1.0
@@ -235,13 +236,13 @@ def spread(file: h5py.File, name: str) -> Figure:
     return figure
 
 
-def _field(file: h5py.File, group: str, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+def _field(file: h5py.File, group: str, quantity: Quantity) -> tuple[np.ndarray, np.ndarray | None]:
     """A scalar, and the flow whose streamlines belong to it."""
-    if name != "speed":
-        return file[f"{group}/{name}"][:], None
-    flow = file[f"{group}/velocity"][:]
-    speed = file["estimate/speed"][:] if group == "estimate" else np.linalg.norm(flow, axis=1)
-    return speed, flow
+    values = file[f"{group}/{quantity.key}"][:]
+    if not quantity.magnitude:
+        return values, None
+    path = f"{group}/{quantity.magnitude}"
+    return file[path][:] if path in file else np.linalg.norm(values, axis=1), values
 
 
 def sections(file: h5py.File) -> Figure:

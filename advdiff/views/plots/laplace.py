@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from advdiff.views.plots import canvas, shapes
 from advdiff.views.plots.pictures import Source
+from advdiff.views.quantities import Quantity, quantities
 
-FIELDS = ("speed", "diffusivity", "initial")
 SHOWN = 3
 """Samples beside the estimate."""
 
@@ -24,9 +24,10 @@ def contents(source: Source) -> dict[str, Callable[[], Figure]]:
     found = {}
     if "laplace/eigenvalues" in file:
         found["eigenvalues"] = partial(eigenvalues, source)
-    for name in FIELDS:
-        if f"laplace/{name}_std" in file and np.ptp(file[f"laplace/{name}_std"][:]) > 0:
-            found[f"{name}_std"] = partial(spread, source, name)
+    for quantity in quantities(file):
+        path = f"laplace/{quantity.shown}_std"
+        if path in file and np.ptp(file[path][:]) > 0:
+            found[f"{quantity.shown}_std"] = partial(spread, source, quantity)
     if "laplace/samples" in file and source.shape.dim > 1:
         found["samples"] = partial(samples, source)
     return found
@@ -52,16 +53,15 @@ def eigenvalues(source: Source) -> Figure:
     return figure
 
 
-def spread(source: Source, name: str) -> Figure:
+def spread(source: Source, quantity: Quantity) -> Figure:
     """Prior and posterior standard deviation, and the error where the truth is known."""
-    file = source.file
+    file, name = source.file, quantity.shown
     fields = [
         ("prior standard deviation", file[f"laplace/prior_{name}_std"][:]),
         ("posterior standard deviation", file[f"laplace/{name}_std"][:]),
     ]
-    path = "velocity" if name == "speed" else name
-    if f"truth/{path}" in file:
-        pair = [file[f"{group}/{path}"][:] for group in ("truth", "estimate")]
+    if f"truth/{quantity.key}" in file:
+        pair = [file[f"{group}/{quantity.key}"][:] for group in ("truth", "estimate")]
         true, estimate = (np.linalg.norm(v, axis=1) if v.ndim == 2 else v for v in pair)
         fields.append(("|estimate − truth|", np.abs(estimate - true)))
     if source.shape.dim == 1:

@@ -11,6 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, FigureBase
 
 from advdiff.views.plots import canvas, panels, shapes
+from advdiff.views.quantities import Quantity
 
 SNAPSHOTS = 6
 
@@ -135,6 +136,14 @@ def velocity(source: Source) -> Figure:
     _map(axes, source, field, _limits_of(field))
     axes.set_title(title)
     return figure
+
+
+def shows_recovery(file: h5py.File, quantity: Quantity) -> bool:
+    """Whether there is something to see: a flow, or a field that varies beside its truth."""
+    paths = [f"{group}/{quantity.key}" for group in ("estimate", "truth")]
+    if quantity.magnitude:
+        return paths[0] in file
+    return all(path in file for path in paths) and any(np.ptp(file[path][:]) > 0 for path in paths)
 
 
 def recovery(source: Source, name: str) -> Figure:

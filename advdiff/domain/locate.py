@@ -1,0 +1,117 @@
+"""In which cell a point lies, and how far from the domain, in any unit and from any origin.
+
+DOLFINx' tree of boxes only compares coordinates; its collision test has a tolerance of 1e-6 in
+them.  Here a cell of the tree is asked for the point's reference coordinates, from the corners as
+seen from the point, where large coordinates have cancelled.
+"""
+
+from __future__ import annotations
+
+import basix
+import numpy as np
+from dolfinx import geometry
+
+from advdiff.core import compat
+from advdiff.domain.mesh import Domain
+
+PADDING = 1e-9
+"""Of the boxes, relative to the domain."""
+BESIDE = 1e-9
+"""How far beside a cell a point may lie, in reference coordinates: on its side, to rounding."""
+NEWTON = 20
+"""Steps; affine cells need one, and another for the rounding."""
+CLOSE = 1e-12
+"""A step that ends them."""
+NOWHERE = np.iinfo(np.int64).max
+
+
+class Cells:
+    """The owned cells of a domain, asked for points (made locally; no call is collective).
+
+    Args:
+        domain: a mesh of cells with straight edges.
+    """
+
+    def __init__(self, domain: Domain):
+        msh, self._dim = domain.mesh, domain.dim
+        owned = msh.topology.index_map(self._dim).size_local
+        self.original = msh.topology.original_cell_index[:owned]
+        self._x = msh.geometry.x[:, : self._dim]
+        self._nodes = compat.cell_nodes(msh)[:owned]
+        self._simplices = domain.is_simplicial
+        lower, upper = domain.bounds
+        self._rounding = 4.0 * np.finfo(float).eps * np.maximum(np.abs(lower), np.abs(upper)).max()
+        padding = PADDING * domain.extent + self._rounding
+        cells = np.arange(owned, dtype=np.int32)
+        self._tree = geometry.bb_tree(msh, self._dim, entities=cells, padding=padding)
+        cmap = compat.coordinate_map(msh)
+        self._element = basix.create_element(
+            basix.ElementFamily.P,
+            msh.basix_cell(),
+            cmap.degree,
+            basix.LagrangeVariant(cmap.variant),
+        )
+
+    def holding(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The cell that holds each point: that of the lowest original index, where several do.
+
+        Args:
+            points: shape (n, dim).
+
+        Returns:
+            Local indices of cells, −1 where none does, shape (n,), and the reference coordinates
+            of the points in them, shape (n, dim).
+        """
+        cells = np.full(len(points), -1, dtype=np.int32)
+        reference = np.zeros(points.shape)
+        padded = np.zeros((len(points), 3))
+        padded[:, : self._dim] = points
+        found = geometry.compute_collisions_points(self._tree, padded)
+        which, at = np.repeat(np.arange(len(points)), np.diff(found.offsets)), found.array
+        corners = self._x[self._nodes[at]] - points[which, None]
+        inside, places = self._pull_back(corners)
+        which, at, places = which[inside], at[inside], places[inside]
+        order = np.argsort(-self.original[at], kind="stable")  # the lowest is written last
+        cells[which[order]], reference[which[order]] = at[order], places[order]
+        return cells, reference
+
+    def _pull_back(self, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Whether cells hold the origin, shape (n,), and its reference coordinates, (n, dim).
+
+        Args:
+            corners: of one cell each, shape (n, node, dim).
+        """
+        places = np.tile(self._element.points.mean(axis=0), (len(corners), 1))
+        if not len(corners):
+            return np.zeros(0, dtype=bool), places
+        for _ in range(NEWTON):
+            table = self._element.tabulate(1, places)[..., 0]
+            here = np.einsum("pn,pnd->pd", table[0], corners)
+            inverse = np.linalg.pinv(np.einsum("apn,pnd->pda", table[1:], corners), rcond=0.0)
+            step = np.einsum("pad,pd->pa", inverse, here)
+            places = np.clip(places - step, -1.0, 2.0)
+            if np.abs(step).max() < CLOSE:
+                break
+        depth = np.minimum(places, 1.0 - places).min(axis=1)
+        if self._simplices:
+            depth = np.minimum(depth, 1.0 - places.sum(axis=1))
+        beside = BESIDE + self._rounding * np.abs(inverse).sum(axis=(1, 2))
+        return depth >= -beside, places
+
+    def nearest(self, point: np.ndarray) -> tuple[float, np.ndarray]:
+        """How far a point is from these cells, and their nearest point, shape (dim,)."""
+        corners = self._x[self._nodes] - point
+        low, high = corners.min(axis=1), corners.max(axis=1)
+        boxes = np.linalg.norm(np.maximum(np.maximum(low, -high), 0.0), axis=1)
+        best, where = np.inf, np.full(self._dim, np.nan)
+        for cell in np.argsort(boxes):
+            if boxes[cell] >= best:
+                break
+            hull = np.zeros((corners.shape[1], 3))
+            hull[:, : self._dim] = corners[cell]
+            size = np.abs(hull).max()
+            way = geometry.compute_distance_gjk(hull / size, np.zeros((1, 3)))
+            distance = size * float(np.linalg.norm(way))
+            if distance < best:
+                best, where = distance, way[: self._dim] * size
+        return best, point + where

@@ -30,9 +30,11 @@ from advdiff.config.types import (
     Formula,
     Gridded,
     PetscOptions,
+    VorticityVelocity,
     fault,
     walk,
 )
+from advdiff.config.unused import require_used
 from advdiff.core.errors import InputError
 
 
@@ -110,6 +112,7 @@ class Experiment(ExperimentFile):
                 ("sensitivity", "directions"),
                 "missing; e.g. [sensitivity.directions.shear] velocity = ['y', '0']",
             )
+        require_used(self)
         return self
 
     def inputs(self) -> dict[str, str]:

@@ -94,6 +94,11 @@ def _read(path: Path, dim: int, final: float, std: float | None) -> Readings:
                 f"observations.std: missing, and {path} has no column 'std'; give the noise"
             )
         columns["std"] = np.full(n, std)
+    elif std is not None:
+        raise InputError(
+            f"observations.std = {std:g}: {path} has a column 'std', which says it; "
+            "remove one of them"
+        )
 
     def refuse(bad: np.ndarray, what: str, name: str, remedy: str) -> None:
         if bad.any():

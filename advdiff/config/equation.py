@@ -17,6 +17,7 @@ from advdiff.config.types import (
     VelocityField,
     fault,
 )
+from advdiff.config.unused import refuse
 
 
 class Robin(Table):
@@ -148,3 +149,9 @@ class SensitivityTable(Table):
     tolerance: Annotated[float, Field(gt=1e-14, lt=1)] = Field(1e-6, description="relative")
     compare: bool = Field(False, description="surrogates: ρ itself too, and the error")
     directions: dict[ResultName, Direction] = Field({}, description="name → direction")
+
+    @model_validator(mode="after")
+    def _used(self):
+        if self.method not in ("first-order", "asymptotic"):
+            refuse(self, ["compare"], "a surrogate, method = 'first-order' or 'asymptotic',")
+        return self

@@ -30,9 +30,11 @@ from advdiff.config.types import (
     Formula,
     Gridded,
     PetscOptions,
+    VorticityVelocity,
     fault,
     walk,
 )
+from advdiff.config.unused import require_used
 from advdiff.core.errors import InputError
 
 
@@ -110,6 +112,7 @@ class Experiment(ExperimentFile):
                 ("sensitivity", "directions"),
                 "missing; e.g. [sensitivity.directions.shear] velocity = ['y', '0']",
             )
+        require_used(self)
         return self
 
     def inputs(self) -> dict[str, str]:
@@ -120,6 +123,16 @@ class Experiment(ExperimentFile):
         if self.observations is not None:
             found["observations.file"] = self.observations.file
         found |= {f"{k}.file": v.file for k, v in walk(self) if isinstance(v, Gridded)}
+        return found
+
+    def boundary_parts(self) -> list[tuple[str, str]]:
+        """Key and name of every boundary part that is spoken of."""
+        found = [("domain.open", name) for name in self.domain.open]
+        for kind in ("dirichlet", "inflow", "flux", "robin"):
+            found += [(f"physics.{kind}.{name}", name) for name in getattr(self.physics, kind)]
+        for key, value in walk(self):
+            if isinstance(value, VorticityVelocity):
+                found += [(f"{key}.walls", name) for name in value.walls]
         return found
 
     def outputs(self) -> dict[str, Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from advdiff.config.equation import PhysicsTable
 from advdiff.config.space import DiscretizationTable, DomainTable
@@ -19,6 +19,7 @@ from advdiff.config.types import (
     VelocityField,
     fault,
 )
+from advdiff.config.unused import refuse
 from advdiff.core.errors import InputError
 
 EVERY_NODE = "a value at every node"
@@ -49,6 +50,13 @@ class VelocityUnknown(Table):
         8.0, description="fourier: largest |k| of the wave vectors"
     )
     degree: Literal[1, 2] = Field(2, description="nodal: of the velocity's elements")
+
+    @model_validator(mode="after")
+    def _used(self):
+        for name, family in (("modes", "sine"), ("largest", "fourier"), ("degree", "nodal")):
+            if self.family != family:
+                refuse(self, [name], f"family = '{family}'")
+        return self
 
     @property
     def control(self) -> str:

@@ -30,7 +30,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self
 from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator
-from advdiff.core.errors import ConvergenceError, InputError, NotFinite, shortened
+from advdiff.core.errors import ConvergenceError, InputError, NotFinite, shortened, suggestion
 from advdiff.core.petsc_errors import good_values
 
 __all__ = [
@@ -139,6 +139,21 @@ class Pullback(NamedTuple):
     load: PETSc.Vec | None
 
 
+OBJECTS = ("bv_", "range_")
+"""Options of PETSc's own objects, below a prefix of ours: bases, and the numerical range's."""
+
+
+def require_known(prefix: str, known: Sequence[str]) -> None:
+    """Refuse an option below a prefix that nobody reads.
+
+    Raises:
+        InputError: naming it and what is known.
+    """
+    for name in PETSc.Options(prefix).getAll():
+        if name not in known and not name.startswith(OBJECTS):
+            raise InputError(f"-{prefix}{name}: no such option; {suggestion(name, known)}")
+
+
 @dataclass(frozen=True)
 class EngineOptions:
     """What may be asked of an engine: frozen dataclasses, their fields named as in ``[solver]``."""
@@ -155,6 +170,7 @@ class EngineOptions:
         Raises:
             InputError: for a value that the options refuse.
         """
+        require_known(prefix, [f.name for f in fields(self)])
         given = PETSc.Options(prefix)
         read = {
             "float": given.getReal,

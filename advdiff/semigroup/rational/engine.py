@@ -210,7 +210,7 @@ class ShiftInvert:
             raise ConvergenceError(
                 f"shift-invert: estimated error {report['error_estimate']:.1e} where "
                 f"{options.tolerance:.1e} is asked, after {report['solves']} solves with "
-                f"γ = {resolvent.pole:.3g}; raise max_dimension or shorten the time span"
+                f"γ = {resolvent.pole:.3g}; raise solver.tolerance, or shorten time.final"
             )
         return states, report
 

@@ -71,7 +71,7 @@ class FilterFlow:
                     raise ConvergenceError(
                         f"vector {j + 1} of the rational filter learned from noise grows to "
                         f"{growth / self.increment:.3g} times the start: it does not serve this "
-                        "one; shorten the time span, or take solver.method = 'krylov'"
+                        "one; shorten time.final, or take solver.method = 'krylov'"
                     )
                 raise ConvergenceError(
                     f"vector {j + 1} of the rational filter has norm {growth:.3g} where the "

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 from petsc4py import PETSc
 
-from advdiff.config.equation import SolverTable
+from advdiff.config.tables.equation import SolverTable
 from advdiff.core.errors import InputError
 from advdiff.equation.cotangent import OperatorCotangent
 from advdiff.semigroup.faber.engine import FaberEngine

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from advdiff.config.given import refuse
 from advdiff.config.types import (
     Count,
     Outputs,
@@ -17,7 +18,6 @@ from advdiff.config.types import (
     VelocityField,
     fault,
 )
-from advdiff.config.unused import refuse
 
 
 class Robin(Table):

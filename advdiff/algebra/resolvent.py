@@ -13,8 +13,11 @@ converged.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from petsc4py import PETSc
 
+from advdiff.algebra.constants import constants
 from advdiff.algebra.direct import direct
 from advdiff.algebra.generator import Generator
 from advdiff.core.errors import ConvergenceError
@@ -57,27 +60,25 @@ class Resolvent:
         else:
             self.inner = mass.matrix
             self._matrix.axpy(1.0, mass.matrix, PETSc.Mat.Structure.UNKNOWN_NONZERO_PATTERN)
-        self._load = generator.vector()
+        self._constants = constants(generator)
+        self._load, self._centred = generator.vector(), generator.vector()
         self.ksp = self._solver(self._matrix)
         self._transposed: PETSc.Mat | None = None
         self._ksp_transposed: PETSc.KSP | None = None
 
     def solve(self, load: PETSc.Vec, state: PETSc.Vec) -> None:
         """state = (M − γK)⁻¹ load."""
-        self.ksp.solve(load, state)
-        self._count(self.ksp)
+        self._solve(self.ksp, self.ksp.solve, load, state)
 
     def solve_transpose(self, load: PETSc.Vec, state: PETSc.Vec) -> None:
         """state = (M − γKᵀ)⁻¹ load."""
         if self.ksp.getType() == PETSc.KSP.Type.PREONLY:
-            self.ksp.solveTranspose(load, state)
-            self._count(self.ksp)
+            self._solve(self.ksp, self.ksp.solveTranspose, load, state)
         else:
             if self._ksp_transposed is None:
                 self._transposed = self._matrix.transpose(PETSc.Mat())
                 self._ksp_transposed = self._solver(self._transposed)
-            self._ksp_transposed.solve(load, state)
-            self._count(self._ksp_transposed)
+            self._solve(self._ksp_transposed, self._ksp_transposed.solve, load, state)
 
     def solve_block(self, loads: PETSc.Mat, states: PETSc.Mat) -> None:
         """``solve`` for the columns of a dense matrix, all at once where the solver can."""
@@ -95,11 +96,27 @@ class Resolvent:
         self.ksp.destroy()
         self._matrix.destroy()
         self._load.destroy()
+        self._centred.destroy()
+        if self._constants is not None:
+            self._constants.destroy()
         if self._ksp_transposed is not None:
             self._ksp_transposed.destroy()
             self._transposed.destroy()
         if self.generator.mass.is_diagonal:
             self.inner.destroy()
+
+    def _solve(self, ksp: PETSc.KSP, solve: Callable, load: PETSc.Vec, state: PETSc.Vec) -> None:
+        kept = self._constants
+        if kept is None:
+            solve(load, state)
+            self._count(ksp)
+            return
+        total = load.sum()
+        load.copy(self._centred)
+        kept.set_sum(self._centred, 0.0)
+        solve(self._centred, state)
+        self._count(ksp)
+        kept.set_mean(state, total / kept.volume)
 
     def _count(self, ksp: PETSc.KSP) -> None:
         self.solves += 1

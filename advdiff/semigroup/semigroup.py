@@ -10,6 +10,7 @@ from petsc4py import PETSc
 from advdiff.algebra.generator import Generator
 from advdiff.core.errors import InputError
 from advdiff.semigroup.auto import AutoEngine
+from advdiff.semigroup.closed import Closed
 from advdiff.semigroup.engine import Engine, Solution, finite
 from advdiff.semigroup.faber.engine import FaberEngine
 from advdiff.semigroup.mfn.engine import MFNEngine
@@ -48,7 +49,7 @@ class SolverOptions:
 
 
 def make_engine(generator: Generator, options: SolverOptions) -> Engine:
-    """The engine that the options ask for (collective).
+    """The engine that the options ask for, which keeps means where nothing leaves (collective).
 
     Raises:
         InputError: where it needs a diagonal mass and there is none.
@@ -64,8 +65,10 @@ def make_engine(generator: Generator, options: SolverOptions) -> Engine:
         return kind(generator, kind.Options.of(options), **arguments)
 
     if options.engine is AutoEngine:
-        return made(options.method, make=lambda choice: made(choice.method, **choice.arguments))
-    return made(options.method)
+        arguments = {"make": lambda choice: made(choice.method, **choice.arguments)}
+    else:
+        arguments = {}
+    return Closed(made(options.method, **arguments))
 
 
 class Semigroup:

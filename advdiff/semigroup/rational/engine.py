@@ -35,7 +35,7 @@ from advdiff.semigroup.engine import (
     checked_times,
 )
 from advdiff.semigroup.rational.design import CROUZEIX, RationalFilter, design_filter
-from advdiff.semigroup.rational.flow import FilterFlow, lift, sweep_back
+from advdiff.semigroup.rational.flow import EPS, FilterFlow, lift, sweep_back
 from advdiff.semigroup.rational.krylov import KrylovIncrements
 from advdiff.semigroup.rational.learned import learn_filter
 
@@ -169,7 +169,7 @@ class ShiftInvert:
         options = self.options
         resolvent = self._resolvent(options.pole or self._krylov_pole(times[-1]))
         before = resolvent.solves
-        lifted, start = lift(resolvent, initial, load)
+        lifted, start, rounding = lift(resolvent, initial, load)
         increments = KrylovIncrements(
             resolvent,
             start,
@@ -194,6 +194,7 @@ class ShiftInvert:
             "dimension": increments.arnoldi.dimension,
             "solves": resolvent.solves - before,
             "error_estimate": increments.estimate,
+            "rounding": 2.0 * rounding * times[-1] / resolvent.pole + EPS * increments.arnoldi.dimension,
         }
         increments.destroy()
         if not states:
@@ -226,6 +227,7 @@ class ShiftInvert:
             report["error_bound"] = CROUZEIX * rational.error * flow.increment / size
         else:
             report["error_estimate"] = rational.error * flow.increment / size
+        report["rounding"] = 2.0 * flow.rounding * times[-1]/resolvent.pole + flow.recurrence/size
         return flow, report
 
     def _filter(self, times: tuple[float, ...]) -> RationalFilter:

@@ -15,7 +15,7 @@ enough for it to vanish at 1, and there K and −Kᵀ agree.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from petsc4py import PETSc
@@ -29,33 +29,38 @@ _ROUNDING = 256 * np.finfo(float).eps
 class Constants:
     """Means and loads of a generator whose constants are steady and conserved (collective).
 
+    Below, 1 is the state of the constant function, whose entries need not be 1.
+
     Attributes:
-        weights: w, a dual vector with wᵀ1 = 1.
+        ones: 1.
+        weights: w = M1/1ᵀM1.
         volume: 1ᵀM1.
     """
 
     def __init__(self, generator: Generator):
-        ones = generator.vector()
-        ones.set(1.0)
-        self.weights = ones.duplicate()
-        generator.mass.mult(ones, self.weights)
-        self.volume = self.weights.sum()
+        self.ones = generator.ones()
+        self.weights = self.ones.duplicate()
+        generator.mass.mult(self.ones, self.weights)
+        self.volume = self.total(self.weights)
         self.weights.scale(1.0 / self.volume)
-        ones.destroy()
 
     def mean(self, state: PETSc.Vec) -> float:
         """wᵀθ, the mean of a state."""
         return self.weights.dot(state)
 
+    def total(self, dual: PETSc.Vec) -> float:
+        """1ᵀr, of a dual vector."""
+        return dual.dot(self.ones)
+
     def set_mean(self, state: PETSc.Vec, mean: float) -> float:
         """Give a state this mean by adding a constant; what was added."""
         added = mean - self.mean(state)
-        state.shift(added)
+        state.axpy(added, self.ones)
         return added
 
-    def set_sum(self, dual: PETSc.Vec, total: float) -> None:
-        """Give a dual vector this sum of its entries by adding a multiple of w."""
-        dual.axpy(total - dual.sum(), self.weights)
+    def set_total(self, dual: PETSc.Vec, total: float) -> None:
+        """Give a dual vector this total by adding a multiple of w."""
+        dual.axpy(total - self.total(dual), self.weights)
 
     def set_means(
         self,
@@ -66,41 +71,50 @@ class Constants:
     ) -> float:
         """Give states at the times the means wᵀθ0 + t 1ᵀF/1ᵀM1; the largest that was added."""
         mean = 0.0 if initial is None else self.mean(initial)
-        rate = 0.0 if load is None else load.sum() / self.volume
+        rate = 0.0 if load is None else self.total(load) / self.volume
         pairs = zip(states, times, strict=True)
         return max(abs(self.set_mean(state, mean + time * rate)) for state, time in pairs)
 
+    def kept_by(self, stiffness: PETSc.Mat) -> bool:
+        """Whether K1 = 0 and 1ᵀK = 0 but for rounding, row by row (collective)."""
+        start, columns, values = stiffness.getValuesCSR()
+        absolute = stiffness.duplicate()
+        absolute.setValuesCSR(start, columns, abs(values))
+        absolute.assemble()
+        size = self.ones.copy()
+        size.abs()
+        kept = all(
+            self._vanishes(product, sizes, size)
+            for product, sizes in (
+                (stiffness.mult, absolute.mult),
+                (stiffness.multTranspose, absolute.multTranspose),
+            )
+        )
+        absolute.destroy()
+        size.destroy()
+        return kept
+
+    def _vanishes(self, product: Callable, sizes: Callable, size: PETSc.Vec) -> bool:
+        sums, limits = size.duplicate(), size.duplicate()
+        product(self.ones, sums)
+        sizes(size, limits)
+        sums.abs()
+        sums.axpy(-_ROUNDING, limits)
+        largest = sums.max()[1]
+        sums.destroy()
+        limits.destroy()
+        return bool(largest <= 0.0)
+
     def destroy(self) -> None:
-        """Free w (collective)."""
+        """Free the vectors (collective)."""
+        self.ones.destroy()
         self.weights.destroy()
 
 
 def constants(generator: Generator) -> Constants | None:
-    """The constants, if K1 = 0 and 1ᵀK = 0 but for rounding, row by row; else None (collective)."""
-    return Constants(generator) if keeps_constants(generator.stiffness) else None
-
-
-def keeps_constants(matrix: PETSc.Mat) -> bool:
-    """Whether the sums of all rows and of all columns are 0 but for rounding (collective)."""
-    ones, right, left = matrix.createVecRight(), matrix.createVecRight(), matrix.createVecLeft()
-    ones.set(1.0)
-    start, columns, values = matrix.getValuesCSR()
-    absolute = matrix.duplicate()
-    absolute.setValuesCSR(start, columns, abs(values))
-    absolute.assemble()
-    kept = _vanishes(matrix.mult, absolute.mult, ones, left) and _vanishes(
-        matrix.multTranspose, absolute.multTranspose, ones, right
-    )
-    for thing in (ones, right, left, absolute):
-        thing.destroy()
-    return kept
-
-
-def _vanishes(product, absolute, ones: PETSc.Vec, sums: PETSc.Vec) -> bool:
-    product(ones, sums)
-    sizes = sums.duplicate()
-    absolute(ones, sizes)
-    sums.abs()
-    sums.axpy(-_ROUNDING, sizes)
-    sizes.destroy()
-    return bool(sums.max()[1] <= 0.0)
+    """The constants of a closed box, seen from its matrices; None where it is none (collective)."""
+    found = Constants(generator)
+    if found.kept_by(generator.stiffness):
+        return found
+    found.destroy()
+    return None

@@ -150,9 +150,9 @@ class Resolvent:
             solve(load, state)
             self._count(ksp)
             return
-        total = load.sum()
+        total = kept.total(load)
         load.copy(self._centred)
-        kept.set_sum(self._centred, 0.0)
+        kept.set_total(self._centred, 0.0)
         solve(self._centred, state)
         self._count(ksp)
         kept.set_mean(state, total / kept.volume)

@@ -19,7 +19,7 @@ from typing import Any
 
 from petsc4py import PETSc
 
-from advdiff.algebra.constants import Constants, constants, keeps_constants
+from advdiff.algebra.constants import Constants, constants
 from advdiff.semigroup.engine import Change, Cotangent, Engine, Pullback, Solution
 
 
@@ -60,7 +60,7 @@ class Closed:
         total = self.engine.transpose(residuals, times)
         kept = constants(self.engine.generator)
         if kept is not None:
-            kept.set_sum(total, sum(residual.sum() for residual in residuals))
+            kept.set_total(total, sum(map(kept.total, residuals)))
             kept.destroy()
         return total
 
@@ -76,7 +76,7 @@ class Closed:
         kept = constants(self.engine.generator)
         if kept is not None:
             self._correct(kept, solution, initial, load)
-            if change.stiffness is None or keeps_constants(change.stiffness):
+            if change.stiffness is None or kept.kept_by(change.stiffness):
                 kept.set_means(tangents, solution.times, change.initial, change.load)
             kept.destroy()
         return solution, tangents
@@ -88,8 +88,8 @@ class Closed:
         pullback = self.engine.pull(solution, residuals, cotangent)
         kept = constants(self.engine.generator)
         if kept is not None:
-            sums = [residual.sum() for residual in residuals]
-            kept.set_sum(pullback.initial, sum(sums))
+            sums = list(map(kept.total, residuals))
+            kept.set_total(pullback.initial, sum(sums))
             if pullback.load is not None:
                 pairs = zip(solution.times, sums, strict=True)
                 kept.set_mean(pullback.load, sum(t * s for t, s in pairs) / kept.volume)

@@ -33,15 +33,17 @@ class Reference:
             self.mass = dense.matrix(mass.matrix).astype(LONG)
         stiffness = dense.matrix(generator.stiffness).astype(LONG)
         self.rates = solve(self.mass, stiffness)
-        self.weights = self.mass.sum(axis=0) / self.mass.sum()
+        self.ones = dense.vector(generator.ones()).astype(LONG)
+        self.weights = self.mass @ self.ones
+        self.weights /= self.weights @ self.ones
         self.closed = closed
         if closed:
             self.rates = self._centred(self.rates)
 
     def _centred(self, matrix: np.ndarray) -> np.ndarray:
         """P·matrix·P, P = I − 1wᵀ."""
-        matrix = matrix - matrix.sum(axis=1)[:, None] * self.weights
-        return matrix - self.weights @ matrix
+        matrix = matrix - np.outer(matrix @ self.ones, self.weights)
+        return matrix - np.outer(self.ones, self.weights @ matrix)
 
     def states(
         self, initial: np.ndarray, times: Sequence[float], load: np.ndarray | None = None
@@ -54,8 +56,10 @@ class Reference:
         if not self.closed:
             return np.array([self._propagated(start, source, t) for t in times])
         mean, rate = self.weights @ start, self.weights @ source
-        rest = [self._propagated(start - mean, source - rate, t) for t in times]
-        return np.array([mean + rate * LONG(t) + row for row, t in zip(rest, times, strict=True)])
+        start, source = start - mean * self.ones, source - rate * self.ones
+        rest = [self._propagated(start, source, t) for t in times]
+        means = (mean + rate * LONG(t) for t in times)
+        return np.array([m * self.ones + row for m, row in zip(means, rest, strict=True)])
 
     def _propagated(self, start: np.ndarray, source: np.ndarray, time: float) -> np.ndarray:
         size = float(abs(self.rates).sum(axis=1).max()) * time
@@ -73,7 +77,7 @@ class Reference:
             flow = flow @ flow
             if self.closed:
                 flow = self._centred(flow)
-                shift -= self.weights @ shift
+                shift = shift - self.weights @ shift * self.ones
         return flow @ start + shift
 
     def norm(self, state: np.ndarray) -> float:

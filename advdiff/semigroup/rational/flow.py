@@ -171,7 +171,10 @@ class FilterFlow:
 
 
 def _recurrence_error(rational: RationalFilter, norms: np.ndarray) -> float:
-    """What the recurrence's own sums round: ε Σ_i |h_ij| ‖x_i‖ / h_{j+1,j} in x_{j+1}."""
+    """What the sums round in the states: ε Σ_i |h_ij| ‖x_i‖ / h_{j+1,j} in x_{j+1}.
+
+    Later steps enlarge an error no more than a vector, as far as the numerical range bounds them.
+    """
     h = np.abs(rational.hessenberg)
     steps = np.append(norms[:1], (h.T @ norms) / np.diag(h, -1))
     return EPS * float(np.max(steps @ np.abs(rational.coefficients)))

@@ -24,9 +24,7 @@ _DEAD = 100.0  # e-foldings
 _SMALL = 1e-3  # of H; what is larger is not worth splitting off
 
 
-def resolvent_increments(
-    hessenberg: np.ndarray, pole: float, times: Sequence[float]
-) -> np.ndarray:
+def resolvent_increments(hessenberg: np.ndarray, pole: float, times: Sequence[float]) -> np.ndarray:
     """w(t_k) for A = (I − H⁻¹)/γ and c = H⁻¹e₁/γ.
 
     Args:

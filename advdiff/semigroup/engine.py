@@ -63,17 +63,17 @@ class Solution:
 
 
 def error_estimate(report: Mapping[str, Any]) -> float:
-    """What a solution's report says of the states' error, relative to the initial norm.
+    """What a solution's report says of the states' error, relative to the initial norm or, where
+    they grow, to the largest.
 
     The bound where there is one, else the estimate, else, for actions that are each made to a
-    tolerance, the sum of those.
+    tolerance, the sum of those; and what rounding adds.
     """
-    for name in ("error_bound", "error_estimate"):
+    rounding = float(report.get("rounding", 0.0))
+    for name in ("error_bound", "error_estimate", "bound"):
         if name in report:
-            return float(report[name])
-    if "bound" in report:
-        return float(report["bound"] + report["rounding"])
-    return float(report["tolerance"] * report.get("actions", 1))
+            return float(report[name]) + rounding
+    return float(report["tolerance"] * report.get("actions", 1)) + rounding
 
 
 def checked_times(times: Sequence[float]) -> tuple[float, ...]:

@@ -19,6 +19,7 @@ import numpy as np
 from advdiff.matexp import (
     LAWS,
     asymptotic_theorem,
+    certificate,
     decay_norms,
     derivative,
     group_inverse,
@@ -27,7 +28,6 @@ from advdiff.matexp import (
     spectral_gap,
     unit_entry,
 )
-from advdiff.matexp.rates import certificate
 
 HERE = Path(__file__).parent
 DPI = 80

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from advdiff.matexp import DomainError, derivative, partial_sums, random_rate_matrix
+from advdiff.matexp import DomainError, certificate, derivative, partial_sums, random_rate_matrix
 from advdiff.matexp.operands import stacks
-from advdiff.matexp.rates import certificate
 from advdiff.matexp.series import exponential_and_integral
 from tests.matexp.references import exact_derivative, relative
 

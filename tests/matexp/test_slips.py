@@ -5,6 +5,7 @@ import pytest
 from scipy.linalg import expm
 
 from advdiff.matexp import (
+    certificate,
     decay_constants,
     decay_norms,
     derivative,
@@ -14,7 +15,6 @@ from advdiff.matexp import (
     random_rate_matrix,
     trace_gradient,
 )
-from advdiff.matexp.rates import certificate
 from tests.matexp.references import relative
 
 pytestmark = pytest.mark.serial

@@ -14,7 +14,7 @@ from advdiff.config.load import load as load_experiment
 from advdiff.config.tables.models import ModelExperiment
 from advdiff.config.tables.study import Study
 from advdiff.problem.problem import Problem
-from advdiff.sampling import run as sampling_tasks
+from advdiff.tasks import model as sampling_tasks
 from advdiff.tasks import study as study_tasks
 from advdiff.views import info
 

@@ -10,6 +10,7 @@ from advdiff.matexp import (
     LAWS,
     DomainError,
     asymptotic_theorem,
+    certificate,
     decay_norms,
     derivative,
     group_inverse,
@@ -20,7 +21,6 @@ from advdiff.matexp import (
     spectral_gap,
     unit_entry,
 )
-from advdiff.matexp.rates import certificate
 from tests.matexp.references import PROFILE, long_derivative
 
 pytestmark = pytest.mark.serial

@@ -40,9 +40,10 @@ class PhysicsTable(Table):
 
     @model_validator(mode="after")
     def _apart(self):
-        for kind in ("inflow", "flux", "robin"):
+        kinds = [name for name, field in type(self).model_fields.items() if field.default == {}]
+        for kind in kinds:
             for name in getattr(self, kind):
-                if name in self.dirichlet:
+                if kind != "dirichlet" and name in self.dirichlet:
                     raise fault(
                         (kind, name), f"'{name}' has a Dirichlet value too; remove one of them"
                     )

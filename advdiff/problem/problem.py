@@ -22,6 +22,7 @@ from advdiff.problem.readings import Readings, read
 from advdiff.problem.transport import Transport
 from advdiff.problem.unknowns.base import Kind
 from advdiff.semigroup.engine import Engine
+from advdiff.semigroup.growth import require_bounded
 from advdiff.semigroup.mfn import quadrature
 from advdiff.semigroup.semigroup import Semigroup, SolverOptions, make_engine
 from advdiff.sensitivity.rho import Direction, Sensitivity, sensitivity
@@ -105,7 +106,8 @@ class Problem(Transport):
     def semigroup(self) -> Semigroup:
         """S(t) of the assembled operator, with the initial state and load of [physics]."""
         operator = self.operator
-        return Semigroup(self.make_engine(operator.generator), self.initial, operator.load)
+        engine, growth = self.make_engine(operator.generator), operator.physics.growth
+        return Semigroup(engine, self.initial, operator.load, growth)
 
     def direction(self, name: str) -> Direction:
         """A direction named in [sensitivity.directions] (collective)."""
@@ -135,8 +137,9 @@ class Problem(Transport):
         table = self.experiment.sensitivity
         if isinstance(direction, str):
             direction = self.direction(direction)
-        return sensitivity(
-            self.operator,
+        operator = self.operator
+        found = sensitivity(
+            operator,
             direction,
             self.initial,
             self.experiment.time.times if times is None else times,
@@ -144,6 +147,9 @@ class Problem(Transport):
             tolerance=table.tolerance,
             options=self.solver_options,
         )
+        given = (self.initial, operator.load, operator.physics.growth())
+        require_bounded(operator.generator, found.solution, *given)
+        return found
 
     # -- inversion ------------------------------------------------------------------------------
 

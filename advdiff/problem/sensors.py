@@ -56,7 +56,7 @@ class Sensors:
         cells, mine, reference = self._located(points, rows, snap_distance)
         width = space.dofmap.dof_layout.num_dofs
         self._matrix = PETSc.Mat().createAIJ(
-            ((PETSc.DECIDE, count), operator.boundary.x.petsc_vec.getSizes()),
+            ((PETSc.DECIDE, count), operator.states.boundary.x.petsc_vec.getSizes()),
             nnz=(width, width),
             comm=self._comm,
         )
@@ -131,7 +131,7 @@ class Sensors:
         start, stop = self._sampled.getOwnershipRange()
         self._sampled.setArray(weights[start:stop])
         self._matrix.multTranspose(self._sampled, self._full)
-        part = self._full.getSubVector(self.operator.free)
+        part = self._full.getSubVector(self.operator.states.free)
         part.copy(out)
-        self._full.restoreSubVector(self.operator.free, part)
+        self._full.restoreSubVector(self.operator.states.free, part)
         return out

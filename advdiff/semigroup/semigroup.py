@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from petsc4py import PETSc
@@ -12,6 +13,7 @@ from advdiff.core.errors import InputError
 from advdiff.semigroup.auto import AutoEngine
 from advdiff.semigroup.engine import Engine, Solution, checked_times, finite
 from advdiff.semigroup.faber.engine import FaberEngine
+from advdiff.semigroup.growth import require_bounded
 from advdiff.semigroup.mfn.engine import MFNEngine
 from advdiff.semigroup.rational.engine import ShiftInvert
 
@@ -75,6 +77,7 @@ class Semigroup:
         engine: made for the generator.
         initial: θ0 where none is given.
         load: F, the constant load (source and Dirichlet values), or None.
+        growth: says how fast the L² norm may grow, infinite where that is not known (collective).
 
     Times are in your unit, in which A is a rate; θ in any.
 
@@ -91,20 +94,27 @@ class Semigroup:
     0.0
     """
 
-    def __init__(self, engine: Engine, initial: PETSc.Vec, load: PETSc.Vec | None = None):
-        self.engine, self.initial, self.load = engine, initial, load
+    def __init__(
+        self,
+        engine: Engine,
+        initial: PETSc.Vec,
+        load: PETSc.Vec | None = None,
+        growth: Callable[[], float] = lambda: math.inf,
+    ):
+        self.engine, self.initial, self.load, self.growth = engine, initial, load, growth
 
     def solve(self, times: Sequence[float], initial: PETSc.Vec | None = None) -> Solution:
         """States at increasing positive times, with the engine's report (collective).
 
         Raises:
             InputError: for times that are not positive, finite and increasing.
-            ConvergenceError: naming the tolerance that was reached.
+            ConvergenceError: naming the tolerance that was reached, or the growth that cannot be.
         """
         times = checked_times(times)
         start = self.initial if initial is None else initial
         solution = self.engine.forward(start, times, self.load)
         finite(solution.states, "the state")
+        require_bounded(self.engine.generator, solution, start, self.load, self.growth())
         return solution
 
     def trajectory(

@@ -22,7 +22,7 @@ class Options:
     """What to run.
 
     Attributes:
-        kernel: of :data:`advdiff.config.sampler.KERNELS`.
+        kernel: of :data:`advdiff.config.tables.sampler.KERNELS`.
         draws, warmup: kept steps, and steps before that adapt the step size.
         chains, seed: how many, and of the random numbers.
         step_size: first guess, or the step itself where ``warmup`` is 0; None: the kernel's.

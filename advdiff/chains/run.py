@@ -21,7 +21,7 @@ from advdiff.chains import warmup
 from advdiff.chains.coordinates import Recentred, White
 from advdiff.chains.kernel import Info, Kernel, Options, State, SurrogateTarget, Target
 from advdiff.chains.warmup import Adaptation
-from advdiff.config.sampler import KERNELS
+from advdiff.config.tables.sampler import KERNELS
 from advdiff.core.errors import ConvergenceError
 from advdiff.core.progress import stage
 from advdiff.core.random import Random

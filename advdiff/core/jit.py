@@ -28,6 +28,7 @@ from dolfinx import default_scalar_type, fem, jit
 from ffcx.naming import compute_signature
 from mpi4py import MPI
 
+from advdiff.core import stopping
 from advdiff.core.ranks import on_root
 
 PATIENCE = 300
@@ -70,7 +71,7 @@ def _compiled(what: ufl.Form | tuple) -> Path:
         return folder
     cache.mkdir(parents=True, exist_ok=True)
     _sweep(cache)
-    with _workshop(cache) as place:
+    with _workshop(cache) as place, stopping.hushed():
         jit.ffcx_jit(MPI.COMM_SELF, what, _scalars(), {"cache_dir": place, "timeout": PATIENCE})
         try:
             place.rename(folder)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ TAG = 7143
 """Of the message by which a rank tells another that it has spoken."""
 
 _scratch: set[Path] = set()
+_stderr = 2
 _resumable: Path | None = None
 
 
@@ -55,6 +57,33 @@ def sweep() -> None:
     """Remove what the failed blocks of :func:`scratch` have left, before the job is aborted."""
     for path in _scratch:
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def hushed():
+    """What programs started within the block say on stderr is shown only where the block fails.
+
+    A signal is answered there all the same.
+    """
+    global _stderr
+    try:
+        shown = os.dup(2)
+    except OSError:  # closed: there is nothing to hush
+        yield
+        return
+    with tempfile.TemporaryFile() as said:
+        _stderr = shown
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            said.seek(0)
+            os.write(shown, said.read())
+            raise
+        finally:
+            os.dup2(shown, 2)
+            _stderr = 2
+            os.close(shown)
 
 
 @contextmanager
@@ -102,7 +131,7 @@ def _stop(number: int, _frame) -> None:
     if not silent:
         name = signal.Signals(number).name
         remedy = "; go on with --resume" if _resumable and _resumable.exists() else ""
-        os.write(2, f"advdiff: stopped by {name}{remedy}\n".encode())
+        os.write(_stderr, f"advdiff: stopped by {name}{remedy}\n".encode())
     if world is not None and world.size > 1:
         time.sleep(0.1)  # mpirun drops what it has not yet read
     leave(128 + number)

@@ -122,6 +122,7 @@ def read(
             signal.alarm(patience)
         gmsh.open(str(path))
         signal.alarm(0)
+        _join(gmsh.model, path)
         dim = gmsh.model.getDimension()
         if path.suffix == ".geo":
             if mesh_size is not None and dim > 0:
@@ -130,6 +131,8 @@ def read(
                     return {"cells": cells, "dim": dim}
                 gmsh.option.setNumber("Mesh.MeshSizeMax", mesh_size)
             gmsh.model.mesh.generate(dim)
+    except Refused:
+        raise
     except Exception as error:
         reason = " ".join(str(error).split())
         raise Refused(f"gmsh cannot read {path}: {reason}; mend it") from None
@@ -138,6 +141,25 @@ def read(
         gmsh.option.setNumber(option, value)
     gmsh.write(str(clean))
     return {"dim": gmsh.model.getDimension(), "names": names}
+
+
+def _join(model, path: Path) -> None:
+    """A mesh that was divided for several processes becomes one again."""
+    count = model.getNumberOfPartitions()
+    if count == 0:
+        return
+    there = {
+        part
+        for entity in model.getEntities(model.getDimension())
+        if len(model.mesh.getElements(*entity)[0])
+        for part in model.getPartitions(*entity)
+    }
+    if len(there) < count:
+        raise Refused(
+            f"{path} holds {len(there)} of the {count} parts of a divided mesh; give the whole in "
+            "one file, which is divided here"
+        )
+    model.mesh.unpartition()
 
 
 def _cells(model, dim: int, mesh_size: float) -> float:
@@ -165,15 +187,23 @@ def check(model, path: Path) -> dict[str, int]:
     if not (np.abs(used) < 1e100).all():
         raise Refused(f"{path} has a node whose place is no finite number; mesh it again")
     if np.ptp(used[:, dim:], axis=0).max(initial=0.0) > 0:
-        raise Refused(
-            f"{path} is curved, cells of dimension {dim} in space; a domain must be flat, in "
-            f"{', '.join('xyz'[:dim])}"
-        )
+        remedy = f"a domain must be flat, in {', '.join('xyz'[:dim])}"
+        if dim == 1:
+            remedy = (
+                "name the surface between the curves with 'Physical Surface(\"water\") = {...};'"
+            )
+        raise Refused(f"{path} is curved, cells of dimension {dim} in space; {remedy}")
     _require_sound(model, kinds[0], cells, x[:, :dim], path)
-    return {
-        model.getPhysicalName(dim - 1, tag) or str(tag): int(tag)
-        for _, tag in model.getPhysicalGroups(dim - 1)
-    }
+    names: dict[str, int] = {}
+    for _, tag in model.getPhysicalGroups(dim - 1):
+        name = model.getPhysicalName(dim - 1, tag) or str(tag)
+        if name in names:
+            raise Refused(
+                f"{path}: the physical groups {names[name]} and {tag} are both called '{name}'; "
+                "give each a name of its own, or make them one"
+            )
+        names[name] = int(tag)
+    return names
 
 
 def _elements(model, dim: int, path: Path) -> tuple[list[int], np.ndarray]:

@@ -31,6 +31,7 @@ class Domain:
         mesh: the DOLFINx mesh.
         facet_tags: tags of its boundary facets.
         tags: name of a boundary part → its tag; every other boundary facet is a wall.
+        inside: name of a part → how many of its facets lie between two cells, where some do.
 
     Lengths are yours: those of the coordinates of the mesh.
 
@@ -46,6 +47,21 @@ class Domain:
         self.mesh, self.facet_tags, self.tags = msh, facet_tags, tags
         self.ds = ufl.Measure("ds", domain=msh, subdomain_data=facet_tags)
         self.dx = ufl.Measure("dx", domain=msh)
+        self.inside = self._count_inside()
+
+    def _count_inside(self) -> dict[str, int]:
+        """See ``inside`` (collective)."""
+        if not self.tags:
+            return {}
+        topology = self.mesh.topology
+        topology.create_connectivity(self.dim - 1, self.dim)
+        owned = topology.index_map(self.dim - 1).size_local
+        boundary = mesh.exterior_facet_indices(topology)
+        inner = np.setdiff1d(self.facet_tags.indices[self.facet_tags.indices < owned], boundary)
+        values = self.facet_tags.values[np.isin(self.facet_tags.indices, inner)]
+        local = np.array([np.count_nonzero(values == tag) for tag in self.tags.values()])
+        counts = self.comm.allreduce(local, MPI.SUM)
+        return {name: int(n) for name, n in zip(self.tags, counts, strict=True) if n}
 
     @property
     def is_simplicial(self) -> bool:
@@ -76,11 +92,17 @@ class Domain:
         """The tag of a boundary part.
 
         Raises:
-            InputError: if the mesh has none of this name.
+            InputError: if the mesh has none of this name, or it does not lie on the boundary.
         """
         if name not in self.tags:
             raise InputError(
                 f"{key}: no boundary part '{name}'; {suggestion(name, list(self.tags))}"
+            )
+        if name in self.inside:
+            raise InputError(
+                f"{key}: {self.inside[name]} sides of the physical group '{name}' lie inside the "
+                "domain, between two cells; name a group of boundary sides, or leave the cells on "
+                "one side of it out of every physical group"
             )
         return self.tags[name]
 

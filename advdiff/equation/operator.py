@@ -82,6 +82,7 @@ class Operator:
         self._full.assemble()
         self._total = fem.Function(self.space)
         self.mass = self._restricted_mass()
+        self._constant = self.state(lambda x: np.ones(x.shape[1]), "1")
         self._stiffness: PETSc.Mat | None = None
         self.load: PETSc.Vec | None = None
         self.generator: Generator | None = None
@@ -169,7 +170,9 @@ class Operator:
             forms = [] if self._load_form is None else [self._load_form]
             self.load = self._assemble_load(self._full, forms)
             bound = self.discretization.flow_factor * self.physics.peclet_bound()
-        self.generator = Generator(self._stiffness, self.mass, bound, self.domain.dim)
+        self.generator = Generator(
+            self._stiffness, self.mass, bound, self.domain.dim, self._constant
+        )
         return self.generator
 
     def _assemble_load(self, matrix: PETSc.Mat, forms: Sequence[fem.Form]) -> PETSc.Vec | None:

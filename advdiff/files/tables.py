@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from advdiff.core.errors import InputError, shortened
+
+DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf)", re.ASCII | re.I)
+"""What is a number in a table; to Python ``1_0`` and digits of other scripts are, too."""
 
 
 class Columns(dict[str, np.ndarray]):
@@ -49,8 +53,35 @@ def rows(
     except csv.Error as error:
         raise InputError(f"{key}: {path}, row {reader.line_num}: {error}; mend the row") from None
     found = [(line, row) for line, row in found if any(row) and not row[0].startswith("#")]
+    found = _without_empty_columns(found)
     header = found[0][1] if found else []
     return header, found[1:]
+
+
+def _without_empty_columns(found: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """Without the columns on the right that have no name and no entry, as spreadsheets leave."""
+    width = max((len(row) for _, row in found), default=0)
+    if any(len(row) != width for _, row in found):
+        return found
+    used = max(j for j in range(width) if any(row[j] for _, row in found)) + 1 if found else 0
+    return [(line, row[:used]) for line, row in found]
+
+
+def number(entry: str) -> float:
+    """What an entry stands for.
+
+    Raises:
+        ValueError: where it is no decimal number; the text is what to do.
+    """
+    if DECIMAL.fullmatch(entry):
+        return float(entry)
+    if not entry:
+        raise ValueError("fill it in, or remove the row")
+    if re.fullmatch(r"[+-]?\d+,\d+", entry):
+        raise ValueError("write a decimal point")
+    if entry[0] in "<>":
+        raise ValueError("a limit of detection is not read; remove the row, or give value and std")
+    raise ValueError("mend the row")
 
 
 def require_even(
@@ -111,13 +142,14 @@ def _number(cell: str, words, path: Path, key: str, line: int, name: str) -> flo
         raise InputError(
             f"{key}: {path}, row {line}: {name} = {shortened(cell)}; write {' or '.join(words)}"
         )
+    remedy = "mend the row"
     try:
-        value = float(cell)
-    except ValueError:
-        value = np.nan
+        value = number(cell)
+    except ValueError as error:
+        value, remedy = np.nan, error
     if not np.isfinite(value):
         raise InputError(
-            f"{key}: {path}, row {line}: {name} = {shortened(cell)} is no finite number; mend it"
+            f"{key}: {path}, row {line}: {name} = {shortened(cell)} is no finite number; {remedy}"
         )
     return value
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from mpi4py import MPI
 
-from advdiff.config.models import ModelExperiment
+from advdiff.config.tables.models import ModelExperiment
 from advdiff.core.errors import InputError
 from advdiff.core.ranks import on_root
 from advdiff.files import tables
@@ -147,12 +147,18 @@ def _read_measurements(experiment: ModelExperiment) -> tuple[dict, dict | None]:
     )
     tables.states(table, ("node",), nodes, path, DATA)
     tables.refuse(table, table["time"] < 0, path, DATA, "time", "times begin at 0")
+    std = experiment.observations.std
     if "std" not in table:
-        if experiment.observations.std is None:
+        if std is None:
             raise InputError(
                 f"observations.std: missing, and {path} has no column 'std'; give the noise"
             )
-        table["std"] = np.full(len(table["time"]), experiment.observations.std)
+        table["std"] = np.full(len(table["time"]), std)
+    elif std is not None:
+        raise InputError(
+            f"observations.std = {std:g}: {path} has a column 'std', which says it; "
+            "remove one of them"
+        )
     tables.refuse(table, table["std"] <= 0, path, DATA, "std", "write a positive number")
     coarse = experiment.model.coarse
     if coarse is not None:

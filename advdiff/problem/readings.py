@@ -6,6 +6,7 @@ A data set is a list of readings (where, when, value, standard deviation).  Dist
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,14 @@ import numpy as np
 from mpi4py import MPI
 
 from advdiff.config.expression import AXES
-from advdiff.core.errors import InputError, shortened, suggestion
+from advdiff.core.errors import InputError, nearest, shortened
 from advdiff.core.ranks import on_root
 from advdiff.files import hdf5, tables
+
+MEANT = {"time": "t"}
+MEANT |= dict.fromkeys(("c", "conc", "concentration", "val", "obs", "reading", "theta"), "value")
+MEANT |= dict.fromkeys(("sigma", "sd", "stdev", "error", "uncertainty", "noise"), "std")
+"""What others call the columns."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,11 @@ def _read(path: Path, dim: int, final: float, std: float | None) -> Readings:
                 f"observations.std: missing, and {path} has no column 'std'; give the noise"
             )
         columns["std"] = np.full(n, std)
+    elif std is not None:
+        raise InputError(
+            f"observations.std = {std:g}: {path} has a column 'std', which says it; "
+            "remove one of them"
+        )
 
     def refuse(bad: np.ndarray, what: str, name: str, remedy: str) -> None:
         if bad.any():
@@ -129,7 +140,7 @@ def _csv(path: Path, known: Sequence[str]) -> tuple[dict[str, np.ndarray], Seque
             f"observations.file: {path} is empty; give columns {', '.join(known)} and readings"
         )
     names = [name.lower() for name in header]
-    for separator, word in ((";", "semicolons"), ("\t", "tabs")):
+    for separator, word in ((";", "semicolons"), ("\t", "tabs"), (" ", "spaces")):
         if len(names) == 1 and separator in names[0]:
             raise InputError(
                 f"observations.file: {path}: columns separated by {word}; separate them by commas"
@@ -138,7 +149,7 @@ def _csv(path: Path, known: Sequence[str]) -> tuple[dict[str, np.ndarray], Seque
         if name not in known:
             raise InputError(
                 f"observations.file: {path}: unknown column {shortened(name)}; "
-                + suggestion(name, list(known))
+                + _remedy(name, names, known)
             )
     if len(set(names)) != len(names):
         raise InputError(f"observations.file: {path}: a column occurs twice in {names}; remove one")
@@ -147,13 +158,28 @@ def _csv(path: Path, known: Sequence[str]) -> tuple[dict[str, np.ndarray], Seque
     for k, (line, row) in enumerate(found):
         for j, entry in enumerate(row):
             try:
-                table[k, j] = float(entry)
-            except ValueError:
+                table[k, j] = tables.number(entry)
+            except ValueError as remedy:
                 raise InputError(
                     f"observations.file: {path}, row {line}: {names[j]} = {shortened(entry)} is no "
-                    "number; mend the row"
+                    f"number; {remedy}"
                 ) from None
     return dict(zip(names, table.T.copy(), strict=True)), [line for line, _ in found]
+
+
+def _remedy(name: str, names: Sequence[str], known: Sequence[str]) -> str:
+    """What to do with a column that is not known."""
+    if names[0] in ("t", "time") and not {"x", "value"} & set(names):
+        return f"a column a place is not read; write a row a reading: {', '.join(known[:-1])}"
+    plain = re.sub(r"\s*(\[.*\]|\(.*\))$", "", name)
+    meant = MEANT.get(plain, plain)
+    if meant in known and meant not in names:
+        what = "units are yours: " if plain != name else ""
+        return f"{what}call it '{meant}', if that is what it holds"
+    close = nearest(name, list(known))
+    if close is not None and close not in names:
+        return f"did you mean '{close}'?"
+    return f"remove it; known: {', '.join(known)}"
 
 
 def _hdf5(path: Path, known: Sequence[str]) -> tuple[dict[str, np.ndarray], Sequence[int]]:
@@ -163,7 +189,11 @@ def _hdf5(path: Path, known: Sequence[str]) -> tuple[dict[str, np.ndarray], Sequ
             group = file.get("observations", file)
             if not isinstance(group, h5py.Group):
                 raise ValueError("'observations' is a dataset, not a group of them")
-            found = {k: np.asarray(group[k], dtype=float) for k in known if k in group}
+            found = {k: np.asarray(group[k]) for k in known if k in group}
+            for name, column in found.items():
+                if column.dtype.kind not in "iuf":
+                    raise ValueError(f"'{name}' holds no numbers")
+            found = {k: column.astype(float) for k, column in found.items()}
     except (OSError, TypeError, ValueError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(

@@ -30,7 +30,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self
 from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator
-from advdiff.core.errors import ConvergenceError, InputError, NotFinite, shortened
+from advdiff.core.errors import ConvergenceError, InputError, NotFinite, shortened, suggestion
 from advdiff.core.petsc_errors import good_values
 
 __all__ = [
@@ -63,17 +63,17 @@ class Solution:
 
 
 def error_estimate(report: Mapping[str, Any]) -> float:
-    """What a solution's report says of the states' error, relative to the initial norm.
+    """What a solution's report says of the states' error, relative to the initial norm or, where
+    they grow, to the largest.
 
     The bound where there is one, else the estimate, else, for actions that are each made to a
-    tolerance, the sum of those.
+    tolerance, the sum of those; and what rounding adds.
     """
-    for name in ("error_bound", "error_estimate"):
+    rounding = float(report.get("rounding", 0.0))
+    for name in ("error_bound", "error_estimate", "bound"):
         if name in report:
-            return float(report[name])
-    if "bound" in report:
-        return float(report["bound"] + report["rounding"])
-    return float(report["tolerance"] * report.get("actions", 1))
+            return float(report[name]) + rounding
+    return float(report["tolerance"] * report.get("actions", 1)) + rounding
 
 
 def checked_times(times: Sequence[float]) -> tuple[float, ...]:
@@ -139,6 +139,21 @@ class Pullback(NamedTuple):
     load: PETSc.Vec | None
 
 
+OBJECTS = ("bv_", "range_")
+"""Options of PETSc's own objects, below a prefix of ours: bases, and the numerical range's."""
+
+
+def require_known(prefix: str, known: Sequence[str]) -> None:
+    """Refuse an option below a prefix that nobody reads.
+
+    Raises:
+        InputError: naming it and what is known.
+    """
+    for name in PETSc.Options(prefix).getAll():
+        if name not in known and not name.startswith(OBJECTS):
+            raise InputError(f"-{prefix}{name}: no such option; {suggestion(name, known)}")
+
+
 @dataclass(frozen=True)
 class EngineOptions:
     """What may be asked of an engine: frozen dataclasses, their fields named as in ``[solver]``."""
@@ -155,6 +170,7 @@ class EngineOptions:
         Raises:
             InputError: for a value that the options refuse.
         """
+        require_known(prefix, [f.name for f in fields(self)])
         given = PETSc.Options(prefix)
         read = {
             "float": given.getReal,

@@ -11,6 +11,7 @@ from petsc4py import PETSc
 from advdiff.algebra.generator import Generator
 from advdiff.core.errors import InputError
 from advdiff.semigroup.auto import AutoEngine
+from advdiff.semigroup.closed import Closed
 from advdiff.semigroup.engine import Engine, Solution, checked_times, finite
 from advdiff.semigroup.faber.engine import FaberEngine
 from advdiff.semigroup.growth import require_bounded
@@ -50,7 +51,7 @@ class SolverOptions:
 
 
 def make_engine(generator: Generator, options: SolverOptions) -> Engine:
-    """The engine that the options ask for (collective).
+    """The engine that the options ask for, which keeps means where nothing leaves (collective).
 
     Raises:
         InputError: where it needs a diagonal mass and there is none.
@@ -66,8 +67,10 @@ def make_engine(generator: Generator, options: SolverOptions) -> Engine:
         return kind(generator, kind.Options.of(options), **arguments)
 
     if options.engine is AutoEngine:
-        return made(options.method, make=lambda choice: made(choice.method, **choice.arguments))
-    return made(options.method)
+        arguments = {"make": lambda choice: made(choice.method, **choice.arguments)}
+    else:
+        arguments = {}
+    return Closed(made(options.method, **arguments))
 
 
 class Semigroup:

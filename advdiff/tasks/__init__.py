@@ -9,7 +9,8 @@ from pathlib import Path
 from petsc4py import PETSc
 
 from advdiff.concerns import before
-from advdiff.config.experiment import Experiment
+from advdiff.config.tables.experiment import Experiment
+from advdiff.config.tables.unused import unused
 from advdiff.core import memory, progress
 from advdiff.core.errors import InputError
 from advdiff.core.petsc_errors import finite_numbers, good_options
@@ -40,9 +41,9 @@ def _check(problem: Problem) -> list[str]:
         for key, path in experiment.outputs().items():
             on_root(problem.comm, lambda k=key, p=path: check_writable(p, k))
     domain = problem.domain
+    for key, name in experiment.boundary_parts():
+        domain.tag(name, key)
     operator = problem.operator
-    for name in experiment.domain.open:
-        domain.tag(name, "domain.open")
     problem.make_engine(operator.generator)
     lines = [
         f"task        {experiment.task}",
@@ -78,6 +79,9 @@ def _check(problem: Problem) -> list[str]:
             + ", ".join(f"{p.name} {p.template.getSize()}" for p in problem.unknowns.parts),
         ]
     _ = problem.truth
+    if ignored := unused(experiment):
+        tables = ", ".join(f"[{name}]" for name in ignored)
+        lines.append(f"unused      {tables}: not of this task = '{experiment.task}'")
     lines += [f"read        {key}: {source}" for key, source in problem.sources.items()]
     return lines + problem.concerns.add(before.concerns(problem))
 

@@ -178,3 +178,28 @@ def test_all_forms_are_compiled_so():
         calls = [n.func for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
         names = {ast.unparse(called) for called in calls}
         assert path.samefile(jit.__file__) or not names & {"fem.form", "fem.Expression"}, path
+
+
+def compiler(folder: Path, monkeypatch, then: str) -> None:
+    """A C compiler that has something to say."""
+    script = folder / "cc"
+    script.write_text(f'#!/bin/sh\necho "x.c:1: warning: a word of mine" >&2\n{then}\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("CC", str(script))
+
+
+def test_what_the_compiler_says_is_not_among_the_lines_of_a_run(
+    tmp_path, cache, monkeypatch, capfd
+):
+    compiler(tmp_path, monkeypatch, 'exec cc "$@"')
+    assert integral(2) == pytest.approx(EXACT)
+    assert capfd.readouterr() == ("", "")
+    os.write(2, b"again")
+    assert capfd.readouterr().err == "again"
+
+
+def test_what_the_compiler_says_is_shown_where_it_fails(tmp_path, cache, monkeypatch, capfd):
+    compiler(tmp_path, monkeypatch, "exit 1")
+    with pytest.raises(Exception, match="cc"):
+        integral(2)
+    assert "a word of mine" in capfd.readouterr().err

@@ -8,7 +8,7 @@ import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
-from advdiff.config.space import ELEMENTS
+from advdiff.config.tables.space import ELEMENTS
 from advdiff.domain.fields import interpolate, scalar_field, vector_field
 from advdiff.domain.mesh import box
 from advdiff.equation import conditions, velocity

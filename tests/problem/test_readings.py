@@ -18,6 +18,7 @@ from advdiff.equation.physics import Physics
 from advdiff.equation.velocity import Velocity
 from advdiff.problem.readings import Readings, read
 from advdiff.problem.sensors import Sensors
+from tests.config.bad_input import message
 
 COMM = MPI.COMM_WORLD
 
@@ -188,3 +189,39 @@ def test_one_sensor_more_ranks():
     operator = problem(2, 1).operator
     state = operator.state(lambda x: x[0], "state")
     np.testing.assert_allclose(Sensors(operator, np.array([[0.3, 0.9]])).sample(state), [0.3])
+
+
+HEADERS = {
+    "x [m],y [m],t,value": ["column 'x [m]'", "units are yours: call it 'x'"],
+    "x,y,time (s),value": ["column 'time (s)'", "call it 't'"],
+    "x,y,t,c,sigma": ["column 'c'", "call it 'value'"],
+    "x,y,t,value,sigma": ["column 'sigma'", "call it 'std'"],
+    "x,y,t,valeu": ["did you mean 'value'?"],
+    "well,x,y,t,value": ["column 'well'", "remove it", "known: x, y, t, value, std"],
+    "time,obs1,obs2": ["a column a place is not read", "a row a reading: x, y, t, value"],
+    "t,value1,value2": ["a column a place is not read"],
+    "x y t value": ["separated by spaces", "commas"],
+}
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_headers_that_are_not_read_have_a_remedy(tmp_path, header):
+    path = tmp_path / "a.csv"
+    row = " ".join("1" * len(header.split())) if "," not in header else "1," * header.count(",")
+    on_root(COMM, lambda: path.write_text(f"{header}\n{row}1\n") and None)
+    text = message(read, path, 2, 1.0, 0.1)
+    for part in HEADERS[header]:
+        assert part in text
+
+
+def test_texts_in_hdf5_are_no_numbers(tmp_path):
+    path = tmp_path / "a.h5"
+
+    def write():
+        with h5py.File(path, "w") as file:
+            for name in ("x", "y", "t"):
+                file[name] = [0.5]
+            file["value"] = [b"1_0"]
+
+    on_root(COMM, write)
+    assert "'value' holds no numbers" in message(read, path, 2, 1.0, 0.1)

@@ -14,7 +14,7 @@ A diagonal mass makes A = M⁻¹K an explicit sparse matrix.
 
 from __future__ import annotations
 
-from advdiff.config.space import ELEMENTS
+from advdiff.config.tables.space import ELEMENTS
 from advdiff.core.errors import InputError
 from advdiff.domain.mesh import Domain
 from advdiff.equation.discretization.base import Discretization

@@ -20,7 +20,14 @@ from advdiff.algebra.arnoldi import Operator
 from advdiff.algebra.generator import Generator
 from advdiff.core import progress
 from advdiff.core.petsc_errors import good_values
-from advdiff.semigroup.engine import Change, Cotangent, EngineOptions, Pullback, Solution
+from advdiff.semigroup.engine import (
+    Change,
+    Cotangent,
+    EngineOptions,
+    Pullback,
+    Solution,
+    require_known,
+)
 from advdiff.semigroup.mfn import quadrature
 from advdiff.semigroup.mfn.action import Action, Ledger
 
@@ -61,6 +68,7 @@ def from_petsc(options: MFNOptions) -> MFNOptions:
     Raises:
         InputError: for a value that is not possible.
     """
+    require_known(PREFIX + "mfn_", ["type", "ncv", "tol", "max_it"])
     given = PETSc.Options(PREFIX + "mfn_")
     with good_values(PREFIX + "mfn_"):
         kind = given.getString("type", options.type)

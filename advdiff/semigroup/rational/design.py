@@ -119,8 +119,7 @@ def design_filter(
         raise ConvergenceError(
             f"a rational filter of {max_dimension} vectors reaches {error:.1e} on the numerical "
             f"range where {_SLACK * tolerance:.1e} is asked (P·T = {strength:.3g}, "
-            f"γ/T = {pole / final:.3g}); raise max_dimension, shorten the time span, or learn "
-            "the filter"
+            f"γ/T = {pole / final:.3g}); raise solver.tolerance, or shorten time.final"
         )
     return RationalFilter(float(pole), tuple(times), hessenberg, coefficients, peaks, error)
 

@@ -66,8 +66,8 @@ def learn_filter(
     if dimension is None and error > target:
         raise ConvergenceError(
             f"a rational filter learned from noise reaches {error:.1e} in {m} vectors where "
-            f"{target:.1e} is asked (γ = {resolvent.pole:.3g}); raise max_dimension or shorten "
-            "the time span"
+            f"{target:.1e} is asked (γ = {resolvent.pole:.3g}); raise solver.tolerance, or "
+            "shorten time.final"
         )
     peaks = np.full(m, HIGHEST)
     return RationalFilter(

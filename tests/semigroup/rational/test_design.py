@@ -67,5 +67,5 @@ def test_the_default_pole_is_near_the_best():
 
 
 def test_too_few_vectors_are_an_error_that_says_what_was_reached():
-    with pytest.raises(ConvergenceError, match=r"20 vectors reaches \d.*max_dimension"):
+    with pytest.raises(ConvergenceError, match=r"20 vectors reaches \d.*solver.tolerance"):
         design_filter(1000.0, TIMES, 1e-6, max_dimension=20)

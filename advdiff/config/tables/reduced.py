@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from advdiff.config.given import refuse
 from advdiff.config.types import Count, FileName, Positive, Table
 
 
@@ -41,6 +42,15 @@ class ReducedTable(Table):
     seed: int = 0
     compare: bool = Field(False, description="run the plain inversion too, and count both")
     model: FileName | None = Field(None, description="write the reduced model here too (HDF5)")
+
+    @model_validator(mode="after")
+    def _used(self):
+        if self.box == 0.0:
+            keys = ["candidates", "batch", "rounds", "bound", "seed"]
+            refuse(self, keys, "a greedy choice, box > 0,")
+        if self.residuals == "orthonormal":
+            refuse(self, ["sketch"], "residuals = 'sketch'")
+        return self
 
     @field_validator("method")
     @classmethod

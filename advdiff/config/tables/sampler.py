@@ -6,6 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
+from advdiff.config.given import refuse
 from advdiff.config.types import Count, Positive, Table, fault
 
 GRADIENTS = ("exact", "per-term", "first-order", "asymptotic", "kernel-exact", "reduced")
@@ -22,22 +23,24 @@ class Abilities(NamedTuple):
     """What a Markov kernel takes of the table.
 
     ``follows_gradient``: of Φ; ``largest``: step size, None: any; ``moves_fields``: it is well
-    defined in function space; ``needs_cheap``: a cheap Φ beside the exact one.
+    defined in function space; ``needs_cheap``: a cheap Φ beside the exact one; ``keys``: those that
+    not every kernel takes.
     """
 
     follows_gradient: bool = False
     largest: float | None = None
     moves_fields: bool = True
     needs_cheap: bool = False
+    keys: tuple[str, ...] = ()
 
 
 KERNELS = {
     "pcn": Abilities(largest=1.0),
     "mala": Abilities(follows_gradient=True, largest=2.0),
-    "hmc": Abilities(follows_gradient=True),
-    "nuts": Abilities(follows_gradient=True),
+    "hmc": Abilities(follows_gradient=True, keys=("steps",)),
+    "nuts": Abilities(follows_gradient=True, keys=("max_depth",)),
     "random-walk": Abilities(moves_fields=False),
-    "delayed-acceptance": Abilities(largest=1.0, needs_cheap=True),
+    "delayed-acceptance": Abilities(largest=1.0, needs_cheap=True, keys=("steps",)),
 }
 """Name of a kernel, which is that of its module in ``advdiff.chains.kernels`` → what it takes."""
 
@@ -88,4 +91,10 @@ class SamplerTable(Table):
             raise fault("metric", f"kernel = '{self.kernel}' takes the prior's; remove it")
         if None not in (self.step_size, able.largest) and self.step_size > able.largest:
             raise fault("step_size", f"{self.step_size:g} is above {able.largest:g}; lower it")
+        for name in ("steps", "max_depth"):
+            takers = [kernel for kernel, other in KERNELS.items() if name in other.keys]
+            if self.kernel not in takers:
+                refuse(self, [name], f"kernel = {' or '.join(map(repr, takers))}")
+        if self.metric != "laplace":
+            refuse(self, ["metric_rank"], "metric = 'laplace'")
         return self

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from advdiff.config.given import refuse
 from advdiff.config.types import (
     Count,
     Outputs,
@@ -148,3 +149,9 @@ class SensitivityTable(Table):
     tolerance: Annotated[float, Field(gt=1e-14, lt=1)] = Field(1e-6, description="relative")
     compare: bool = Field(False, description="surrogates: ρ itself too, and the error")
     directions: dict[ResultName, Direction] = Field({}, description="name → direction")
+
+    @model_validator(mode="after")
+    def _used(self):
+        if self.method not in ("first-order", "asymptotic"):
+            refuse(self, ["compare"], "a surrogate, method = 'first-order' or 'asymptotic',")
+        return self

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, FiniteFloat, model_validator
 
-from advdiff.config.sampler import SamplerTable
+from advdiff.config.given import refuse
+from advdiff.config.tables.sampler import SamplerTable
 from advdiff.config.types import ExperimentFile, FileName, Positive, Table, fault
 
 
@@ -106,8 +107,11 @@ class ModelExperiment(ExperimentFile):
                 f"{sampler.kernel} needs a cheap model, model.coarse of a quantum "
                 "model; take another kernel",
             )
-        if self.prior.decay and kind == "rate-matrix":
-            raise fault(("prior", "decay"), "only kind = 'quantum' has waves; remove it")
+        if kind == "rate-matrix":
+            refuse(self.prior, ["decay"], "kind = 'quantum'", "prior")
+            refuse(self.observations, ["std"], "kind = 'quantum'", "observations")
+        elif sampler.kernel != "delayed-acceptance":
+            refuse(self.model, ["coarse"], "sampler.kernel = 'delayed-acceptance'", "model")
         return self
 
     def inputs(self) -> dict[str, str]:

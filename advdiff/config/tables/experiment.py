@@ -12,9 +12,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from advdiff.config.equation import PhysicsTable, SensitivityTable, SolverTable, TimeTable
 from advdiff.config.expression import Expression
-from advdiff.config.inversion import (
+from advdiff.config.tables.equation import PhysicsTable, SensitivityTable, SolverTable, TimeTable
+from advdiff.config.tables.inversion import (
     LaplaceTable,
     ObservationsTable,
     OptimizerTable,
@@ -22,14 +22,16 @@ from advdiff.config.inversion import (
     TruthTable,
     UnknownsTable,
 )
-from advdiff.config.reduced import ReducedTable
-from advdiff.config.sampler import SamplerTable
-from advdiff.config.space import DiscretizationTable, DomainTable
+from advdiff.config.tables.reduced import ReducedTable
+from advdiff.config.tables.sampler import SamplerTable
+from advdiff.config.tables.space import DiscretizationTable, DomainTable
+from advdiff.config.tables.unused import require_used
 from advdiff.config.types import (
     ExperimentFile,
     Formula,
     Gridded,
     PetscOptions,
+    VorticityVelocity,
     fault,
     walk,
 )
@@ -110,6 +112,7 @@ class Experiment(ExperimentFile):
                 ("sensitivity", "directions"),
                 "missing; e.g. [sensitivity.directions.shear] velocity = ['y', '0']",
             )
+        require_used(self)
         return self
 
     def inputs(self) -> dict[str, str]:
@@ -120,6 +123,16 @@ class Experiment(ExperimentFile):
         if self.observations is not None:
             found["observations.file"] = self.observations.file
         found |= {f"{k}.file": v.file for k, v in walk(self) if isinstance(v, Gridded)}
+        return found
+
+    def boundary_parts(self) -> list[tuple[str, str]]:
+        """Key and name of every boundary part that is spoken of."""
+        found = [("domain.open", name) for name in self.domain.open]
+        for kind in ("dirichlet", "inflow", "flux", "robin"):
+            found += [(f"physics.{kind}.{name}", name) for name in getattr(self.physics, kind)]
+        for key, value in walk(self):
+            if isinstance(value, VorticityVelocity):
+                found += [(f"{key}.walls", name) for name in value.walls]
         return found
 
     def outputs(self) -> dict[str, Path]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from advdiff.config.equation import PhysicsTable
-from advdiff.config.space import DiscretizationTable, DomainTable
+from advdiff.config.given import refuse
+from advdiff.config.tables.equation import PhysicsTable
+from advdiff.config.tables.space import DiscretizationTable, DomainTable
 from advdiff.config.types import (
     Count,
     FileName,
@@ -49,6 +50,13 @@ class VelocityUnknown(Table):
         8.0, description="fourier: largest |k| of the wave vectors"
     )
     degree: Literal[1, 2] = Field(2, description="nodal: of the velocity's elements")
+
+    @model_validator(mode="after")
+    def _used(self):
+        for name, family in (("modes", "sine"), ("largest", "fourier"), ("degree", "nodal")):
+            if self.family != family:
+                refuse(self, [name], f"family = '{family}'")
+        return self
 
     @property
     def control(self) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, FiniteFloat, model_validator
 
 from advdiff.config.expression import AXES
+from advdiff.config.given import refuse
 from advdiff.config.types import Count, FileName, Positive, Table, fault
 
 CELLS = {1: ("interval",), 2: ("triangle", "quadrilateral"), 3: ("tetrahedron", "hexahedron")}
@@ -67,15 +68,13 @@ class DomainTable(Table):
         if self.shape == "gmsh":
             if self.file is None:
                 raise fault("file", "missing; shape = 'gmsh' needs the name of a .geo or .msh")
-            for name in ("cell", "periodic"):
-                if getattr(self, name):
-                    raise fault(name, "only built-in shapes take it; remove it")
             if Path(self.file).suffix not in (".geo", ".msh"):
                 raise fault("file", f"{self.file!r} is not a .geo or .msh file")
+            refuse(self, ["cells", "lower", "upper", "cell", "periodic"], "a built-in shape")
+            if Path(self.file).suffix == ".msh":
+                refuse(self, ["mesh_size"], "a .geo file")
             return self
-        for name in ("file", "mesh_size"):
-            if getattr(self, name) is not None:
-                raise fault(name, "only shape = 'gmsh' takes it; remove it")
+        refuse(self, ["file", "mesh_size"], "shape = 'gmsh'")
         if self.cells is None:
             raise fault("cells", "missing; give the number of cells along each axis")
         for name in ("cells", "lower", "upper"):
@@ -123,8 +122,8 @@ class DiscretizationTable(Table):
                 f"{self.degree}: method = '{self.method}' has degrees {allowed.lowest} to "
                 f"{allowed.highest}",
             )
-        if self.stabilization is not None and self.method != "cip":
-            raise fault("stabilization", "only method = 'cip' takes it; remove it")
+        if self.method != "cip":
+            refuse(self, ["stabilization"], "method = 'cip'")
         return self
 
     @property

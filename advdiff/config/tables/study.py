@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, model_validator
 
+from advdiff.config.given import refuse
 from advdiff.config.types import STUDIES, ExperimentFile, Table, fault
 from advdiff.core.errors import shortened
 from advdiff.matexp.rates.laws import LAWS
@@ -88,4 +89,8 @@ class Study(ExperimentFile):
     def _task(self):
         if self.task == "surrogate-error" and not self.matexp.times:
             raise fault(("matexp", "times"), "missing; e.g. times = [1e-3, 0.1, 10.0]")
+        if self.task == "random-rates":
+            refuse(
+                self.matexp, ["times", "methods", "certified"], "task = 'surrogate-error'", "matexp"
+            )
         return self

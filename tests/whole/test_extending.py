@@ -136,7 +136,9 @@ def test_every_file_that_is_named_is_there():
     names = re.findall(r"`([\w/]+\.py)`", text)
     assert len(names) > 8
     for name in names:
-        found = [p for folder in ("advdiff", "tests", "scripts") for p in (ROOT / folder).rglob("*")]
+        found = [
+            p for folder in ("advdiff", "tests", "scripts") for p in (ROOT / folder).rglob("*")
+        ]
         assert any(str(path).endswith(f"/{name}") for path in found), name
 
 

@@ -12,6 +12,12 @@ def is_given(table: Table, name: str) -> bool:
     return getattr(table, name) != type(table).model_fields[name].get_default()
 
 
+def alternatives(names: Iterable[str]) -> str:
+    """For messages: ``'a', 'b' or 'c'``."""
+    *first, last = (f"'{name}'" for name in names)
+    return f"{', '.join(first)} or {last}" if first else last
+
+
 def refuse(table: Table, names: Iterable[str], only: str, *path: str) -> None:
     """Raise a ``fault`` for the first of these keys that is given.
 

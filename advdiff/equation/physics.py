@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import ufl
@@ -51,9 +51,13 @@ class Physics:
         conditions: on parts of the boundary; elsewhere κ∂θ/∂n = 0.
 
     Attributes:
+        optional: the data that it may do without, scalars, by their names here and in
+            ``[physics]``.
         controls: the functions that may vary, by name: ``diffusivity``, and ``given`` and
-            ``stream`` where the velocity has that part, ``source`` where there is one.
+            ``stream`` where the velocity has that part, and of ``optional`` what there is.
     """
+
+    optional: ClassVar[tuple[str, ...]] = ("source",)
 
     def __init__(
         self,
@@ -68,8 +72,9 @@ class Physics:
         for name in ("given", "stream"):
             if getattr(velocity, name) is not None:
                 self.controls[name] = getattr(velocity, name)
-        if source is not None:
-            self.controls["source"] = source
+        for name in self.optional:
+            if getattr(self, name) is not None:
+                self.controls[name] = getattr(self, name)
 
     @property
     def inside(self) -> Isotropic:

@@ -180,16 +180,20 @@ class Transport:
                 flow.stream = fem.Function(velocity.stream_space(self.domain, key))
             if kind == "given" and flow.given is None:
                 flow.given = fem.Function(self._velocity_space)
-        source = None
-        if physics.source is not None:
-            space = fem.functionspace(self.domain.mesh, ("Lagrange", self._degree("source", 2)))
-            source = interpolate(
-                self.scalar(physics.source, "physics.source"), space, "physics.source"
-            )
         kappa = self.diffusivity(physics.diffusivity, "physics.diffusivity")
-        operator = Operator(self.discretization, Physics(flow, kappa, source, self.conditions))
+        given = {name: self._optional(name) for name in Physics.optional}
+        whole = Physics(flow, kappa, conditions=self.conditions, **given)
+        operator = Operator(self.discretization, whole)
         operator.assemble()
         return operator
+
+    def _optional(self, name: str) -> fem.Function | None:
+        """A scalar of [physics], None where the file has none (collective)."""
+        value, key = getattr(self.experiment.physics, name), f"physics.{name}"
+        if value is None:
+            return None
+        space = fem.functionspace(self.domain.mesh, ("Lagrange", self._degree(name, 2)))
+        return interpolate(self.scalar(value, key), space, key)
 
     @cached_property
     def samples(self) -> Samples:

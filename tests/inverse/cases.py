@@ -43,17 +43,18 @@ def problem(
     path: Path, family: str, n: int = 6, degree: int = 1, comm: MPI.Comm = MPI.COMM_WORLD, **more
 ) -> Problem:
     """An inversion of a family of unknowns."""
+    unknowns = more.get("unknowns", FAMILIES[family])
+    flow = {"std": 0.2}
+    if unknowns.get("velocity", {}).get("family") in ("stream", "nodal"):
+        flow["correlation_length"] = 1.0
     tables = flows.data(
         n,
         degree,
         **{
             "task": "invert",
             "observations": {"file": readings(path, comm)},
-            "unknowns": FAMILIES[family],
-            "prior": {
-                "velocity": {"std": 0.2, "correlation_length": 1.0},
-                "initial": {"std": 0.3},
-            },
+            "unknowns": unknowns,
+            "prior": {"velocity": flow, "initial": {"std": 0.3}},
         }
         | more,
     )

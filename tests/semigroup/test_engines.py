@@ -1,12 +1,11 @@
 """The registry of engines: what each says of itself, and what it takes of what is asked."""
 
 from dataclasses import fields
-from typing import get_args
 
 import pytest
 from petsc4py import PETSc
 
-from advdiff.config.tables.equation import SolverTable
+from advdiff.config.tables.equation import SOLVERS
 from advdiff.core.errors import InputError
 from advdiff.equation.cotangent import OperatorCotangent
 from advdiff.semigroup.faber.engine import FaberEngine
@@ -17,7 +16,15 @@ TIMES = (0.1, 0.4)
 
 
 def test_registry_and_key_have_the_same_names():
-    assert set(ENGINES) == set(get_args(SolverTable.model_fields["method"].annotation))
+    assert set(ENGINES) == set(SOLVERS)
+
+
+@pytest.mark.parametrize("method", [name for name in ENGINES if name != "auto"])
+def test_the_table_says_of_an_engine_what_it_takes(method):
+    """Of the keys that not all have; ``auto`` hands them to what it chooses."""
+    options = {field.name for field in fields(ENGINES[method].Options)}
+    keys = {key for kind in SOLVERS.values() for key in kind.takes}
+    assert set(SOLVERS[method].takes) == options & keys
 
 
 @pytest.mark.parametrize("method", [name for name in ENGINES if name != "auto"])

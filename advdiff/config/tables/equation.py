@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
-from advdiff.config.given import refuse
+from advdiff.config.given import alternatives, refuse
 from advdiff.config.types import (
     Count,
     Outputs,
@@ -101,10 +101,34 @@ FINEST = 1e-13
 """Tolerance of the Faber recurrence."""
 
 
+class Solver(NamedTuple):
+    """What an engine takes of the table.
+
+    Attributes:
+        takes: keys that not all have.
+        finest: the least tolerance.
+        is_krylov: whether it is made of Krylov actions.
+    """
+
+    takes: tuple[str, ...] = ()
+    finest: float = 0.0
+    is_krylov: bool = False
+
+
+SOLVERS = {
+    "auto": Solver(("memory",), FINEST),
+    "faber": Solver(("memory",), FINEST),
+    "shift-invert": Solver(("dimension",)),
+    "krylov": Solver(("dimension", "max_restarts"), is_krylov=True),
+    "expokit": Solver(("dimension", "max_restarts"), is_krylov=True),
+}
+"""``solver.method`` → what it takes."""
+
+
 class SolverTable(Table):
     """How exp(tA) is applied."""
 
-    method: Literal["auto", "faber", "shift-invert", "krylov", "expokit"] = Field(
+    method: Literal[tuple(SOLVERS)] = Field(
         "auto", description="engine; krylov and expokit bound their error as they go"
     )
     tolerance: Annotated[float, Field(gt=1e-15, lt=1)] = Field(1e-8, description="relative")
@@ -116,11 +140,13 @@ class SolverTable(Table):
 
     @model_validator(mode="after")
     def _reachable(self):
-        if self.method in ("auto", "faber") and self.tolerance < FINEST:
+        finest = SOLVERS[self.method].finest
+        if self.tolerance < finest:
+            others = alternatives(n for n, kind in SOLVERS.items() if not kind.finest)
             raise fault(
                 "tolerance",
-                f"{self.tolerance:g} is below {FINEST:g}, the least of method = "
-                f"'{self.method}'; raise it, or take 'shift-invert', 'krylov' or 'expokit'",
+                f"{self.tolerance:g} is below {finest:g}, the least of method = "
+                f"'{self.method}'; raise it, or take {others}",
             )
         return self
 

@@ -102,16 +102,16 @@ class UnknownsTable(Table):
         """Those that are unknown, by key."""
         return {name: value for name, value in self if value}
 
+    def is_field(self, name: str) -> bool:
+        """Whether one of them has a value a node."""
+        value = getattr(self, name)
+        everywhere = EVERY_NODE in type(self).model_fields[name].metadata
+        return bool(value) and (value == "field" or getattr(value, "is_field", False) or everywhere)
+
     @property
     def has_field(self) -> bool:
-        """Whether one of them has a value a node."""
-        keys = type(self).model_fields
-        return any(
-            value == "field"
-            or getattr(value, "is_field", False)
-            or EVERY_NODE in keys[name].metadata
-            for name, value in self.named.items()
-        )
+        """Whether any has."""
+        return any(map(self.is_field, self.named))
 
     def agree(self, physics: PhysicsTable, discretization: DiscretizationTable) -> None:
         """Raise a ``fault`` where one of them does not go with the rest of the file."""

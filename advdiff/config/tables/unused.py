@@ -5,7 +5,8 @@ What a file leaves at its default is never found fault with.
 
 from __future__ import annotations
 
-from advdiff.config.given import is_given, refuse
+from advdiff.config.given import alternatives, is_given, refuse
+from advdiff.config.tables.equation import SOLVERS
 from advdiff.config.types import ExperimentFile, fault
 
 OTHERS = {
@@ -35,22 +36,20 @@ def require_used(experiment: ExperimentFile) -> None:
 
 def _require_used_solver(experiment: ExperimentFile) -> None:
     solver, table = experiment.solver, experiment.sensitivity
-    krylov = solver.method in ("krylov", "expokit")
-    if experiment.task == "sensitivity" and table.method in CHECKS:
-        if not krylov and is_given(solver, "method"):
+    kind = SOLVERS[solver.method]
+    if experiment.task == "sensitivity" and table.method in CHECKS and not kind.is_krylov:
+        krylov = [name for name, other in SOLVERS.items() if other.is_krylov]
+        if is_given(solver, "method"):
             raise fault(
                 ("solver", "method"),
                 f"'{solver.method}' has no part in sensitivity.method = '{table.method}'; write "
-                "'krylov' or 'expokit', or remove it",
+                f"{alternatives(krylov)}, or remove it",
             )
-        krylov = True
-    if not krylov:
-        refuse(solver, ["max_restarts"], "method = 'krylov' or 'expokit'", "solver")
-        if solver.method != "shift-invert":
-            only = "method = 'krylov', 'expokit' or 'shift-invert'"
-            refuse(solver, ["dimension"], only, "solver")
-    if krylov or solver.method == "shift-invert":
-        refuse(solver, ["memory"], "method = 'auto' or 'faber'", "solver")
+        kind = SOLVERS[krylov[0]]
+    for key in sorted({key for other in SOLVERS.values() for key in other.takes}):
+        if key not in kind.takes:
+            able = alternatives(name for name, other in SOLVERS.items() if key in other.takes)
+            refuse(solver, [key], f"method = {able}", "solver")
 
 
 def _require_used_prior(experiment: ExperimentFile) -> None:
@@ -68,9 +67,10 @@ def _require_used_prior(experiment: ExperimentFile) -> None:
             refuse(prior.velocity, ["divergence_penalty"], only, *path)
         if prior.velocity.spectrum != "power":
             refuse(prior.velocity, ["decay"], "spectrum = 'power'", *path)
-    if unknowns.diffusivity is True:
-        only = "unknowns.diffusivity = 'field'"
-        refuse(prior.diffusivity, ["correlation_length"], only, "prior", "diffusivity")
+    for name, value in unknowns.named.items():
+        law, number = getattr(prior, name), value is True and not unknowns.is_field(name)
+        if number and "correlation_length" in type(law).model_fields:
+            refuse(law, ["correlation_length"], f"unknowns.{name} = 'field'", "prior", name)
 
 
 def unused(experiment: ExperimentFile) -> list[str]:

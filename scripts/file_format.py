@@ -22,12 +22,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from advdiff import tasks
-from advdiff.config import study as study_schema
 from advdiff.config import types
-from advdiff.config.experiment import Experiment
 from advdiff.config.load import parse
-from advdiff.config.models import ModelExperiment
-from advdiff.config.study import Study
+from advdiff.config.tables import study as study_schema
+from advdiff.config.tables.experiment import Experiment
+from advdiff.config.tables.models import ModelExperiment
+from advdiff.config.tables.study import Study
 from advdiff.config.types import Table
 from advdiff.files.result import FORMAT
 from advdiff.problem import problem

@@ -91,12 +91,26 @@ class Generator:
         flow_bound: P = max |u|²/κ, the parabola |Im z|² ≤ P |Re z| that contains the numerical
             range (|∫(u·∇x)x̄| ≤ max(|u|/√κ) ‖√κ∇x‖ ‖x‖); infinite where unknown.
         dimension: of the mesh, where there is one.
+        constant: the state of the function 1; None: all entries 1, as for nodal values.
+
+    A is a rate: one over your unit of time.
+
+    Two rooms of volume 1 and 3 that exchange air:
+
+    >>> K = PETSc.Mat().createAIJ(2, csr=([0, 2, 4], [0, 1, 0, 1], [-1.0, 1.0, 1.0, -1.0]))
+    >>> A = Generator(K, Mass(PETSc.Vec().createWithArray([1.0, 3.0])))
+    >>> theta, slope = A.vector(), A.vector()
+    >>> theta.setArray([1.0, 0.0])
+    >>> A.mult(theta, slope)
+    >>> slope.array.round(6)
+    array([-1.      ,  0.333333])
     """
 
     stiffness: PETSc.Mat
     mass: Mass
     flow_bound: float = float("inf")
     dimension: int | None = None
+    constant: PETSc.Vec | None = None
 
     @property
     def comm(self) -> MPI.Comm:
@@ -110,6 +124,14 @@ class Generator:
     def vector(self) -> PETSc.Vec:
         """A new zero vector with the row layout of K."""
         return self.stiffness.createVecLeft()
+
+    def ones(self) -> PETSc.Vec:
+        """A new state, the function 1."""
+        if self.constant is not None:
+            return self.constant.copy()
+        ones = self.vector()
+        ones.set(1.0)
+        return ones
 
     def norm_bound(self) -> float:
         """max_i Σ_j |K_ij| / M_ii (collective): ‖A‖ in the maximum norm where M is diagonal.

@@ -22,7 +22,7 @@ class Options:
     """What to run.
 
     Attributes:
-        kernel: of :data:`advdiff.config.sampler.KERNELS`.
+        kernel: of :data:`advdiff.config.tables.sampler.KERNELS`.
         draws, warmup: kept steps, and steps before that adapt the step size.
         chains, seed: how many, and of the random numbers.
         step_size: first guess, or the step itself where ``warmup`` is 0; None: the kernel's.
@@ -91,6 +91,18 @@ class Kernel(Protocol):
     Attributes:
         step_size: what the warm-up adapts, up to ``largest``.
         ideal: the acceptance to aim at.
+
+    ξ, Φ and the step size have no unit; ``init`` and ``step`` are collective.
+
+    Every kernel is run in the same way, here with Φ = 0, where the posterior is the prior:
+
+    >>> from types import SimpleNamespace
+    >>> from advdiff.chains.kernels.pcn import PCN
+    >>> kernel = PCN(SimpleNamespace(value=lambda xi: 0.0))
+    >>> state = kernel.init(PETSc.Vec().createWithArray([1.0, 0.0]))
+    >>> state, info = kernel.step(Random(seed=0, chain=0, step=1), state)
+    >>> info.accepted, info.acceptance, state.potential
+    (True, 1.0, 0.0)
     """
 
     step_size: float

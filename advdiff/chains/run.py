@@ -21,7 +21,7 @@ from advdiff.chains import warmup
 from advdiff.chains.coordinates import Recentred, White
 from advdiff.chains.kernel import Info, Kernel, Options, State, SurrogateTarget, Target
 from advdiff.chains.warmup import Adaptation
-from advdiff.config.sampler import KERNELS
+from advdiff.config.tables.sampler import KERNELS
 from advdiff.core.errors import ConvergenceError
 from advdiff.core.progress import stage
 from advdiff.core.random import Random
@@ -197,6 +197,18 @@ def sample(
 
     Returns:
         The recorder.
+
+    >>> from advdiff.models.coefficients import independent_prior
+    >>> from advdiff.models.rate_matrix import RateMatrixModel, Transitions
+    >>> model = RateMatrixModel(2, Transitions.collect([0], [1], [1.0], 50))
+    >>> prior = independent_prior(model.unknowns, mean=0.0, std=1.0)
+    >>> options = Options("pcn", draws=200, warmup=50, chains=2)
+    >>> draws = sample(model.potential(), prior, options)
+    >>> draws.array().shape, draws.stat("acceptance_rate").shape
+    ((2, 200, 2), (2, 200))
+    >>> faster, slower = draws.array().mean(axis=(0, 1))  # the rate seen, and the one that is not
+    >>> bool(faster > 1.0 and slower < 0.0)
+    True
     """
     white = White(potential, prior)
     target = white

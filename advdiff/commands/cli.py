@@ -105,7 +105,7 @@ def _fail(error: str, code: int, comm) -> int:
 def _task(experiment: Path, settings: Sequence[str], output: Path | None = None, groups: int = 1):
     """The room that knows the experiment's task, and what that room runs."""
     from advdiff.config.load import load as load_experiment
-    from advdiff.config.models import ModelExperiment
+    from advdiff.config.tables.models import ModelExperiment
     from advdiff.config.types import STUDIES
     from advdiff.core.errors import InputError
 

@@ -14,8 +14,8 @@ from typing import Any, Literal, get_args, get_origin
 import numpy as np
 from pydantic.fields import FieldInfo
 
-from advdiff.config.experiment import Experiment
 from advdiff.config.load import parse
+from advdiff.config.tables.experiment import Experiment
 from advdiff.config.types import Table
 from advdiff.core.errors import InputError
 

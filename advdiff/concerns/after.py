@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from advdiff.equation.conditions import extremes
 from advdiff.equation.discretization import damped
 from advdiff.files.concerns import Concern, percent
 from advdiff.semigroup.engine import error_estimate
@@ -63,10 +64,10 @@ def of_range(problem: Problem, least: float, largest: float) -> list[Concern]:
     largest that it starts with or is brought in (collective).
     """
     operator = problem.operator
-    if not operator.keeps_bounds():
+    if not operator.physics.keeps_bounds():
         return []
     start = problem.samples.values(operator.extend(problem.initial))
-    low, high = operator.boundary_forms.extremes()
+    low, high = extremes(operator.physics.conditions)
     low, high = min(low, start.min()[1]), max(high, start.max()[1])
     width = high - low
     excess = max(low - least, largest - high)

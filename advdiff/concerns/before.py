@@ -15,6 +15,7 @@ import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
+from advdiff.concerns import data
 from advdiff.core import compat, jit
 from advdiff.equation.discretization import damped
 from advdiff.equation.operator import Operator
@@ -35,20 +36,33 @@ class Extreme(NamedTuple):
 
 
 def concerns(problem: Transport) -> list[Concern]:
-    """Of the present velocity and diffusivity of a problem (collective)."""
+    """Of the present velocity and diffusivity of a problem, and its data (collective)."""
     operator = problem.operator
-    if operator.velocity.given is None and operator.velocity.stream is None:
-        return []
-    speed = operator.velocity.largest_speed()
-    if not speed > 0.0:
-        return []
-    found = [
-        _mesh_peclet(operator),
-        _boundary_layer(problem),
-        *_crossings(problem, speed),
-        _divergence(operator),
-    ]
+    found = [_steep(problem), data.jump(operator)]
+    flows = operator.velocity.given is not None or operator.velocity.stream is not None
+    speed = operator.velocity.largest_speed() if flows else 0.0
+    if speed > 0.0:
+        found += [
+            _mesh_peclet(operator),
+            _boundary_layer(problem),
+            *_crossings(problem, speed),
+            _divergence(operator),
+            data.turn(operator, speed),
+        ]
     return [concern for concern in found if concern is not None]
+
+
+def _steep(problem: Transport) -> Concern | None:
+    share = problem.steep.get("physics.diffusivity", 0.0)
+    if not share > 0.0:
+        return None
+    return Concern(
+        "steep-diffusivity",
+        f"the diffusivity changes within {percent(share)} of the cells more than degree "
+        f"{problem.operator.degree} can follow and stay positive: it is taken linear between "
+        "vertices; refine the mesh there, or lay lines of the mesh along the layers",
+        share,
+    )
 
 
 def mesh_peclet(operator: Operator) -> Extreme:
@@ -64,13 +78,23 @@ def mesh_peclet(operator: Operator) -> Extreme:
         turns = sum(abs(part) for part in parts) + abs(sum(parts))
     else:
         turns = 2.0 * reduce(ufl.max_value, map(abs, parts))
-    kappa = operator.diffusivity * max(1, operator.degree)
+    kappa = _linear(operator.diffusivity) * max(1, operator.degree)
     peclet = ufl.dot(u, u) / ufl.max_value(kappa * turns, TINY)
     space = fem.functionspace(domain.mesh, ("DG", 0))
     values = fem.Function(space)
     values.interpolate(jit.expression(peclet, compat.interpolation_points(space)))
     volumes = fem.assemble_vector(jit.form(ufl.TestFunction(space) * domain.dx))
     return _extreme(space, values.x.array, volumes.array)
+
+
+def _linear(kappa: fem.Function) -> fem.Function:
+    """The linear function of the vertices: positive in the middle of a cell as it is there."""
+    space = kappa.function_space
+    if space.element.basix_element.degree == 1:
+        return kappa
+    result = fem.Function(fem.functionspace(space.mesh, ("Lagrange", 1)))
+    result.interpolate(kappa)
+    return result
 
 
 def layer_peclet(operator: Operator, names: Sequence[str]) -> Extreme:
@@ -88,17 +112,6 @@ def layer_peclet(operator: Operator, names: Sequence[str]) -> Extreme:
         for form in (ratio / max(1, kind.degree) * phi * ds, phi * ds)
     )
     return _extreme(space, total / np.maximum(areas, TINY), areas)
-
-
-def crossing(operator: Operator, name: str | None) -> tuple[float, float, float]:
-    """∫max(u·n, 0), ∫max(−u·n, 0) and ∫1 over a boundary part; None: the whole boundary."""
-    domain = operator.domain
-    ds = domain.ds if name is None else domain.ds(domain.tags[name])
-    u_n = ufl.dot(operator.velocity.expression, ufl.FacetNormal(domain.mesh))
-    one = fem.Constant(domain.mesh, 1.0)
-    forms = (ufl.max_value(u_n, 0.0) * ds, ufl.max_value(-u_n, 0.0) * ds, one * ds)
-    local = [fem.assemble_scalar(jit.form(form)) for form in forms]
-    return tuple(domain.comm.allreduce(value, MPI.SUM) for value in local)
 
 
 def _extreme(space: fem.FunctionSpace, values: np.ndarray, weights: np.ndarray) -> Extreme:
@@ -128,13 +141,11 @@ def _mesh_peclet(operator: Operator) -> Concern | None:
 
 
 def _boundary_layer(problem: Transport) -> Concern | None:
-    operator, conditions = problem.operator, problem.conditions
-    holding = (*conditions.dirichlet, *conditions.flux, *conditions.robin)
-    names = [
-        name
-        for name in dict.fromkeys(holding)
-        if name not in conditions.inflow and crossing(operator, name)[0] > 0.0
-    ]
+    operator, names = problem.operator, {}
+    for condition in problem.conditions:
+        names[condition.part] = condition.makes_layer and names.get(condition.part, True)
+    crossing = operator.velocity.crossing
+    names = [name for name, layer in names.items() if layer and crossing(name)[0] > 0.0]
     if not names:
         return None
     largest, share = layer_peclet(operator, names)
@@ -153,11 +164,11 @@ def _crossings(problem: Transport, speed: float) -> list[Concern]:
     """Of a flow through boundary that is neither in domain.open nor given a value it carries in,
     and of one that comes in at an outlet.
     """
-    operator, conditions = problem.operator, problem.conditions
+    operator = problem.operator
     tags, outlets = list(operator.domain.tags), problem.experiment.domain.open
-    given = {*conditions.dirichlet, *conditions.inflow}
-    flows = {name: np.array(crossing(operator, name)) for name in tags}
-    whole = np.array(crossing(operator, None))
+    given = {condition.part for condition in problem.conditions if condition.says_inflow}
+    flows = {name: np.array(operator.velocity.crossing(name)) for name in tags}
+    whole = np.array(operator.velocity.crossing(None))
     rest = whole - sum(flows.values())
     walls = {f"'{name}'": flows[name] for name in tags if name not in (*given, *outlets)}
     if rest[2] > 1e-9 * whole[2]:

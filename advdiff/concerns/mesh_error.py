@@ -15,9 +15,9 @@ import numpy as np
 from petsc4py import PETSc
 
 from advdiff.concerns import after
-from advdiff.config.experiment import Experiment
 from advdiff.config.expression import AXES
-from advdiff.config.space import FEWEST
+from advdiff.config.tables.experiment import Experiment
+from advdiff.config.tables.space import FEWEST
 from advdiff.core import progress
 from advdiff.core.errors import ConvergenceError, InputError
 from advdiff.files.concerns import Concern

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from mpi4py import MPI
 from pydantic import ValidationError
 
-from advdiff.config.experiment import Experiment
 from advdiff.config.messages import explain
-from advdiff.config.models import ModelExperiment
+from advdiff.config.tables.experiment import Experiment
+from advdiff.config.tables.models import ModelExperiment
 from advdiff.config.types import STUDIES, StreamVelocity, VelocityField, VorticityVelocity
 from advdiff.core.errors import InputError, shortened
 from advdiff.core.ranks import on_root
 
 if TYPE_CHECKING:
-    from advdiff.config.study import Study
+    from advdiff.config.tables.study import Study
 
 __all__ = ["Experiment", "StreamVelocity", "VelocityField", "VorticityVelocity", "load", "parse"]
 
@@ -92,7 +92,7 @@ def _kind(data: dict[str, Any]) -> type[Experiment | ModelExperiment | Study]:
     if "model" in data:
         return ModelExperiment
     if data.get("task") in STUDIES:
-        from advdiff.config.study import Study
+        from advdiff.config.tables.study import Study
 
         return Study
     return Experiment

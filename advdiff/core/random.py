@@ -62,6 +62,13 @@ class Random:
         seed, chain, step: any two steps have different numbers.
         labels: global identity of each local entry of a noise vector, shape (local,), uint64; None:
             its global index, which serves where the numbering does not depend on the ranks.
+
+    >>> rng = Random(seed=0, chain=0, step=1)
+    >>> noise = rng.white(PETSc.Vec().createSeq(10000))
+    >>> abs(noise.sum() / 10000) < 0.03, abs(noise.norm() ** 2 / 10000 - 1.0) < 0.03
+    (True, True)
+    >>> rng.uniform() == rng.uniform(), Random(0, 0, 1).uniform() == Random(0, 0, 1).uniform()
+    (False, True)
     """
 
     def __init__(self, seed: int, chain: int, step: int, labels: np.ndarray | None = None):

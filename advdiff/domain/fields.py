@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import basix
 import basix.ufl
 import numpy as np
-from dolfinx import fem
+from dolfinx import fem, mesh
 from mpi4py import MPI
 from petsc4py import PETSc
 
@@ -18,6 +19,15 @@ from advdiff.domain.periodic import PeriodicMesh
 
 SEAM = 1e-2
 """Jump across a seam, relative to the largest value, that is more than the tail of a bump."""
+
+FINER = 4
+BETWEEN = 0.05
+"""Of its range on a lattice finer by that factor, along each axis, a polynomial of one variable may
+leave it: (1/cos(π/2·FINER) − 1)/2 (Ehlich and Zeller 1964)."""
+NOTABLE = 0.1
+"""Relative difference of two interpolants that is worth a word."""
+AT_ONCE = 4096
+"""Cells that are looked at together."""
 
 ON_AXIS = 1e-14
 """A coordinate below this part of the largest along its axis is 0."""
@@ -70,6 +80,52 @@ def interpolate(field: Field, space: fem.FunctionSpace, key: str) -> fem.Functio
     if isinstance(space.mesh, PeriodicMesh) and not space.element.basix_element.discontinuous:
         _require_periodic(function, key, field)
     return function
+
+
+def interpolate_positive(
+    field: Field, msh: mesh.Mesh, degree: int, key: str
+) -> tuple[fem.Function, float]:
+    """Interpolation of a field that is nowhere negative, to a function that is so too (collective).
+
+    Between nodes where it is positive a polynomial of degree 2 or more may be negative.  It is
+    taken where it is proved to be positive in every cell, else the linear one of the vertices.
+
+    Returns:
+        The function, and the share of cells in which a linear one had to do and is another.
+
+    Raises:
+        InputError: where a value is not finite.
+    """
+    function = interpolate(field, fem.functionspace(msh, ("Lagrange", degree)), key)
+    if degree == 1:
+        return function, 0.0
+    linear = interpolate(field, fem.functionspace(msh, ("Lagrange", 1)), key)
+    cells = msh.topology.index_map(msh.topology.dim).size_local
+    lattice = basix.create_lattice(
+        function.function_space.element.basix_element.cell_type,
+        FINER * degree,
+        basix.LatticeType.gll,
+        True,
+        basix.LatticeSimplexMethod.isaac,
+    )
+    doubtful, different = 0, 0
+    for first in range(0, cells, AT_ONCE):
+        some = slice(first, min(first + AT_ONCE, cells))
+        values, other = (_tabulated(f, lattice, some) for f in (function, linear))
+        low, high = values.min(axis=1), values.max(axis=1)
+        bad = low - BETWEEN * msh.topology.dim * (high - low) < 0.0
+        doubtful += int(bad.sum())
+        far = np.abs(values - other).max(axis=1) > NOTABLE * np.abs(values).max(axis=1)
+        different += int((bad & far).sum())
+    doubtful, different, cells = msh.comm.allreduce(np.array([doubtful, different, cells]))
+    return (linear, different / cells) if doubtful else (function, 0.0)
+
+
+def _tabulated(function: fem.Function, points: np.ndarray, cells: slice) -> np.ndarray:
+    """Values at reference points of some local cells, shape (cell, point)."""
+    space = function.function_space
+    basis = space.element.basix_element.tabulate(0, points)[0, :, :, 0]
+    return function.x.array[space.dofmap.list[cells]] @ basis.T
 
 
 def broken_space(space: fem.FunctionSpace, shape: tuple[int, ...] = ()) -> fem.FunctionSpace:

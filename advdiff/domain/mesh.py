@@ -32,6 +32,15 @@ class Domain:
         facet_tags: tags of its boundary facets.
         tags: name of a boundary part → its tag; every other boundary facet is a wall.
         inside: name of a part → how many of its facets lie between two cells, where some do.
+
+    Lengths are yours: those of the coordinates of the mesh.
+
+    >>> domain = box(MPI.COMM_WORLD, [0.0], [2.0], [8])
+    >>> domain.dim, domain.num_vertices, round(domain.measure, 12)
+    (1, 9, 2.0)
+    >>> domain.tag("top", "physics.inflow")
+    Traceback (most recent call last):
+    advdiff.core.errors.InputError: physics.inflow: no boundary part 'top'; known: left, right
     """
 
     def __init__(self, msh: mesh.Mesh, facet_tags: mesh.MeshTags, tags: dict[str, int]):
@@ -146,6 +155,10 @@ def box(
     Args:
         cell: kind of cell; simplices where none is given.
         periodic: names of the axes along which the box closes upon itself, and has no sides.
+
+    >>> channel = box(MPI.COMM_WORLD, [0.0, 0.0], [3.0, 1.0], [6, 2], periodic=["x"])
+    >>> channel.tags, round(channel.measure, 12)
+    ({'bottom': 3, 'top': 4}, 3.0)
     """
     dim = len(cells)
     kind = SIMPLICES[dim] if cell is None else mesh.CellType[cell]

@@ -17,7 +17,7 @@ import ufl
 from dolfinx import common, cpp, mesh
 from mpi4py import MPI
 
-from advdiff.config.space import FEWEST
+from advdiff.config.tables.space import FEWEST
 from advdiff.core import compat
 
 

@@ -10,8 +10,25 @@ import numpy as np
 import ufl
 from dolfinx import fem, mesh
 from dolfinx.fem import petsc as fem_petsc
+from mpi4py import MPI
 
 from advdiff.core import jit
+from advdiff.domain.mesh import Domain
+
+
+def points_of(msh: mesh.Mesh, rule: Mapping[str, Any]) -> np.ndarray:
+    """The points of a rule in the reference cell, shape (point, dim)."""
+    name, degree = rule.get("quadrature_rule", "default"), rule["quadrature_degree"]
+    element = basix.ufl.quadrature_element(msh.basix_cell(), scheme=name, degree=degree)
+    return element.custom_quadrature()[0]
+
+
+def largest(domain: Domain, quantity: ufl.core.expr.Expr, points: np.ndarray) -> float:
+    """The maximum of a quantity ≥ 0 at reference points of all cells (collective)."""
+    msh = domain.mesh
+    cells = np.arange(msh.topology.index_map(domain.dim).size_local, dtype=np.int32)
+    values = np.asarray(jit.expression(quantity, points).eval(msh, cells))
+    return msh.comm.allreduce(float(values.max(initial=0.0)), MPI.MAX)
 
 
 class Quadrature:

@@ -43,6 +43,18 @@ class Samples(ABC):
         count: global number of points.
         degree: of the lattice of points in a cell; 1: its corners alone.
         layout: says in a result file what its points are.
+
+    Making one is collective; coordinates are those of the mesh.
+
+    >>> from mpi4py import MPI
+    >>> from advdiff.domain.mesh import box
+    >>> domain = box(MPI.COMM_WORLD, [0.0], [1.0], [4])
+    >>> samples = suited(domain, degree=1)
+    >>> numbers, points = samples.points()
+    >>> points[np.argsort(numbers), 0]
+    array([0.  , 0.25, 0.5 , 0.75, 1.  ])
+    >>> suited(domain, degree=3).count  # four in each cell
+    16
     """
 
     count: int

@@ -50,7 +50,7 @@ class Blocks:
 
     def _local_pattern(self) -> None:
         """Where the local unknowns stand in the matrix of local rows."""
-        numbering = self._operator.numbering
+        numbering = self._operator.states.numbering
         own = np.flatnonzero(numbering >= 0)
         order = np.argsort(numbering[own])
         self._rows = PETSc.IS().createGeneral(
@@ -65,7 +65,7 @@ class Blocks:
         (local,) = matrix.createSubMatrices(self._rows, self._rows)
         csr = [array.copy() for array in local.getValuesCSR()]
         local.destroy()
-        return self._place, *csr, dual.x.array, self._operator.boundary.x.array
+        return self._place, *csr, dual.x.array, self._operator.states.boundary.x.array
 
     def fill(self, first: int, entries: tuple) -> None:
         """Set θ_a and φ_a for nodes ``first`` onwards."""

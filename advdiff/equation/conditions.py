@@ -1,18 +1,13 @@
-"""Conditions on the boundary, part by part.
+"""Conditions on the boundary: one class a kind, each for one part of the boundary.
 
-* ``dirichlet``: θ = g;
-* ``inflow``: where the flow enters (u·n < 0) it carries θ_in: (u·n)θ − κ∂θ/∂n = (u·n)θ_in;
-* ``flux``: κ∂θ/∂n = q, into the domain;
-* ``robin``: κ∂θ/∂n = α(θ_ext − θ).
-
-Everywhere else κ∂θ/∂n = 0, and what the flow carries out leaves.  A part where it comes in needs
-one of the first two.
+Where none stands κ∂θ/∂n = 0, and what the flow carries out leaves.  A part where it comes in needs
+one that says what it carries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 import ufl
@@ -21,101 +16,196 @@ from mpi4py import MPI
 
 from advdiff.core import jit
 from advdiff.core.errors import InputError
-from advdiff.domain.fields import Field, interpolate
+from advdiff.domain.fields import Field, interpolate, interpolate_positive
 from advdiff.domain.mesh import Domain
 from advdiff.equation.discretization import Discretization
+from advdiff.equation.discretization.base import Medium
 from advdiff.equation.velocity import Velocity
 
 NEGLIGIBLE = 1e-6
 """Part of the largest speed; a smaller one across a boundary is taken for interpolation error."""
 
 
-@dataclass(frozen=True)
-class Conditions:
-    """Boundary part → data, callables of coordinates; ``robin`` has pairs (α, θ_ext)."""
+class Condition:
+    """What happens at one part of the boundary (collective).
 
-    dirichlet: Mapping[str, Field] = field(default_factory=dict)
-    inflow: Mapping[str, Field] = field(default_factory=dict)
-    flux: Mapping[str, Field] = field(default_factory=dict)
-    robin: Mapping[str, tuple[Field, Field]] = field(default_factory=dict)
+    Args:
+        discretization: whose measure and degree the forms take.
+        part: its name.
+        fields: the data, callables of coordinates, in the order of ``data``.
 
-
-class BoundaryForms:
-    """The conditions as forms (collective).
+    Attributes:
+        kind: its table in ``[physics]``.
+        data: keys of what it is given there; an empty one: the value itself.
+        says_inflow: whether it says what the flow carries in.
+        makes_layer: whether a boundary layer forms where the flow leaves against it.
+        functions: the data on the mesh.
 
     Raises:
-        InputError: for a part that the mesh has not, or data that are not finite.
+        InputError: for a part that the mesh has not, or data that it cannot have.
     """
 
-    def __init__(self, discretization: Discretization, conditions: Conditions):
+    kind: ClassVar[str]
+    data: ClassVar[tuple[str, ...]] = ("",)
+    says_inflow: ClassVar[bool] = False
+    makes_layer: ClassVar[bool] = False
+
+    def __init__(self, discretization: Discretization, part: str, *fields: Field):
+        self.part, self.key, self.fields = part, f"physics.{self.kind}.{part}", fields
         self._discretization = discretization
-        domain = self._domain = discretization.domain
-        space = fem.functionspace(domain.mesh, ("Lagrange", max(1, discretization.degree)))
+        domain = discretization.domain
+        self.ds = discretization.ds(domain.tag(part, self.key))
+        self.normal = ufl.FacetNormal(domain.mesh)
+        self.functions = tuple(
+            self._read(name, field, f"{self.key}.{name}" if name else self.key)
+            for name, field in zip(self.data, fields, strict=True)
+        )
 
-        def data(values: Field, key: str, name: str) -> fem.Function:
-            domain.tag(name, f"{key}.{name}")
-            return interpolate(values, space, f"{key}.{name}")
+    def _read(self, name: str, field: Field, key: str) -> fem.Function:
+        """One of ``data`` on the mesh."""
+        return interpolate(field, self._discretization.data_space, key)
 
-        def each(kind: str) -> dict[str, fem.Function]:
-            table = getattr(conditions, kind)
-            return {name: data(values, f"physics.{kind}", name) for name, values in table.items()}
+    def bilinear(self, theta, phi, medium: Medium) -> ufl.Form:
+        """What it adds to k(θ, φ)."""
+        return ufl.Form([])
 
-        self._dirichlet, self._inflow, self._flux = map(each, ("dirichlet", "inflow", "flux"))
-        self._robin = {
-            name: (data(a, "physics.robin", name), data(b, "physics.robin", name))
-            for name, (a, b) in conditions.robin.items()
-        }
+    def load(self, phi, medium: Medium) -> ufl.Form:
+        """What it adds to l(φ)."""
+        return ufl.Form([])
 
-    def extremes(self) -> tuple[float, float]:
-        """The least and the largest tracer that the conditions bring in; (inf, -inf) where none
-        does (collective).
-        """
-        robin = (outside for _, outside in self._robin.values())
-        brought = [*self._dirichlet.values(), *self._inflow.values(), *robin]
-        low = [f.x.petsc_vec.min()[1] for f in brought]
-        high = [f.x.petsc_vec.max()[1] for f in brought]
-        return min(low, default=np.inf), max(high, default=-np.inf)
+    @property
+    def brought(self) -> fem.Function | None:
+        """The tracer that it brings in or draws θ to."""
+        return None
 
     def keeps_bounds(self) -> bool:
-        """Whether the tracer stays between what it is and what the conditions bring in, of which
-        α(θ_ext − θ) and the inflow's |u·n|(θ_in − θ) draw it to theirs (collective).
-        """
-        drawn = all(alpha.x.petsc_vec.min()[1] >= 0.0 for alpha, _ in self._robin.values())
-        return drawn and not self._flux
-
-    def _ds(self, name: str) -> ufl.Measure:
-        return self._discretization.ds(self._domain.tags[name])
-
-    def bilinear(self, theta, phi, u, kappa) -> ufl.Form:
-        """What the boundary adds to k(θ, φ)."""
-        u_n, both = ufl.dot(u, ufl.FacetNormal(self._domain.mesh)), ufl.inner(theta, phi)
-        form = -0.5 * u_n * both * self._discretization.ds
-        for name in self._inflow:
-            form += 0.5 * (u_n - abs(u_n)) * both * self._ds(name)
-        for name, (alpha, _) in self._robin.items():
-            form -= alpha * both * self._ds(name)
-        for name in self._dirichlet:
-            form += self._discretization.dirichlet(theta, phi, u, kappa, self._ds(name))
-        return form
-
-    def load(self, phi, u, kappa) -> ufl.Form:
-        """What the boundary adds to the load (strong Dirichlet values apart)."""
-        u_n = ufl.dot(u, ufl.FacetNormal(self._domain.mesh))
-        form = ufl.Form([])
-        for name, value in self._inflow.items():
-            form += -0.5 * (u_n - abs(u_n)) * value * phi * self._ds(name)
-        for name, value in self._flux.items():
-            form += value * phi * self._ds(name)
-        for name, (alpha, outside) in self._robin.items():
-            form += alpha * outside * phi * self._ds(name)
-        for name, value in self._dirichlet.items():
-            form += self._discretization.dirichlet_load(phi, value, u, kappa, self._ds(name))
-        return form
+        """Whether θ stays between what it is and what is brought in."""
+        return True
 
 
-def require_inflow_data(domain: Domain, velocity: Velocity, conditions: Conditions) -> None:
+class Dirichlet(Condition):
+    """θ = g: held strongly by continuous elements, weakly by discontinuous ones."""
+
+    kind, says_inflow, makes_layer = "dirichlet", True, True
+
+    @property
+    def brought(self):
+        return self.functions[0]
+
+    def bilinear(self, theta, phi, medium):
+        return self._discretization.dirichlet(theta, phi, medium, self.ds)
+
+    def load(self, phi, medium):
+        return self._discretization.dirichlet_load(phi, self.functions[0], medium, self.ds)
+
+
+class Inflow(Condition):
+    """Where the flow enters (u·n < 0) it carries θ_in: (u·n)θ − κ∂θ/∂n = (u·n)θ_in."""
+
+    kind, says_inflow = "inflow", True
+
+    @property
+    def brought(self):
+        return self.functions[0]
+
+    def _entering(self, medium):
+        """½(u·n − |u·n|)."""
+        u_n = ufl.dot(medium.velocity, self.normal)
+        return 0.5 * (u_n - abs(u_n))
+
+    def bilinear(self, theta, phi, medium):
+        return self._entering(medium) * ufl.inner(theta, phi) * self.ds
+
+    def load(self, phi, medium):
+        return -self._entering(medium) * self.functions[0] * phi * self.ds
+
+
+class Flux(Condition):
+    """κ∂θ/∂n = q, into the domain."""
+
+    kind, makes_layer = "flux", True
+
+    def load(self, phi, medium):
+        return self.functions[0] * phi * self.ds
+
+    def keeps_bounds(self):
+        return False
+
+
+class Robin(Condition):
+    """κ∂θ/∂n = α(θ_ext − θ), α ≥ 0: else the tracer would grow without bound."""
+
+    kind, data, makes_layer = "robin", ("coefficient", "exterior"), True
+
+    def _read(self, name, field, key):
+        kind = self._discretization
+        if name == "exterior" or kind.reads_nodes:
+            function = super()._read(name, field, key)
+        else:
+            degree = max(1, kind.degree)
+            function, _ = interpolate_positive(field, kind.domain.mesh, degree, key)
+        if name == "coefficient":
+            self._require_not_negative(function, key)
+        return function
+
+    def _require_not_negative(self, function: fem.Function, key: str) -> None:
+        domain, space = self._discretization.domain, function.function_space
+        facets = domain.facets([self.part], key)
+        nodes = fem.locate_dofs_topological(space, domain.dim - 1, facets)
+        smallest = float(function.x.array[nodes].min(initial=np.inf))
+        smallest = domain.comm.allreduce(smallest, MPI.MIN)
+        if smallest < 0.0:
+            raise InputError(f"{key}: {smallest:g} somewhere on '{self.part}'; give α >= 0")
+
+    @property
+    def brought(self):
+        return self.functions[1]
+
+    def bilinear(self, theta, phi, medium):
+        return -self.functions[0] * ufl.inner(theta, phi) * self.ds
+
+    def load(self, phi, medium):
+        alpha, outside = self.functions
+        return alpha * outside * phi * self.ds
+
+
+KINDS: dict[str, type[Condition]] = {kind.kind: kind for kind in (Dirichlet, Inflow, Flux, Robin)}
+
+
+def make(
+    discretization: Discretization, **tables: Mapping[str, Field | Sequence[Field]]
+) -> list[Condition]:
+    """Conditions by kind and part (collective), as ``make(…, flux={"left": q})``.
+
+    Args:
+        tables: kind → part → its data: a callable of coordinates, or several.
+    """
+    return [
+        KINDS[kind](discretization, part, *(data if isinstance(data, Sequence) else [data]))
+        for kind, table in tables.items()
+        for part, data in table.items()
+    ]
+
+
+def held(conditions: Iterable[Condition]) -> dict[str, Field]:
+    """Part → the value that is held there."""
+    return {c.part: c.fields[0] for c in conditions if isinstance(c, Dirichlet)}
+
+
+def extremes(conditions: Iterable[Condition]) -> tuple[float, float]:
+    """The least and the largest tracer that conditions bring in; (inf, -inf) where none does
+    (collective).
+    """
+    vectors = [c.brought.x.petsc_vec for c in conditions if c.brought is not None]
+    low, high = [v.min()[1] for v in vectors], [v.max()[1] for v in vectors]
+    return min(low, default=np.inf), max(high, default=-np.inf)
+
+
+def require_inflow_data(
+    domain: Domain, velocity: Velocity, conditions: Iterable[Condition]
+) -> None:
     """Raise :class:`InputError` where the flow enters through a part without data (collective)."""
-    given = {*conditions.dirichlet, *conditions.inflow}
+    given = {condition.part for condition in conditions if condition.says_inflow}
     parts = [name for name in domain.tags if name not in given]
     if not parts:
         return

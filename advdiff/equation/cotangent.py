@@ -43,6 +43,20 @@ class OperatorCotangent:
         operator: assembled; its pattern is that of Ḡ.
         names: controls to differentiate with respect to (``diffusivity``, ``given``, ``stream``,
             ``source``).
+
+    The derivative of Φ = θᵀKθ = -κ∫|∇θ|² with respect to the nodal values of κ, whose sum is Φ/κ:
+
+    >>> import numpy as np
+    >>> import advdiff
+    >>> from advdiff.config.load import parse
+    >>> tables = {"task": "solve", "domain": {"shape": "interval", "cells": [8]}}
+    >>> tables |= {"time": {"final": 1.0}, "physics": {"diffusivity": 0.1, "initial": "x"}}
+    >>> problem = advdiff.Problem(parse(tables))
+    >>> cotangent = OperatorCotangent(problem.operator, ["diffusivity"])
+    >>> cotangent.add([problem.initial], [problem.initial])
+    >>> gradient = cotangent.pull(None)["diffusivity"]
+    >>> gradient.getSize(), round(gradient.sum(), 12)
+    (9, -1.0)
     """
 
     def __init__(self, operator: Operator, names: Sequence[str]):

@@ -41,6 +41,15 @@ class Velocity:
         domain: where it lives.
         given: a vector Lagrange function, or None.
         stream: a scalar Lagrange function ψ of degree 2, or None (two dimensions only).
+
+    A speed is a length over a time, both yours; ψ a length² over a time.
+
+    >>> from advdiff.domain.mesh import box
+    >>> domain = box(MPI.COMM_WORLD, [-1.0, -1.0], [1.0, 1.0], [4, 4])
+    >>> psi = interpolate(lambda x: 0.5 * (x[0]**2 + x[1]**2), stream_space(domain), "psi")
+    >>> u = Velocity(domain, stream=psi)  # a rotation, (y, -x)
+    >>> round(u.largest_speed(), 6), round(u.norm() ** 2, 6), u.divergence()
+    (1.414214, 2.666667, 0.0)
     """
 
     domain: Domain
@@ -58,16 +67,11 @@ class Velocity:
             return zero
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
-    def peclet_bound(self, diffusivity: fem.Function) -> Callable[[], float]:
-        """A collective function that returns P = max |u|²/κ for the present u and κ.
+    def maximum(self, quantity: ufl.core.expr.Expr) -> Callable[[], float]:
+        """A collective function that returns the present maximum of a quantity ≥ 0.
 
-        Sampled at the nodes of the degree of u on each cell: exact where u is linear there (a
-        stream function), an estimate otherwise.
+        Sampled at the nodes of the degree of u on each cell.
         """
-        u = self.expression
-        return self._largest(ufl.dot(u, u) / diffusivity)
-
-    def _largest(self, quantity: ufl.core.expr.Expr) -> Callable[[], float]:
         degree = 1
         if self.given is not None:
             degree = self.given.function_space.element.basix_element.degree
@@ -100,10 +104,22 @@ class Velocity:
 
         return sample
 
+    def crossing(self, name: str | None) -> tuple[float, float, float]:
+        """∫max(u·n, 0), ∫max(−u·n, 0) and ∫1 over a boundary part; None: the whole boundary
+        (collective).
+        """
+        domain = self.domain
+        ds = domain.ds if name is None else domain.ds(domain.tags[name])
+        u_n = ufl.dot(self.expression, ufl.FacetNormal(domain.mesh))
+        one = fem.Constant(domain.mesh, 1.0)
+        forms = (ufl.max_value(u_n, 0.0) * ds, ufl.max_value(-u_n, 0.0) * ds, one * ds)
+        local = [fem.assemble_scalar(jit.form(form)) for form in forms]
+        return tuple(domain.comm.allreduce(value, MPI.SUM) for value in local)
+
     def largest_speed(self) -> float:
-        """max |u|, sampled like :meth:`peclet_bound` (collective)."""
+        """max |u|, sampled at the nodes (collective)."""
         u = self.expression
-        return float(np.sqrt(self._largest(ufl.dot(u, u))()))
+        return float(np.sqrt(self.maximum(ufl.dot(u, u))()))
 
     def norm(self) -> float:
         """‖u‖ in L² (collective)."""

@@ -29,7 +29,17 @@ class Likelihood(Protocol):
 
 
 class Gaussian:
-    """Independent normal errors: ½ Σ ((predicted − values)/std)²."""
+    """Independent normal errors: ½ Σ ((predicted − values)/std)².
+
+    Values, std and predictions have shape (reading,) and the unit of what is read; nothing is
+    collective.
+
+    >>> seen = Gaussian(values=np.array([1.0, 2.0]), std=np.array([0.1, 0.1]))
+    >>> round(seen.value(np.array([1.1, 2.2])), 6)  # one and two standard deviations off
+    2.5
+    >>> seen.slope(np.array([1.1, 2.2])).round(6)
+    array([10., 20.])
+    """
 
     def __init__(self, values: np.ndarray, std: np.ndarray):
         self.values, self.std = values, std

@@ -47,6 +47,23 @@ class Matern:
         std: pointwise standard deviation.
         correlation_length: where the correlation has fallen to about 0.1.
         power: p, a positive integer.
+
+    The standard deviation at a node is the norm of Lᵀ times its unit vector, in the units of
+    ``std``; on a fine mesh it is ``std`` everywhere, by the walls too:
+
+    >>> from mpi4py import MPI
+    >>> from advdiff.domain.mesh import box
+    >>> domain = box(MPI.COMM_SELF, [0.0], [1.0], [64])
+    >>> space = fem.functionspace(domain.mesh, ("Lagrange", 1))
+    >>> field = Matern(space, PETSc.IS().createStride(65, step=1), std=2.0, correlation_length=0.2)
+    >>> unit, found = field.root.duplicate(), field.root.duplicate()
+    >>> for node in (0, 32):
+    ...     unit.set(0.0)
+    ...     unit[node] = 1.0
+    ...     field.color_transpose(unit, found)
+    ...     print(round(found.norm(), 1))
+    2.0
+    2.0
     """
 
     def __init__(

@@ -46,6 +46,21 @@ class Objective:
         potential: Φ of the model and the data.
         prior: of m.
         penalties: quadratic functions of m beside it.
+
+    It has no unit: a negative logarithm.
+
+    Jumps between two states, 0 → 0 once and 0 → 1 twice, in a unit of time; with both rates 1 their
+    probabilities are (1 ± e⁻²)/2:
+
+    >>> from advdiff.models.coefficients import independent_prior
+    >>> from advdiff.models.rate_matrix import RateMatrixModel, Transitions
+    >>> model = RateMatrixModel(2, Transitions.collect([0, 0, 0], [0, 1, 1], [1.0, 1.0, 1.0]))
+    >>> prior = independent_prior(model.unknowns, mean=0.0, std=1.0)  # of the logarithms
+    >>> at = Objective(model.potential(), prior).evaluate(prior.mean)
+    >>> round(at.misfit, 4), at.regularization
+    (2.2433, 0.0)
+    >>> float(-np.log(0.5 * (1.0 + np.exp(-2.0)) * (0.5 * (1.0 - np.exp(-2.0))) ** 2).round(4))
+    2.2433
     """
 
     def __init__(

@@ -78,6 +78,17 @@ class Prior:
         unknowns: the parts of m.
         mean: m₀.
         parts: one factor for each part.
+
+    m has the units of its parts, ξ has none.
+
+    >>> from mpi4py import MPI
+    >>> from advdiff.models.coefficients import independent_prior, unknowns
+    >>> prior = independent_prior(unknowns("m", 2, MPI.COMM_WORLD), mean=[1.0, 1.0], std=[0.5, 2.0])
+    >>> m = prior.color(prior.unknowns.from_numpy([1.0, 1.0]))  # one standard deviation up
+    >>> m.array, prior.whiten(m).array
+    (array([1.5, 3. ]), array([1., 1.]))
+    >>> prior.value_and_gradient(m)[0], prior.precision(m).array
+    (1.0, array([6.  , 0.75]))
     """
 
     def __init__(self, unknowns: Unknowns, mean: PETSc.Vec, parts: Sequence[PartPrior]):

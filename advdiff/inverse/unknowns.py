@@ -42,6 +42,19 @@ class Unknowns:
 
     Args:
         parts: at least one, each with a control of its own.
+
+    Making it is collective; each part has a unit of its own.
+
+    >>> from mpi4py import MPI
+    >>> from advdiff.models.coefficients import Coefficients
+    >>> waves, rates = (Coefficients(n, k, MPI.COMM_WORLD) for n, k in (("waves", 2), ("rates", 1)))
+    >>> unknowns = Unknowns([waves, rates])
+    >>> m = unknowns.from_numpy([1.0, 2.0, 3.0])
+    >>> unknowns.size, unknowns.extract(m, 0).sum(), unknowns.to_numpy(m)
+    (3, 3.0, array([1., 2., 3.]))
+    >>> unknowns.from_numpy([1.0])
+    Traceback (most recent call last):
+    ValueError: a parameter vector of shape (1,); it has (3,)
     """
 
     def __init__(self, parts: Sequence[Part]):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from mpi4py import MPI
 
-from advdiff.config.models import ModelExperiment
+from advdiff.config.tables.models import ModelExperiment
 from advdiff.core.errors import InputError
 from advdiff.core.ranks import on_root
 from advdiff.files import tables

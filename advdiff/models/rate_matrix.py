@@ -80,6 +80,15 @@ class RateMatrixModel:
         gradient: of ``pull``.  "exact": aggregated in one eigenbasis; "per-term": a Fréchet
             derivative for each transition, the plain way; the others are surrogates
             (``matexp.bilinear_gradient``).
+
+    Rates are one over the unit of the times, which is yours.
+
+    >>> seen = Transitions.collect([0, 0, 0], [0, 1, 1], [1.0, 1.0, 1.0])
+    >>> seen.count  # of 0 → 0 and 0 → 1
+    array([1., 2.])
+    >>> model = RateMatrixModel(2, seen)
+    >>> model.observe(model.unknowns.from_numpy([0.0, 0.0])).round(6)  # both rates e⁰
+    array([0.567668, 0.432332])
     """
 
     def __init__(

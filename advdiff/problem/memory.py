@@ -37,7 +37,7 @@ def estimate(experiment, size: Size, ranks: int) -> dict[str, float]:
     """Bytes on all ranks together, by part.
 
     Args:
-        experiment: a :class:`~advdiff.config.experiment.Experiment`.
+        experiment: a :class:`~advdiff.config.tables.experiment.Experiment`.
     """
     from advdiff.equation.discretization import METHODS
     from advdiff.semigroup.semigroup import ENGINES

@@ -36,6 +36,22 @@ class TransportModel:
         initial: θ0, the vector an unknown initial state assigns to.
         make_engine: generator → engine.
         snap_distance: of sensors outside the domain.
+
+    Making one is collective.  Predictions have the unit of θ; m has that of its parts, a logarithm
+    none.
+
+    A reading of e^{κλ} cos πx at x = 0, and its derivative κλe^{κλ} along log κ, on eight cells
+    λ = -256 sin²(π/16):
+
+    >>> import advdiff
+    >>> from advdiff.config.load import parse
+    >>> tables = {"task": "solve", "domain": {"shape": "interval", "cells": [8]}}
+    >>> tables |= {"time": {"final": 1.0}, "physics": {"diffusivity": 0.1, "initial": "cos(pi*x)"}}
+    >>> problem = advdiff.Problem(parse(tables | {"unknowns": {"diffusivity": True}}))
+    >>> problem.readings = Readings.from_rows([[0.0]], [1.0], [0.4], [0.01])
+    >>> at = problem.model.linearise(problem.unknowns.from_numpy([np.log(0.1)]))
+    >>> at.predicted.round(4), at.pull(np.array([1.0])).array.round(4)
+    (array([0.3774]), array([-0.3678]))
     """
 
     def __init__(

@@ -22,6 +22,7 @@ from advdiff.problem.readings import Readings, read
 from advdiff.problem.transport import Transport
 from advdiff.problem.unknowns.base import Kind
 from advdiff.semigroup.engine import Engine
+from advdiff.semigroup.growth import require_bounded
 from advdiff.semigroup.mfn import quadrature
 from advdiff.semigroup.semigroup import Semigroup, SolverOptions, make_engine
 from advdiff.sensitivity.rho import Direction, Sensitivity, sensitivity
@@ -43,6 +44,11 @@ def load(
 
     Raises:
         InputError: on every rank, for anything wrong with the file.
+
+    >>> import advdiff
+    >>> problem = advdiff.load("experiments/sensitivity.toml", ["domain.cells=[4, 4]"])
+    >>> problem.experiment.task, problem.domain.num_vertices
+    ('sensitivity', 25)
     """
     experiment = load_experiment(path, tuple(overrides), comm)
     if not isinstance(experiment, Experiment):
@@ -56,6 +62,18 @@ class Problem(Transport):
     Args:
         experiment: the validated file.
         comm: everything is collective on it.
+
+    All quantities are in the units of the file, which are yours.  InputError, on every rank, names
+    the key that is wrong when what it describes is first made.
+
+    >>> import advdiff
+    >>> from advdiff.config.load import parse
+    >>> tables = {"task": "solve", "domain": {"shape": "interval", "cells": [8]}}
+    >>> tables |= {"time": {"final": 1.0}, "physics": {"diffusivity": 0.1, "initial": "cos(pi*x)"}}
+    >>> problem = advdiff.Problem(parse(tables))
+    >>> [state] = problem.semigroup().trajectory([1.0])
+    >>> round(state.norm() / problem.initial.norm(), 3)  # e^{-0.1π²} = 0.373 on a fine mesh
+    0.377
     """
 
     def __init__(self, experiment: Experiment, comm: MPI.Comm = MPI.COMM_WORLD):
@@ -88,7 +106,8 @@ class Problem(Transport):
     def semigroup(self) -> Semigroup:
         """S(t) of the assembled operator, with the initial state and load of [physics]."""
         operator = self.operator
-        return Semigroup(self.make_engine(operator.generator), self.initial, operator.load)
+        engine, growth = self.make_engine(operator.generator), operator.physics.growth
+        return Semigroup(engine, self.initial, operator.load, growth)
 
     def direction(self, name: str) -> Direction:
         """A direction named in [sensitivity.directions] (collective)."""
@@ -118,8 +137,9 @@ class Problem(Transport):
         table = self.experiment.sensitivity
         if isinstance(direction, str):
             direction = self.direction(direction)
-        return sensitivity(
-            self.operator,
+        operator = self.operator
+        found = sensitivity(
+            operator,
             direction,
             self.initial,
             self.experiment.time.times if times is None else times,
@@ -127,6 +147,9 @@ class Problem(Transport):
             tolerance=table.tolerance,
             options=self.solver_options,
         )
+        given = (self.initial, operator.load, operator.physics.growth())
+        require_bounded(operator.generator, found.solution, *given)
+        return found
 
     # -- inversion ------------------------------------------------------------------------------
 

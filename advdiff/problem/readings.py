@@ -36,6 +36,15 @@ class Readings:
         sensor, time: index of the sensor and the time of each reading, shape (reading,).
         values, std: value and standard deviation of each reading, shape (reading,).
         rows: where in its file each sensor first occurs, shape (sensor,), for messages.
+
+    Points and times are in the units of the mesh and of [time], values and std in that of θ.
+
+    >>> points, times = [[0.5, 0.5], [0.2, 0.5], [0.5, 0.5]], [1.0, 1.0, 2.0]
+    >>> seen = Readings.from_rows(points, times, values=np.ones(3), std=np.full(3, 0.1))
+    >>> len(seen), seen.points.tolist(), seen.times.tolist()
+    (3, [[0.2, 0.5], [0.5, 0.5]], [1.0, 2.0])
+    >>> seen.sensor.tolist(), seen.time.tolist()
+    ([1, 0, 1], [0, 0, 1])
     """
 
     points: np.ndarray

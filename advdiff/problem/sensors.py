@@ -28,6 +28,19 @@ class Sensors:
 
     Raises:
         InputError: on every rank, for a point further outside the domain.
+
+    Making one is collective.  Values have the unit of θ, C has none.
+
+    >>> import advdiff
+    >>> from advdiff.config.load import parse
+    >>> tables = {"task": "solve", "domain": {"shape": "interval", "cells": [8]}}
+    >>> tables |= {"time": {"final": 1.0}, "physics": {"diffusivity": 0.1, "initial": "3*x"}}
+    >>> problem = advdiff.Problem(parse(tables))
+    >>> sensors = Sensors(problem.operator, np.array([[0.4], [0.9]]))
+    >>> sensors.sample(problem.initial).round(12)
+    array([1.2, 2.7])
+    >>> round(sensors.spread(np.array([1.0, 1.0]), problem.initial.duplicate()).sum(), 12)
+    2.0
     """
 
     def __init__(
@@ -43,7 +56,7 @@ class Sensors:
         cells, mine, reference = self._located(points, rows, snap_distance)
         width = space.dofmap.dof_layout.num_dofs
         self._matrix = PETSc.Mat().createAIJ(
-            ((PETSc.DECIDE, count), operator.boundary.x.petsc_vec.getSizes()),
+            ((PETSc.DECIDE, count), operator.states.boundary.x.petsc_vec.getSizes()),
             nnz=(width, width),
             comm=self._comm,
         )
@@ -118,7 +131,7 @@ class Sensors:
         start, stop = self._sampled.getOwnershipRange()
         self._sampled.setArray(weights[start:stop])
         self._matrix.multTranspose(self._sampled, self._full)
-        part = self._full.getSubVector(self.operator.free)
+        part = self._full.getSubVector(self.operator.states.free)
         part.copy(out)
-        self._full.restoreSubVector(self.operator.free, part)
+        self._full.restoreSubVector(self.operator.states.free, part)
         return out

@@ -15,13 +15,14 @@ from advdiff.config.types import Gridded
 from advdiff.core import memory
 from advdiff.core.errors import InputError
 from advdiff.domain import mesh as domains
-from advdiff.domain.fields import interpolate, scalar_field, vector_field
+from advdiff.domain.fields import interpolate, interpolate_positive, scalar_field, vector_field
 from advdiff.domain.mesh import Domain
 from advdiff.domain.samples import Samples, suited
-from advdiff.equation import discretization, velocity
-from advdiff.equation.conditions import Conditions, require_inflow_data
+from advdiff.equation import conditions, discretization, velocity
+from advdiff.equation.conditions import Condition
 from advdiff.equation.discretization import Discretization
 from advdiff.equation.operator import Operator
+from advdiff.equation.physics import Physics
 from advdiff.equation.streams import solve_stream
 from advdiff.equation.velocity import Velocity
 from advdiff.files.concerns import Concerns
@@ -46,6 +47,19 @@ class Transport:
     Attributes:
         sources: key → what of which file was read for it, so far.
         concerns: what there is to warn of, so far.
+        steep: key of a diffusivity → the share of cells where it is taken linear, and is not.
+
+    All quantities are in the units of the file, which are yours.  InputError, on every rank, names
+    the key that is wrong when what it describes is first made.
+
+    >>> from advdiff.config.load import parse
+    >>> tables = {"task": "solve", "domain": {"shape": "interval", "cells": [8]}}
+    >>> tables |= {"time": {"final": 1.0}, "physics": {"diffusivity": 0.1, "initial": "cos(pi*x)"}}
+    >>> transport = Transport(parse(tables))
+    >>> transport.domain.num_vertices, transport.operator.generator.size
+    (9, 9)
+    >>> transport.initial.max()  # where, and how large
+    (0, 1.0)
     """
 
     def __init__(self, experiment: Experiment, comm: MPI.Comm = MPI.COMM_WORLD):
@@ -53,6 +67,7 @@ class Transport:
         self.sources: dict[str, str] = {}
         self._clocks: dict[str, float] = {}
         self.concerns = Concerns()
+        self.steep: dict[str, float] = {}
 
     @cached_property
     def kinds(self) -> list[Kind]:
@@ -139,11 +154,16 @@ class Transport:
         return velocity.vector_space(self.domain, self._degree("given", degree))
 
     def diffusivity(self, value, key: str) -> fem.Function:
-        """A diffusivity, positive (collective)."""
+        """A diffusivity, positive everywhere; at the nodes alone where no form looks elsewhere
+        (collective).
+        """
         degree = 1 if isinstance(value, float) else max(1, self.experiment.discretization.degree)
         degree = self._degree("diffusivity", degree)
-        space = fem.functionspace(self.domain.mesh, ("Lagrange", degree))
-        kappa = interpolate(self.scalar(value, key), space, key)
+        field, msh = self.scalar(value, key), self.domain.mesh
+        if self.discretization.reads_nodes:
+            kappa = interpolate(field, fem.functionspace(msh, ("Lagrange", degree)), key)
+        else:
+            kappa, self.steep[key] = interpolate_positive(field, msh, degree, key)
         smallest = kappa.x.petsc_vec.min()[1]
         if not smallest > 0:
             raise InputError(f"{key}: {smallest:g} somewhere in the domain; it must be positive")
@@ -154,7 +174,7 @@ class Transport:
         """The transport operator of [physics], assembled."""
         physics = self.experiment.physics
         flow = self.velocity(physics.velocity, "physics.velocity")
-        require_inflow_data(self.domain, flow, self.conditions)
+        conditions.require_inflow_data(self.domain, flow, self.conditions)
         for kind, key in self._wanted_controls().items():
             if kind == "stream" and flow.stream is None:
                 flow.stream = fem.Function(velocity.stream_space(self.domain, key))
@@ -167,7 +187,7 @@ class Transport:
                 self.scalar(physics.source, "physics.source"), space, "physics.source"
             )
         kappa = self.diffusivity(physics.diffusivity, "physics.diffusivity")
-        operator = Operator(self.discretization, flow, kappa, source, self.conditions)
+        operator = Operator(self.discretization, Physics(flow, kappa, source, self.conditions))
         operator.assemble()
         return operator
 
@@ -189,22 +209,25 @@ class Transport:
         return wanted
 
     @cached_property
-    def conditions(self) -> Conditions:
+    def conditions(self) -> list[Condition]:
         """What [physics] says of the boundary."""
-        physics = self.experiment.physics
 
-        def each(kind: str) -> dict[str, Callable]:
-            table = getattr(physics, kind)
-            return {name: self.scalar(v, f"physics.{kind}.{name}") for name, v in table.items()}
+        def data(kind: type[Condition], key: str, value) -> list[Callable]:
+            return [
+                self.scalar(getattr(value, name), f"{key}.{name}")
+                if name
+                else self.scalar(value, key)
+                for name in kind.data
+            ]
 
-        robin = {
-            name: tuple(
-                self.scalar(getattr(table, part), f"physics.robin.{name}.{part}")
-                for part in ("coefficient", "exterior")
-            )
-            for name, table in physics.robin.items()
+        tables = {
+            name: {
+                part: data(kind, f"physics.{name}.{part}", value)
+                for part, value in getattr(self.experiment.physics, name).items()
+            }
+            for name, kind in conditions.KINDS.items()
         }
-        return Conditions(each("dirichlet"), each("inflow"), each("flux"), robin)
+        return conditions.make(self.discretization, **tables)
 
     @cached_property
     def initial(self) -> PETSc.Vec:

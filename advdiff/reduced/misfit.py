@@ -19,6 +19,10 @@ class GaussianPrior:
     Attributes:
         mean: m₀, shape (parameter,).
         factor: L, shape (parameter, parameter).
+
+    >>> prior = GaussianPrior(mean=np.array([1.0]), factor=np.array([[2.0]]))
+    >>> prior.color(np.array([1.0])), prior.whiten(np.array([3.0]))
+    (array([3.]), array([1.]))
     """
 
     mean: np.ndarray

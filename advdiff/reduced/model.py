@@ -43,6 +43,22 @@ class ReducedModel(System):
 
     Attributes:
         evaluations: how often it was linearised.
+
+    Units are those of the full model: yours.  A parameter vector of another shape is a ValueError.
+
+    x' = -mx from 1, read at the times 1 and 2: e^{-m} and e^{-2m}, with the slopes -e^{-m} and
+    -2e^{-2m}:
+
+    >>> family = Affine(reference=np.array([0.0]), exponential=np.array([False]))
+    >>> model = ReducedModel(
+    ...     family, np.array([[0.0], [-1.0]]), start=np.array([1.0]), sensors=np.array([[1.0]]),
+    ...     times=np.array([1.0, 2.0]), sensor=np.array([0, 0]), time=np.array([0, 1]),
+    ... )
+    >>> at = model.linearise(np.array([0.5]))
+    >>> at.predicted.round(6), at.push(np.array([1.0])).round(6)
+    (array([0.606531, 0.367879]), array([-0.606531, -0.735759]))
+    >>> at.pull(np.array([1.0, 1.0])).round(6)
+    array([-1.34229])
     """
 
     def __post_init__(self):

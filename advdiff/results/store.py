@@ -25,6 +25,19 @@ class Store(result.ResultFile):
     Args:
         file: the h5py file (parallel where there are several ranks).
         samples: the points of the fields; the dimension ``vertex`` runs over them.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from mpi4py import MPI
+    >>> from advdiff.domain.mesh import box
+    >>> from advdiff.domain.samples import suited
+    >>> samples = suited(box(MPI.COMM_SELF, [0.0], [1.0], [8]), degree=1)
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "result.h5"
+    ...     with create(path, samples, {"task": "solve"}) as store:
+    ...         store.mesh()
+    ...     with h5py.File(path) as file:
+    ...         print(file["mesh/geometry"].shape, file["mesh"].attrs["cell"])
+    (9, 1) interval
     """
 
     def __init__(self, file: h5py.File, samples: Samples):

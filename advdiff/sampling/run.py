@@ -15,7 +15,7 @@ from advdiff.chains.kernel import SurrogateTarget
 from advdiff.chains.laplace_metric import recentred
 from advdiff.chains.run import Groups, Options, make_kernel
 from advdiff.chains.run import run as run_chains
-from advdiff.config.sampler import SamplerTable
+from advdiff.config.tables.sampler import SamplerTable
 from advdiff.core import memory, progress, stopping
 from advdiff.core.progress import Say
 from advdiff.core.random import Random

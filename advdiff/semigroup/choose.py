@@ -26,7 +26,7 @@ from petsc4py import PETSc
 from advdiff.algebra.generator import Generator
 from advdiff.algebra.numerical_range import NumericalRange, bounds
 from advdiff.core.errors import ConvergenceError
-from advdiff.semigroup.faber.ellipse import Ellipse, expand, search
+from advdiff.semigroup.faber.ellipse import Ellipse, expand, predicted_terms, search
 from advdiff.semigroup.rational.design import design_filter
 
 # Nanoseconds.  A product, an entry of K; a vector added to another, an entry; a sampled product of
@@ -46,6 +46,7 @@ FACTOR = {2: lambda n: 24.0 * n**1.5, 3: lambda n: 7.0 * n**2}
 # Rows of P1 (and P2) matrices have fewer entries than this in two dimensions.
 _ROW = 13.0
 _MEMORY = 2.0**30  # the tape of Faber, see FaberOptions
+_HOPELESS = 4.0  # times the rival's cost: not worth the expansion's exact count
 _UNKNOWN_STRENGTH = 1e3  # P·T where P is infinite
 
 
@@ -138,6 +139,9 @@ def _recurrence(
 
     def tried(region: NumericalRange) -> tuple[Ellipse, int, float]:
         ellipse = search(region, times[-1], tolerance)
+        least = predicted_terms(ellipse, times[-1], tolerance)
+        if least * PRODUCT * entries > _HOPELESS * rival:
+            raise ConvergenceError(f"about {least:.0f} products cost far more than the solves")
         terms = expand(ellipse, times, tolerance).terms
         return ellipse, *_product_cost(terms, generator.size, entries, gradient)
 

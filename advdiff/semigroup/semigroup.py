@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from petsc4py import PETSc
@@ -10,8 +11,10 @@ from petsc4py import PETSc
 from advdiff.algebra.generator import Generator
 from advdiff.core.errors import InputError
 from advdiff.semigroup.auto import AutoEngine
+from advdiff.semigroup.closed import Closed
 from advdiff.semigroup.engine import Engine, Solution, checked_times, finite
 from advdiff.semigroup.faber.engine import FaberEngine
+from advdiff.semigroup.growth import require_bounded
 from advdiff.semigroup.mfn.engine import MFNEngine
 from advdiff.semigroup.rational.engine import ShiftInvert
 
@@ -48,7 +51,7 @@ class SolverOptions:
 
 
 def make_engine(generator: Generator, options: SolverOptions) -> Engine:
-    """The engine that the options ask for (collective).
+    """The engine that the options ask for, which keeps means where nothing leaves (collective).
 
     Raises:
         InputError: where it needs a diagonal mass and there is none.
@@ -64,8 +67,10 @@ def make_engine(generator: Generator, options: SolverOptions) -> Engine:
         return kind(generator, kind.Options.of(options), **arguments)
 
     if options.engine is AutoEngine:
-        return made(options.method, make=lambda choice: made(choice.method, **choice.arguments))
-    return made(options.method)
+        arguments = {"make": lambda choice: made(choice.method, **choice.arguments)}
+    else:
+        arguments = {}
+    return Closed(made(options.method, **arguments))
 
 
 class Semigroup:
@@ -75,22 +80,44 @@ class Semigroup:
         engine: made for the generator.
         initial: θ0 where none is given.
         load: F, the constant load (source and Dirichlet values), or None.
+        growth: says how fast the L² norm may grow, infinite where that is not known (collective).
+
+    Times are in your unit, in which A is a rate; θ in any.
+
+    A tracer that spreads between two rooms of volume 1 and 3 keeps its total θᵀM1:
+
+    >>> from advdiff.algebra.generator import Mass
+    >>> K = PETSc.Mat().createAIJ(2, csr=([0, 2, 4], [0, 1, 0, 1], [-1.0, 1.0, 1.0, -1.0]))
+    >>> volumes, start = (PETSc.Vec().createWithArray(x) for x in ([1.0, 3.0], [1.0, 0.0]))
+    >>> flow = Semigroup(make_engine(Generator(K, Mass(volumes)), SolverOptions()), start)
+    >>> early, late = flow.trajectory([1.0, 100.0])
+    >>> round(early.dot(volumes), 6), late.array.round(6)
+    (1.0, array([0.25, 0.25]))
+    >>> round(flow.adjoint(1.0, start).dot(start) - early.dot(start), 6)  # ⟨S*x, x⟩ = ⟨x, Sx⟩
+    0.0
     """
 
-    def __init__(self, engine: Engine, initial: PETSc.Vec, load: PETSc.Vec | None = None):
-        self.engine, self.initial, self.load = engine, initial, load
+    def __init__(
+        self,
+        engine: Engine,
+        initial: PETSc.Vec,
+        load: PETSc.Vec | None = None,
+        growth: Callable[[], float] = lambda: math.inf,
+    ):
+        self.engine, self.initial, self.load, self.growth = engine, initial, load, growth
 
     def solve(self, times: Sequence[float], initial: PETSc.Vec | None = None) -> Solution:
         """States at increasing positive times, with the engine's report (collective).
 
         Raises:
             InputError: for times that are not positive, finite and increasing.
-            ConvergenceError: naming the tolerance that was reached.
+            ConvergenceError: naming the tolerance that was reached, or the growth that cannot be.
         """
         times = checked_times(times)
         start = self.initial if initial is None else initial
         solution = self.engine.forward(start, times, self.load)
         finite(solution.states, "the state")
+        require_bounded(self.engine.generator, solution, start, self.load, self.growth())
         return solution
 
     def trajectory(

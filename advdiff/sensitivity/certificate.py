@@ -16,6 +16,7 @@ from petsc4py import PETSc
 
 from advdiff.core import compat, jit
 from advdiff.core.errors import InputError
+from advdiff.domain.quadrature import largest
 from advdiff.equation.operator import Operator
 from advdiff.equation.velocity import Velocity
 from advdiff.sensitivity.constants import Kernel
@@ -70,7 +71,7 @@ def remainder_of(
 ) -> Remainder:
     domain = operator.domain
     lower, upper = domain.bounds
-    smallest = operator.diffusivity.x.petsc_vec.min()[1]
+    smallest = operator.physics.least_diffusion()
     gap = kernel.gap(smallest / float(np.sum((upper - lower) ** 2)))
     if not gap > 0.0:
         raise InputError(
@@ -84,12 +85,8 @@ def remainder_of(
         flow = _flow(operator, Velocity(domain, **velocity)) if velocity else 0.0
         spread = 0.0
         if "diffusivity" in directions:
-            ratio = operator.diffusivity.x.petsc_vec.duplicate()
-            ratio.pointwiseDivide(
-                directions["diffusivity"].x.petsc_vec, operator.diffusivity.x.petsc_vec
-            )
-            spread = ratio.norm(PETSc.NormType.INFINITY)
-            ratio.destroy()
+            points = None if operator.physics.is_linear else operator.cell_points()
+            spread = operator.physics.spread(directions["diffusivity"], points)
     return Remainder(gap, kernel.norm(matrix), flow, spread)
 
 
@@ -105,17 +102,19 @@ def _crossing(operator: Operator, flow: Velocity) -> float:
 
 
 def _flow(operator: Operator, direction: Velocity) -> float:
-    """max |v|²/κ, where nodes know it: infinite elsewhere, and for v with a part across walls."""
+    """max |v|²/κ where the forms look: infinite where that is not known, and for v with a part
+    across walls.
+    """
     domain, discretization = operator.domain, operator.discretization
     if _crossing(operator, direction) > CROSSING:
         return math.inf
-    degree = discretization.largest_at(is_linear=direction.given is None)
+    is_linear, v = direction.given is None, direction.expression
+    degree = discretization.largest_at(is_linear)
     if degree is None:
         return math.inf
-    element = basix.ufl.element("Lagrange", domain.mesh.basix_cell(), degree, discontinuous=True)
-    space = fem.functionspace(domain.mesh, element)
-    v = direction.expression
-    ratio = jit.expression(ufl.dot(v, v) / operator.diffusivity, compat.interpolation_points(space))
-    sample = fem.Function(space)
-    sample.interpolate(ratio)
-    return domain.comm.allreduce(float(sample.x.array.max(initial=0.0)), MPI.MAX)
+    if is_linear and not operator.physics.is_linear:
+        points = operator.cell_points()
+    else:
+        element = basix.ufl.element("Lagrange", domain.mesh.basix_cell(), degree)
+        points = compat.interpolation_points(fem.functionspace(domain.mesh, element))
+    return largest(domain, ufl.dot(v, v) / operator.diffusivity, points)

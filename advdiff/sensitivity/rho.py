@@ -49,6 +49,22 @@ class Sensitivity:
         tangents: ρ(t_k), one vector a time.
         error_estimate: relative to the largest ‖ρ(t_k)‖; for a surrogate from its bounds.
         bounds: of a surrogate: on ‖tangents[k] − ρ(t_k)‖ in L², with the argument they come from.
+
+    ρ has the unit of θ over that of the direction.
+
+    θ(1) = e^{κλ} cos πx along dκ = 1 moves by ρ = λθ(1), on eight cells λ = -256 sin²(π/16):
+
+    >>> import advdiff
+    >>> from advdiff.config.load import parse
+    >>> tables = {"task": "solve", "domain": {"shape": "interval", "cells": [8]}}
+    >>> tables |= {"time": {"final": 1.0}, "physics": {"diffusivity": 0.1, "initial": "cos(pi*x)"}}
+    >>> problem = advdiff.Problem(parse(tables))
+    >>> one = fem.Function(problem.operator.diffusivity.function_space)
+    >>> one.x.array[:] = 1.0
+    >>> found = problem.sensitivity(Direction({"diffusivity": one}), [1.0])
+    >>> theta, rho = found.solution.states[0], found.tangents[0]
+    >>> round(rho.dot(theta) / theta.dot(theta), 3)
+    -9.743
     """
 
     solution: Solution

@@ -9,8 +9,8 @@ from pathlib import Path
 from petsc4py import PETSc
 
 from advdiff.concerns import before
-from advdiff.config.experiment import Experiment
-from advdiff.config.unused import unused
+from advdiff.config.tables.experiment import Experiment
+from advdiff.config.tables.unused import unused
 from advdiff.core import memory, progress
 from advdiff.core.errors import InputError
 from advdiff.core.petsc_errors import finite_numbers, good_options

@@ -7,7 +7,7 @@ import time
 from mpi4py import MPI
 
 from advdiff.chains.run import Groups
-from advdiff.config.models import ModelExperiment
+from advdiff.config.tables.models import ModelExperiment
 from advdiff.core.progress import Say
 from advdiff.core.ranks import on_root
 from advdiff.files.parallel import check_writable

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from mpi4py import MPI
 
-from advdiff.config.study import Study
+from advdiff.config.tables.study import Study
 from advdiff.core import progress
 from advdiff.core.errors import InputError
 from advdiff.core.progress import Say

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from advdiff.config import experiment as schema
 from advdiff.config.load import load as load_experiment
 from advdiff.config.load import parse
+from advdiff.config.tables import experiment as schema
 from advdiff.config.types import Formula, StreamVelocity, VorticityVelocity, walk
 
 EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.toml"))

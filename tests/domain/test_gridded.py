@@ -122,7 +122,7 @@ def test_times(tmp_path, time, index):
     table = {"file": "a.nc", "name": "u", "time": time}
     changes = {"physics.initial": table}
     problem = Problem(parse(data(changes), tmp_path / "e.toml"))
-    field = problem._scalar(problem.experiment.physics.initial, "physics.initial")
+    field = problem.scalar(problem.experiment.physics.initial, "physics.initial")
     np.testing.assert_allclose(field(POINTS), linear(*POINTS[:2]) + index, atol=1e-12)
     assert f"time[{index}] = {6 * index} hours" in problem.sources["physics.initial"]
 

@@ -8,14 +8,14 @@ import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
-from advdiff.config.space import ELEMENTS
+from advdiff.config.tables.space import ELEMENTS
 from advdiff.domain.fields import interpolate, scalar_field, vector_field
 from advdiff.domain.mesh import box
-from advdiff.equation import velocity
-from advdiff.equation.conditions import Conditions
+from advdiff.equation import conditions, velocity
 from advdiff.equation.cotangent import OperatorCotangent
 from advdiff.equation.discretization import METHODS, make
 from advdiff.equation.operator import Operator
+from advdiff.equation.physics import Physics
 from tests import dense
 
 KINDS = [
@@ -82,18 +82,19 @@ def operator(method, degree, cell, *, periodic=False, closed=False):
         flow.stream = interpolate(scalar_field(text, "psi", 2), space, "psi")
     space = fem.functionspace(domain.mesh, ("Lagrange", 1))
     diffusivity = interpolate(scalar_field(kappa, "kappa", dim), space, "kappa")
-    conditions, source = Conditions(), None
+    kind, given, source = make(domain, method, degree), [], None
     if not closed and not periodic:
         data = scalar_field("1 + x", "data", dim)
         inflow = {"bottom": data, "front": data}
-        conditions = Conditions(
-            {"left": data},
-            {name: inflow[name] for name in inflow if name in domain.tags},
-            {"right": data},
-            {"top": (data, data)} if dim > 1 else {},
+        given = conditions.make(
+            kind,
+            dirichlet={"left": data},
+            inflow={name: inflow[name] for name in inflow if name in domain.tags},
+            flux={"right": data},
+            robin={"top": (data, data)} if dim > 1 else {},
         )
         source = interpolate(data, fem.functionspace(domain.mesh, ("Lagrange", 2)), "f")
-    result = Operator(make(domain, method, degree), flow, diffusivity, source, conditions)
+    result = Operator(kind, Physics(flow, diffusivity, source, given))
     result.assemble()
     return result
 

@@ -6,10 +6,11 @@ from dolfinx import fem
 
 from advdiff.core import jit
 from advdiff.domain.fields import interpolate, scalar_field
-from advdiff.equation.conditions import Conditions
+from advdiff.equation import conditions
 from advdiff.equation.cotangent import OperatorCotangent
 from advdiff.equation.discretization import make
 from advdiff.equation.operator import Operator
+from advdiff.equation.physics import Physics
 from tests import dense, flows
 
 ALONE = pytest.mark.serial
@@ -182,5 +183,7 @@ def test_every_unknown_constrained_is_refused():
     one = scalar_field(1.0, "d", 2)
     kappa = interpolate(one, fem.functionspace(domain.mesh, ("Lagrange", 1)), "k")
     flow = problem.velocity(None, "v")
+    kind = make(domain)
+    given = conditions.make(kind, dirichlet=dict.fromkeys(domain.tags, one))
     with pytest.raises(InputError, match="every unknown"):
-        Operator(make(domain), flow, kappa, None, Conditions(dict.fromkeys(domain.tags, one)))
+        Operator(kind, Physics(flow, kappa, None, given))

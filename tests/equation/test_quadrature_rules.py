@@ -12,17 +12,19 @@ from advdiff.equation import velocity
 from advdiff.equation.cotangent import OperatorCotangent
 from advdiff.equation.discretization.continuous import Lagrange
 from advdiff.equation.operator import Operator
+from advdiff.equation.physics import Physics
 from tests import dense
 
 
 class Dispersive(Lagrange):
     """Across the flow κ, along it κ + |u|: the tensor of dispersion."""
 
-    def cells(self, theta, phi, u, kappa):
-        speed, (slope, weight) = ufl.sqrt(ufl.dot(u, u) + 1e-4), map(ufl.grad, (theta, phi))
+    def cells(self, theta, phi, medium):
+        (u, kappa), (slope, weight) = medium, map(ufl.grad, (theta, phi))
+        speed = ufl.sqrt(ufl.dot(u, u) + 1e-4)
         along = ufl.inner(ufl.dot(slope, u), ufl.dot(weight, u)) / speed
         extra = -kappa * (along + 0.1 * speed * ufl.inner(slope, weight)) * self.dx
-        return super().cells(theta, phi, u, kappa) + extra
+        return super().cells(theta, phi, medium) + extra
 
 
 def operator(kind, degree: int, cell: str, bend: float) -> Operator:
@@ -33,7 +35,7 @@ def operator(kind, degree: int, cell: str, bend: float) -> Operator:
     flow = velocity.Velocity(domain, velocity.given(domain, field, "u"))
     space = fem.functionspace(domain.mesh, ("Lagrange", 1))
     kappa = interpolate(scalar_field("1 + 0.5*x", "kappa", 2), space, "kappa")
-    result = Operator(kind(domain, degree), flow, kappa)
+    result = Operator(kind(domain, degree), Physics(flow, kappa))
     result.assemble()
     return result
 

@@ -21,9 +21,9 @@ from unittest import mock
 from hypothesis import strategies as st
 
 from advdiff.commands import cli
-from advdiff.config.experiment import Experiment
-from advdiff.config.models import ModelExperiment
-from advdiff.config.study import Study
+from advdiff.config.tables.experiment import Experiment
+from advdiff.config.tables.models import ModelExperiment
+from advdiff.config.tables.study import Study
 from advdiff.core import memory
 from advdiff.core.errors import InputError
 from advdiff.domain import gmsh_child

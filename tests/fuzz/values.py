@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pydantic import PlainValidator
 from pydantic.fields import FieldInfo
 
-from advdiff.config import study
 from advdiff.config import types as keytypes
+from advdiff.config.tables import study
 from advdiff.config.types import Table
 
 CANARY = "advdiff_canary"

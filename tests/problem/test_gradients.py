@@ -21,10 +21,10 @@ from petsc4py import PETSc
 from advdiff.algebra.generator import Generator
 from advdiff.domain.fields import interpolate, scalar_field, vector_field
 from advdiff.domain.mesh import box
-from advdiff.equation import discretization, velocity
-from advdiff.equation.conditions import Conditions
+from advdiff.equation import conditions, discretization, velocity
 from advdiff.equation.cotangent import OperatorCotangent
 from advdiff.equation.operator import Operator
+from advdiff.equation.physics import Physics
 from advdiff.semigroup.choose import choose
 from advdiff.semigroup.faber.engine import FaberEngine, FaberOptions
 from advdiff.semigroup.mfn.engine import MFNEngine, MFNOptions
@@ -63,13 +63,12 @@ def case(method: str, degree: int, cell: str, n: int) -> Case:
     )
     data = scalar_field("y", "test", dim)
     entering = {name: data for name in ("bottom", "front") if name in domain.tags}
-    operator = Operator(
-        discretization.make(domain, method, degree),
-        flow,
-        scalar("0.03 + 0.01*x", 1),
-        scalar("0.2*x*y"),
-        Conditions(dirichlet={"left": data}, inflow=entering, robin={"right": (data, data)}),
+    kind = discretization.make(domain, method, degree)
+    given = conditions.make(
+        kind, dirichlet={"left": data}, inflow=entering, robin={"right": (data, data)}
     )
+    physics = Physics(flow, scalar("0.03 + 0.01*x", 1), scalar("0.2*x*y"), given)
+    operator = Operator(kind, physics)
     operator.assemble()
     initial = operator.state(scalar_field("exp(-8*((x-0.4)**2 + (y-0.5)**2))", "t", dim), "t")
     wanted = [operator.state(scalar_field(f"sin({k}*x)*y", "t", dim), "t") for k in range(3)]

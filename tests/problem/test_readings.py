@@ -14,6 +14,7 @@ from advdiff.core.ranks import on_root
 from advdiff.domain.mesh import box
 from advdiff.equation.discretization import make
 from advdiff.equation.operator import Operator
+from advdiff.equation.physics import Physics
 from advdiff.equation.velocity import Velocity
 from advdiff.problem.readings import Readings, read
 from advdiff.problem.sensors import Sensors
@@ -147,7 +148,7 @@ def test_sensors_read_every_discretization(method, degree, cell, periodic):
     flow, space = Velocity(domain), fem.functionspace(domain.mesh, ("Lagrange", 1))
     kappa = fem.Function(space)
     kappa.x.array[:] = 1.0
-    operator = Operator(make(domain, method, degree), flow, kappa)
+    operator = Operator(make(domain, method, degree), Physics(flow, kappa))
     where = np.vstack([points(dim), np.full((1, dim), 1.0), np.full((1, dim), 0.0)])
     if periodic:
         value = operator.state(lambda x: np.cos(2 * np.pi * x[0]), "wave")

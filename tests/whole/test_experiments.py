@@ -11,8 +11,8 @@ import pytest
 
 from advdiff import tasks
 from advdiff.config.load import load as load_experiment
-from advdiff.config.models import ModelExperiment
-from advdiff.config.study import Study
+from advdiff.config.tables.models import ModelExperiment
+from advdiff.config.tables.study import Study
 from advdiff.problem.problem import Problem
 from advdiff.sampling import run as sampling_tasks
 from advdiff.tasks import study as study_tasks

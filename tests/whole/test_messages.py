@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import advdiff
-from advdiff.config.experiment import Experiment
-from advdiff.config.models import ModelExperiment
-from advdiff.config.study import Study
+from advdiff.config.tables.experiment import Experiment
+from advdiff.config.tables.models import ModelExperiment
+from advdiff.config.tables.study import Study
 from advdiff.config.types import Table
 from tests.fuzz.values import places
 

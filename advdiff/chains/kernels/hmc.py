@@ -22,6 +22,26 @@ class HMC:
     Args:
         steps: of a trajectory.
         jitter: the angle is drawn from ``step_size``·[1 − jitter, 1 + jitter].
+
+    Two unknowns of N(0, 1), each read as 1 with the standard deviation ½: their mean is 4/5.
+
+    >>> from petsc4py import PETSc
+    >>> from advdiff.core.random import Random
+    >>> class Target:
+    ...     def value(self, xi):
+    ...         return 2.0 * (xi - 1.0).norm() ** 2
+    ...     def both(self, xi):
+    ...         return self.value(xi), 4.0 * (xi - 1.0)
+    ...     def gradient(self, xi):
+    ...         return 4.0 * (xi - 1.0)
+    >>> kernel = HMC(Target(), step_size=0.3, steps=5)
+    >>> mean = PETSc.Vec().createWithArray([0.0, 0.0])
+    >>> state = kernel.init(mean.copy())
+    >>> for step in range(1000):
+    ...     state, info = kernel.step(Random(0, 0, step), state)
+    ...     mean += state.xi / 1000
+    >>> mean.array.round(1)
+    array([0.8, 0.8])
     """
 
     target: Target

@@ -17,7 +17,25 @@ from advdiff.chains.kernel import Info, Options, State, Target, probability
 
 @dataclass(frozen=True)
 class MALA:
-    """``step_size`` is √h ≤ 2, where ρ = 0."""
+    """``step_size`` is √h ≤ 2, where ρ = 0.
+
+    Two unknowns of N(0, 1), each read as 1 with the standard deviation ½: their mean is 4/5.
+
+    >>> from advdiff.core.random import Random
+    >>> class Target:
+    ...     def value(self, xi):
+    ...         return 2.0 * (xi - 1.0).norm() ** 2
+    ...     def both(self, xi):
+    ...         return self.value(xi), 4.0 * (xi - 1.0)
+    >>> kernel = MALA(Target(), step_size=0.8)
+    >>> mean = PETSc.Vec().createWithArray([0.0, 0.0])
+    >>> state = kernel.init(mean.copy())
+    >>> for step in range(2000):
+    ...     state, info = kernel.step(Random(0, 0, step), state)
+    ...     mean += state.xi / 2000
+    >>> mean.array.round(1)
+    array([0.8, 0.8])
+    """
 
     target: Target
     step_size: float = 0.2

@@ -10,7 +10,24 @@ from advdiff.chains.kernel import Info, Options, State, Target, probability
 
 @dataclass(frozen=True)
 class RandomWalk:
-    """Metropolis with the increments of the prior, times ``step_size``."""
+    """Metropolis with the increments of the prior, times ``step_size``.
+
+    Two unknowns of N(0, 1), each read as 1 with the standard deviation ½: their mean is 4/5.
+
+    >>> from petsc4py import PETSc
+    >>> from advdiff.core.random import Random
+    >>> class Target:
+    ...     def value(self, xi):
+    ...         return 2.0 * (xi - 1.0).norm() ** 2
+    >>> kernel = RandomWalk(Target(), step_size=0.5)
+    >>> mean = PETSc.Vec().createWithArray([0.0, 0.0])
+    >>> state = kernel.init(mean.copy())
+    >>> for step in range(4000):
+    ...     state, info = kernel.step(Random(0, 0, step), state)
+    ...     mean += state.xi / 4000
+    >>> mean.array.round(1)
+    array([0.8, 0.8])
+    """
 
     target: Target
     step_size: float = 0.1

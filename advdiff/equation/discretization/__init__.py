@@ -14,7 +14,7 @@ A diagonal mass makes A = M⁻¹K an explicit sparse matrix.
 
 from __future__ import annotations
 
-from advdiff.config.space import ELEMENTS
+from advdiff.config.tables.space import ELEMENTS
 from advdiff.core.errors import InputError
 from advdiff.domain.mesh import Domain
 from advdiff.equation.discretization.base import Discretization
@@ -36,6 +36,17 @@ def make(domain: Domain, method: str = "cg", degree: int = 1, **options) -> Disc
 
     Raises:
         InputError: for a degree or a kind of cell that the method does not have.
+
+    Lengths are those of the mesh.
+
+    >>> from mpi4py import MPI
+    >>> from advdiff.domain.mesh import box
+    >>> domain = box(MPI.COMM_WORLD, [0.0], [1.0], [8])
+    >>> make(domain, "dg", degree=1).space.dofmap.index_map.size_global
+    16
+    >>> make(domain, "cg", degree=7)
+    Traceback (most recent call last):
+    advdiff.core.errors.InputError: discretization.degree = 7: method = 'cg' has degrees 1 to 3
     """
     kind, allowed = METHODS[method], ELEMENTS[method]
     if not allowed.lowest <= degree <= allowed.highest:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable
+from functools import cached_property
+from typing import ClassVar, NamedTuple, Protocol
 
 import ufl
 import ufl.geometry
@@ -16,6 +18,26 @@ from ufl.algorithms.apply_integral_scaling import compute_integrand_scaling_fact
 from advdiff.core import jit
 from advdiff.core.memory import Size
 from advdiff.domain.mesh import Domain
+
+
+class Medium(Protocol):
+    """What carries the tracer in a cell, or on a facet on average of both sides, as UFL.
+
+    Attributes:
+        velocity: u.
+    """
+
+    velocity: ufl.core.expr.Expr
+
+    def flux(self, slope):
+        """What a gradient drives, as κ∇θ; of a vector's gradient, row by row."""
+
+    def across(self, normal):
+        """How strongly the tracer spreads along a unit vector, as n·κn."""
+
+
+Storage = Callable[[ufl.core.expr.Expr], ufl.core.expr.Expr]
+"""θ → what a volume holds of it."""
 
 
 class Sides(NamedTuple):
@@ -76,13 +98,25 @@ class Discretization:
         dx, ds, dS: measures of cells, boundary facets and facets between cells.
         is_discontinuous: whether θ may jump between cells.
         has_facets: whether k has terms on facets between cells.
+        reads_nodes: whether cells and boundary are looked at in the nodes of the degree alone.
         is_damped: whether it damps what the mesh does not resolve, instead of oscillating.
         flow_factor: the numerical range lies in |Im z|² ≤ factor·P·|Re z|, P = max |u|²/κ.
+
+    >>> from mpi4py import MPI
+    >>> from advdiff.domain.mesh import box
+    >>> from advdiff.equation.discretization import make
+    >>> domain = box(MPI.COMM_WORLD, [0.0], [1.0], [8])
+    >>> linear = make(domain, "cg", degree=1)
+    >>> linear.space.dofmap.index_map.size_global, linear.is_discontinuous
+    (9, False)
+    >>> linear.has_diagonal_mass(1), linear.has_diagonal_mass(2)  # lumped, and consistent
+    (True, False)
     """
 
     method: ClassVar[str]
     is_discontinuous = False
     has_facets = False
+    reads_nodes = False
     is_damped = False
     flow_factor = 1.0
 
@@ -94,11 +128,16 @@ class Discretization:
         self.dx, self.ds = domain.dx, domain.ds(metadata=rule)
         self.dS = ufl.Measure("dS", domain=domain.mesh, metadata=rule)
 
+    @cached_property
+    def data_space(self) -> fem.FunctionSpace:
+        """Of what is given at the boundary."""
+        return fem.functionspace(self.domain.mesh, ("Lagrange", max(1, self.degree)))
+
     def element(self) -> _ElementBase:
         """The element of θ."""
         raise NotImplementedError
 
-    def mass(self) -> PETSc.Vec | PETSc.Mat:
+    def mass(self, storage: Storage) -> PETSc.Vec | PETSc.Mat:
         """M over all unknowns: its diagonal where it is one, else a matrix (collective)."""
         raise NotImplementedError
 
@@ -127,21 +166,21 @@ class Discretization:
         """
         return None
 
-    def cells(self, theta, phi, u, kappa) -> ufl.Form:
+    def cells(self, theta, phi, medium: Medium) -> ufl.Form:
         """−∫κ∇θ·∇φ − ½∫(φ u·∇θ − θ u·∇φ) on the cells."""
-        slope, weight = ufl.grad(theta), ufl.grad(phi)
+        u, slope, weight = medium.velocity, ufl.grad(theta), ufl.grad(phi)
         drift = ufl.inner(ufl.dot(slope, u), phi) - ufl.inner(theta, ufl.dot(weight, u))
-        return -(kappa * ufl.inner(slope, weight) + 0.5 * drift) * self.dx
+        return -(ufl.inner(medium.flux(slope), weight) + 0.5 * drift) * self.dx
 
-    def facets(self, theta: Sides, phi: Sides, u, kappa, dS: ufl.Measure) -> ufl.Form:
+    def facets(self, theta: Sides, phi: Sides, medium: Medium, dS: ufl.Measure) -> ufl.Form:
         """The terms on facets between cells; none here."""
         return ufl.Form([])
 
-    def dirichlet(self, theta, phi, u, kappa, ds: ufl.Measure) -> ufl.Form:
+    def dirichlet(self, theta, phi, medium: Medium, ds: ufl.Measure) -> ufl.Form:
         """What a value imposed weakly adds to k; nothing where it is imposed strongly."""
         return ufl.Form([])
 
-    def dirichlet_load(self, phi, value, u, kappa, ds: ufl.Measure) -> ufl.Form:
+    def dirichlet_load(self, phi, value, medium: Medium, ds: ufl.Measure) -> ufl.Form:
         """What it adds to the load."""
         return ufl.Form([])
 
@@ -160,17 +199,17 @@ class Discretization:
         """|T|/|F|, the size of a cell across a facet (a UFL expression, one on each side)."""
         return self.height() / (self.domain.dim if self.domain.is_simplicial else 1)
 
-    def _row_sums(self) -> PETSc.Vec:
+    def _row_sums(self, storage: Storage) -> PETSc.Vec:
         """∫φ_a, the lumped mass."""
         phi = ufl.TestFunction(self.space)
-        diagonal = fem_petsc.assemble_vector(jit.form(phi * self.dx))
+        diagonal = fem_petsc.assemble_vector(jit.form(storage(phi) * self.dx))
         diagonal.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
         return diagonal
 
-    def _gram(self) -> PETSc.Mat:
+    def _gram(self, storage: Storage) -> PETSc.Mat:
         """∫φ_a φ_b."""
         theta, phi = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
-        matrix = fem_petsc.assemble_matrix(jit.form(theta * phi * self.dx))
+        matrix = fem_petsc.assemble_matrix(jit.form(storage(theta) * phi * self.dx))
         matrix.assemble()
         return matrix
 

@@ -24,8 +24,9 @@ class Lagrange(Discretization):
     def element(self):
         return basix.ufl.element("Lagrange", self.domain.mesh.basix_cell(), self.degree)
 
-    def mass(self):
-        return self._row_sums() if self.has_diagonal_mass(self.degree) else self._gram()
+    def mass(self, storage):
+        lumped = self.has_diagonal_mass(self.degree)
+        return self._row_sums(storage) if lumped else self._gram(storage)
 
     @classmethod
     def has_diagonal_mass(cls, degree):
@@ -55,6 +56,7 @@ class Spectral(Lagrange):
     """
 
     method = "spectral"
+    reads_nodes = True
 
     def __init__(self, domain: Domain, degree: int):
         if domain.is_simplicial and domain.dim > 1:
@@ -69,8 +71,8 @@ class Spectral(Lagrange):
         if domain.dim > 1:
             self.ds = domain.ds(metadata=rule)
 
-    def mass(self):
-        return self._row_sums()
+    def mass(self, storage):
+        return self._row_sums(storage)
 
     @classmethod
     def has_diagonal_mass(cls, degree):
@@ -105,10 +107,11 @@ class InteriorPenalty(Lagrange):
     def has_energy(self):
         return False
 
-    def facets(self, theta: Sides, phi: Sides, u, kappa, dS):
+    def facets(self, theta: Sides, phi: Sides, medium, dS):
         normal = ufl.FacetNormal(self.domain.mesh)("+")
         height = ufl.avg(self.height())
         weight = self.stabilization * self.degree**-3.5 * height**2
-        strength = upwind(ufl.dot(ufl.avg(u), normal), ufl.avg(kappa), height)
+        u_n = ufl.dot(medium.velocity, normal)
+        strength = upwind(u_n, medium.across(normal), height)
         jumps = ufl.inner(ufl.dot(theta.slope_jump, normal), ufl.dot(phi.slope_jump, normal))
         return -weight * strength * jumps * dS

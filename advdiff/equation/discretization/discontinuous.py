@@ -72,8 +72,8 @@ class Discontinuous(Discretization):
         neighbours = dim + 2 if size.is_simplicial else 2 * dim + 1
         return size.cells * each, size.cells * each**2 * neighbours
 
-    def mass(self):
-        gram = self._gram()
+    def mass(self, storage):
+        gram = self._gram(storage)
         diagonal = gram.getDiagonal()
         nothing = diagonal.duplicate()
         nothing.set(0.0)
@@ -86,17 +86,18 @@ class Discontinuous(Discretization):
         gram.destroy()
         return diagonal
 
-    def facets(self, theta: Sides, phi: Sides, u, kappa, dS):
+    def facets(self, theta: Sides, phi: Sides, medium, dS):
         normal = ufl.FacetNormal(self.domain.mesh)("+")
-        height, kappa = ufl.avg(self.thickness()), ufl.avg(kappa)
-        u_n = ufl.dot(ufl.avg(u), normal)
+        height, kappa = ufl.avg(self.thickness()), medium.across(normal)
+        u_n = ufl.dot(medium.velocity, normal)
         mixed = ufl.inner(theta.average, phi.jump) - ufl.inner(theta.jump, phi.average)
         jumps = ufl.inner(theta.jump, phi.jump)
         drift = 0.5 * u_n * mixed + 0.5 * upwind(u_n, kappa, height) * jumps
         spread = self.penalty * kappa / self._least() * jumps
         if self.degree > 0:
-            spread -= kappa * ufl.inner(ufl.dot(theta.slope_average, normal), phi.jump)
-            spread -= kappa * ufl.inner(theta.jump, ufl.dot(phi.slope_average, normal))
+            flux, weight = map(medium.flux, (theta.slope_average, phi.slope_average))
+            spread -= ufl.inner(ufl.dot(flux, normal), phi.jump)
+            spread -= ufl.inner(theta.jump, ufl.dot(weight, normal))
         return -(drift + spread) * dS
 
     def _least(self):
@@ -106,23 +107,25 @@ class Discontinuous(Discretization):
             return ufl.avg(height)
         return ufl.min_value(height("+"), height("-"))
 
-    def dirichlet(self, theta, phi, u, kappa, ds):
+    def dirichlet(self, theta, phi, medium, ds):
         """Nitsche's terms and, where the flow enters, the value it carries."""
         normal = ufl.FacetNormal(self.domain.mesh)
-        form = -self._pull(u, kappa, normal) * ufl.inner(theta, phi)
+        form = -self._pull(medium, normal) * ufl.inner(theta, phi)
         if self.degree > 0:
-            form += kappa * ufl.inner(ufl.dot(ufl.grad(theta), normal), phi)
-            form += kappa * ufl.inner(theta, ufl.dot(ufl.grad(phi), normal))
+            flux, weight = (medium.flux(ufl.grad(function)) for function in (theta, phi))
+            form += ufl.inner(ufl.dot(flux, normal), phi)
+            form += ufl.inner(theta, ufl.dot(weight, normal))
         return form * ds
 
-    def dirichlet_load(self, phi, value, u, kappa, ds):
+    def dirichlet_load(self, phi, value, medium, ds):
         normal = ufl.FacetNormal(self.domain.mesh)
-        load = self._pull(u, kappa, normal) * value * phi
+        load = self._pull(medium, normal) * value * phi
         if self.degree > 0:
-            load -= kappa * ufl.dot(ufl.grad(phi), normal) * value
+            load -= ufl.dot(medium.flux(ufl.grad(phi)), normal) * value
         return load * ds
 
-    def _pull(self, u, kappa, normal):
+    def _pull(self, medium, normal):
         """How strongly a weak value is held: by diffusion, and by the flow where it enters."""
-        enters = -0.5 * (ufl.dot(u, normal) - abs(ufl.dot(u, normal)))
-        return 2.0 * self.penalty * kappa / self.thickness() + enters
+        u_n = ufl.dot(medium.velocity, normal)
+        held = 2.0 * self.penalty * medium.across(normal) / self.thickness()
+        return held - 0.5 * (u_n - abs(u_n))

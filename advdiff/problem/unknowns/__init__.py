@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from advdiff.config.experiment import Experiment
+from advdiff.config.tables.experiment import Experiment
 from advdiff.problem.unknowns.base import Kind
 from advdiff.problem.unknowns.diffusivity import Diffusivity
 from advdiff.problem.unknowns.initial import Initial

@@ -15,7 +15,7 @@ from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from advdiff.config.experiment import Experiment
+from advdiff.config.tables.experiment import Experiment
 from advdiff.core.memory import Size
 from advdiff.domain.mesh import Domain
 from advdiff.domain.samples import Samples

@@ -16,7 +16,7 @@ class InitialState:
 
     def __init__(self, problem: Setting):
         self.state = problem.initial
-        self.space, self.rows = problem.operator.space, problem.operator.free
+        self.space, self.rows = problem.operator.space, problem.operator.states.free
         self.template = self.state.duplicate()
 
     def assign(self, m):

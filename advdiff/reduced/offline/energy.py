@@ -50,8 +50,7 @@ class Energy:
         energy = diffusivity * ufl.dot(ufl.grad(theta), ufl.grad(phi)) + shift * theta * phi
         full = fem_petsc.assemble_matrix(jit.form(energy * dx))
         full.assemble()
-        if operator.is_constrained:
-            full = full.createSubMatrix(operator.free, operator.free)
+        full = operator.states.block(full)
         self._ksp = cholesky(full, "advdiff_reduced_energy_")
         self._noise = fem.Function(points.space)
         slope = ufl.as_vector([self._noise[1 + i] for i in range(domain.dim)])

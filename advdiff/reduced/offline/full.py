@@ -166,7 +166,7 @@ class FullModel:
 def adjoint_of(generator: Generator) -> Generator:
     """A* = M⁻¹Kᵀ."""
     transposed = generator.stiffness.transpose(PETSc.Mat())
-    return Generator(transposed, generator.mass, generator.flow_bound)
+    return replace(generator, stiffness=transposed)
 
 
 def krylov_vectors(

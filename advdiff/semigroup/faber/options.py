@@ -21,8 +21,8 @@ class FaberOptions(EngineOptions):
     """Options of :class:`~advdiff.semigroup.faber.engine.FaberEngine`.
 
     Attributes:
-        tolerance: of every y_k in the L² norm, relative to ‖θ0‖ (+ t_k ‖M⁻¹F‖ with a load; times
-            e^{σ t_k} where the numerical range reaches σ > 0).
+        tolerance: of every y_k in the L² norm, relative to ‖θ0‖ (+ what a load makes of 0, at
+            least min(t_k, 1/‖A‖) ‖M⁻¹F‖; times e^{σ t_k} where the numerical range reaches σ > 0).
         memory: bytes a rank may spend on a tape that keeps every vector; above it, checkpoints.
         range: "gershgorin" or "lanczos", see ``numerical_range.bounds``.
         check: steps between two checks of ‖x_j‖ ≤ 2‖θ0‖.

@@ -24,6 +24,7 @@ from advdiff.semigroup.engine import Change, Cotangent, Pullback
 from advdiff.semigroup.rational.design import CROUZEIX, RationalFilter
 
 _PAIRS = 8
+EPS = float(np.finfo(float).eps)
 
 
 class FilterFlow:
@@ -53,9 +54,10 @@ class FilterFlow:
         self._resolvent = resolvent
         self._filter = rational
         self._has_load = load is not None
-        self._lifted, start = lift(resolvent, initial, load)
+        self._lifted, start, self.rounding = lift(resolvent, initial, load)
         norm = resolvent.generator.mass.norm
         self.increment = norm(start)
+        norms = [self.increment]
         h = rational.hessenberg
         self._vectors = [start]
         for j in progress.counted(range(rational.dimension - 1), "solves"):
@@ -64,7 +66,8 @@ class FilterFlow:
             x.maxpy(-h[: j + 1, j], self._vectors)
             x.scale(1.0 / h[j + 1, j])
             self._vectors.append(x)
-            growth, bound = norm(x), CROUZEIX * rational.peaks[j + 1] * self.increment
+            norms.append(norm(x))
+            growth, bound = norms[-1], CROUZEIX * rational.peaks[j + 1] * self.increment
             if growth > 1.01 * bound + 1e-12 * self.increment:
                 self.destroy()
                 if rational.learned:
@@ -77,6 +80,7 @@ class FilterFlow:
                     f"vector {j + 1} of the rational filter has norm {growth:.3g} where the "
                     f"numerical range allows {bound:.3g}: the generator's flow_bound is too small"
                 )
+        self.recurrence = _recurrence_error(rational, np.array(norms))
         self.states = []
         for c in rational.coefficients.T:
             y = initial.copy()
@@ -166,18 +170,32 @@ class FilterFlow:
         q.maxpy(self._filter.hessenberg[: j + 2, j], self._vectors[: j + 2])
 
 
+def _recurrence_error(rational: RationalFilter, norms: np.ndarray) -> float:
+    """What the sums round in the states: ε Σ_i |h_ij| ‖x_i‖ / h_{j+1,j} in x_{j+1}.
+
+    Later steps enlarge an error no more than a vector, as far as the numerical range bounds them.
+    """
+    h = np.abs(rational.hessenberg)
+    steps = np.append(norms[:1], (h.T @ norms) / np.diag(h, -1))
+    return EPS * float(np.max(steps @ np.abs(rational.coefficients)))
+
+
 def lift(
     resolvent: Resolvent, initial: PETSc.Vec, load: PETSc.Vec | None
-) -> tuple[PETSc.Vec, PETSc.Vec]:
-    """R (M θ0 + γF) and z0, that minus θ0: the start of the increment (collective)."""
+) -> tuple[PETSc.Vec, PETSc.Vec, float]:
+    """R (M θ0 + γF), z0, that minus θ0: the start of the increment, and the size of the rounding
+    errors of the first (collective); two solves."""
     right, start = initial.duplicate(), initial.duplicate()
     resolvent.generator.mass.mult(initial, start)
     if load is not None:
         start.axpy(resolvent.pole, load)
     resolvent.solve(start, right)
+    norm = resolvent.generator.mass.norm
+    scale = max(norm(right), norm(initial))
+    rounding = resolvent.rounding(start, right) / scale if scale > 0.0 else 0.0
     right.copy(start)
     start.axpy(-1.0, initial)
-    return right, start
+    return right, start, rounding
 
 
 def sweep_back(

@@ -23,7 +23,7 @@ from petsc4py import PETSc
 
 from advdiff.algebra.arnoldi import Arnoldi
 from advdiff.algebra.resolvent import Resolvent
-from advdiff.semigroup.rational.small_exponential import small_increments
+from advdiff.semigroup.rational.small_exponential import resolvent_increments
 
 _STRIDE = 2
 _SLOWEST = 0.95
@@ -49,6 +49,7 @@ class KrylovIncrements:
         arnoldi: the process, until ``destroy``.
         coefficients: β w(t_k), m × K.
         estimate: the relative error estimate at the end.
+        size: what it is relative to.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class KrylovIncrements:
         self._times = times
         self.arnoldi = Arnoldi(resolvent, start)
         self.coefficients = np.zeros((0, len(times)))
-        self.estimate = 0.0
+        self.estimate, self.size = 0.0, scale
         last_change = np.inf
         while self.arnoldi.dimension < max_dimension and not self.arnoldi.broken:
             self.arnoldi.extend()
@@ -79,8 +80,8 @@ class KrylovIncrements:
                 continue
             change = self._update()
             ratio = min(change / last_change, _SLOWEST)
-            size = max(scale, _largest_column(self.coefficients))
-            self.estimate = change * max(1.0, ratio / (1.0 - ratio)) / size
+            self.size = max(scale, _largest_column(self.coefficients))
+            self.estimate = change * max(1.0, ratio / (1.0 - ratio)) / self.size
             if not fixed and self.estimate <= tolerance:
                 break
             last_change = change
@@ -102,10 +103,8 @@ class KrylovIncrements:
         return _largest_column(step)
 
     def _reduced(self) -> np.ndarray:
-        inverse = np.linalg.inv(self.arnoldi.hessenberg)
-        matrix = (np.eye(len(inverse)) - inverse) / self._pole
-        source = inverse[:, 0] / self._pole
-        return self.arnoldi.norm * small_increments(matrix, source, self._times)
+        arnoldi = self.arnoldi
+        return arnoldi.norm * resolvent_increments(arnoldi.hessenberg, self._pole, self._times)
 
 
 def _largest_column(matrix: np.ndarray) -> float:

@@ -1,5 +1,11 @@
 """The reduced problem of a Krylov space: w' = A w + c, w(0) = 0, for a small dense A.
 
+Of a resolvent's Hessenberg matrix H it is A = (I − H⁻¹)/γ, c = H⁻¹e₁/γ.  Eigenvalues of H far below
+1 are of parts that have died out before the first time; H⁻¹ would drown the slow ones in the
+rounding of these.  They are split off: with an ordered Schur form and Sylvester's equation
+
+    H = S diag(H₁, H₂) S⁻¹,      w = S (w₁, w₂),      w₂ = (I − H₂)⁻¹ (S⁻¹e₁)₂ at all times.
+
 With Â = [[A, c], [0, 0]] the trajectory is a march x_k = e^{(t_k − t_{k−1}) Â} x_{k−1} from
 x_0 = (0, 1), so that equidistant times need one exponential between them, whatever their number. It
 is taken in units where c is no larger than A (``matexp.balance``).
@@ -13,6 +19,62 @@ from collections.abc import Sequence
 import numpy as np
 
 _SAME_STEP = 8 * np.finfo(float).eps
+
+
+_DEAD = 100.0  # e-foldings
+_SMALL = 1e-3  # of H; what is larger is not worth splitting off
+
+
+def resolvent_increments(hessenberg: np.ndarray, pole: float, times: Sequence[float]) -> np.ndarray:
+    """w(t_k) for A = (I − H⁻¹)/γ and c = H⁻¹e₁/γ.
+
+    Args:
+        hessenberg: H, m × m.
+        pole: γ.
+        times: 0 < t_1 < … < t_K.
+
+    Returns:
+        w(t_k) column by column, m × K.
+    """
+    from scipy.linalg import schur, solve_sylvester
+
+    m = len(hessenberg)
+    limit = _limit(np.linalg.eigvals(hessenberg), pole, times[0])
+    if limit == 0.0:
+        return _slow(hessenberg, np.eye(m)[:, 0], pole, times)
+    form, basis, slow = schur(hessenberg, sort=lambda re, im=0.0: np.hypot(re, im) > limit)
+    first, second, coupling = form[:slow, :slow], form[slow:, slow:], form[:slow, slow:]
+    mix = solve_sylvester(first, -second, coupling)
+    source = basis[0]
+    dead = np.linalg.solve(np.eye(m - slow) - second, source[slow:])[:, None]
+    alive = _slow(first, source[:slow] + mix @ source[slow:], pole, times)
+    return basis[:, :slow] @ (alive - mix @ dead) + basis[:, slow:] @ dead
+
+
+def _limit(eigenvalues: np.ndarray, pole: float, first: float) -> float:
+    """In the widest gap below which all have died out; 0 where none is worth it."""
+    order = np.argsort(-abs(eigenvalues))
+    sizes = abs(eigenvalues[order])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        dead = ((1.0 / eigenvalues[order]).real - 1.0) * first / pole > _DEAD
+    dead = (dead | (sizes == 0.0)) & (sizes < _SMALL)
+    alive = int(np.max(np.flatnonzero(~dead), initial=-1)) + 1
+    if alive == len(sizes):
+        return 0.0
+    sizes = np.maximum(sizes, np.finfo(float).tiny)
+    larger = np.concatenate([[1.0], sizes])[alive : len(sizes)]
+    gap = alive + int(np.argmax(larger / sizes[alive:]))
+    return float(np.sqrt(sizes[gap] * (sizes[gap - 1] if gap else 1.0)))
+
+
+def _slow(
+    hessenberg: np.ndarray, source: np.ndarray, pole: float, times: Sequence[float]
+) -> np.ndarray:
+    if len(hessenberg) == 0:
+        return np.zeros((0, len(times)))
+    inverse = np.linalg.inv(hessenberg)
+    matrix = (np.eye(len(inverse)) - inverse) / pole
+    return small_increments(matrix, inverse @ source / pole, times)
 
 
 def small_increments(matrix: np.ndarray, source: np.ndarray, times: Sequence[float]) -> np.ndarray:

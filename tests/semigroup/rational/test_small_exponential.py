@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from advdiff.semigroup.rational.small_exponential import small_increments
+from advdiff.semigroup.rational.small_exponential import (
+    resolvent_increments,
+    small_increments,
+)
 
 pytestmark = pytest.mark.serial  # numbers only: every rank would do the same
 
@@ -33,3 +36,19 @@ def test_a_singular_matrix_is_no_trouble():
         small_increments(np.zeros((2, 2)), np.array([1.0, 2.0]), (0.5, 2.0)),
         [[0.5, 2.0], [1.0, 4.0]],
     )
+
+
+@pytest.mark.parametrize("skew", [0.0, 0.3])
+def test_what_has_died_out_does_not_drown_the_rest(skew):
+    """H with eigenvalues from 0.9 to 1e-15, of which the first two live: ψ(w) = (e^{t(1 − 1/w)/γ}
+    − 1)/(w − 1) of each, in extended precision."""
+    m, pole, times = 12, 2.0, (1.0, 70.0)
+    w = np.append([0.9, 0.5], np.geomspace(1e-4, 1e-15, m - 2))
+    rng = np.random.default_rng(3)
+    basis = np.linalg.qr(rng.standard_normal((m, m)))[0] + skew * rng.standard_normal((m, m)) / m
+    hessenberg = basis @ np.diag(w) @ np.linalg.inv(basis)
+    first = np.linalg.solve(basis, np.eye(m)[:, 0]).astype(np.longdouble)
+    long = w.astype(np.longdouble)
+    for t, found in zip(times, resolvent_increments(hessenberg, pole, times).T, strict=True):
+        psi = np.expm1(t * (1 - 1 / long) / pole) / (long - 1)
+        np.testing.assert_allclose(found, (basis @ (psi * first)).astype(float), atol=1e-12)

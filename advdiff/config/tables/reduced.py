@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from advdiff.config.given import refuse
 from advdiff.config.types import Count, FileName, Positive, Table
-from advdiff.config.unused import refuse
 
 
 class ReducedTable(Table):

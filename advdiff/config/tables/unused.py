@@ -5,13 +5,8 @@ What a file leaves at its default is never found fault with.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-from advdiff.config.types import Table, fault
-
-if TYPE_CHECKING:
-    from advdiff.config.experiment import Experiment
+from advdiff.config.given import is_given, refuse
+from advdiff.config.types import ExperimentFile, fault
 
 OTHERS = {
     "solve": ("sensitivity", "observations", "unknowns", "prior", "optimizer", "sampler", "truth"),
@@ -24,24 +19,7 @@ CHECKS = ("quadrature", "augmented")
 """Methods of [sensitivity] that are made of Krylov actions, whatever engine [solver] names."""
 
 
-def is_given(table: Table, name: str) -> bool:
-    """Whether a key has another value than where it is left out."""
-    return getattr(table, name) != type(table).model_fields[name].get_default()
-
-
-def refuse(table: Table, names: Iterable[str], only: str, *path: str) -> None:
-    """Raise a ``fault`` for the first of these keys that is given.
-
-    Args:
-        only: what takes it.
-        path: of the table in the one that is checked.
-    """
-    for name in names:
-        if is_given(table, name):
-            raise fault((*path, name), f"only {only} takes it; remove it")
-
-
-def require_used(experiment: Experiment) -> None:
+def require_used(experiment: ExperimentFile) -> None:
     """Raise a ``fault`` for a key that what the other tables say gives no meaning."""
     _require_used_solver(experiment)
     task, reduced = experiment.task, experiment.reduced
@@ -55,7 +33,7 @@ def require_used(experiment: Experiment) -> None:
         _require_used_prior(experiment)
 
 
-def _require_used_solver(experiment: Experiment) -> None:
+def _require_used_solver(experiment: ExperimentFile) -> None:
     solver, table = experiment.solver, experiment.sensitivity
     krylov = solver.method in ("krylov", "expokit")
     if experiment.task == "sensitivity" and table.method in CHECKS:
@@ -75,7 +53,7 @@ def _require_used_solver(experiment: Experiment) -> None:
         refuse(solver, ["memory"], "method = 'auto' or 'faber'", "solver")
 
 
-def _require_used_prior(experiment: Experiment) -> None:
+def _require_used_prior(experiment: ExperimentFile) -> None:
     unknowns, prior = experiment.unknowns, experiment.prior
     flow = unknowns.velocity
     if flow is not None:
@@ -95,7 +73,7 @@ def _require_used_prior(experiment: Experiment) -> None:
         refuse(prior.diffusivity, ["correlation_length"], only, "prior", "diffusivity")
 
 
-def unused(experiment: Experiment) -> list[str]:
+def unused(experiment: ExperimentFile) -> list[str]:
     """The tables that are given and that the task does not read, by their keys."""
     others = OTHERS[experiment.task]
     found = [name for name in others if is_given(experiment, name)]

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
+from advdiff.config.given import refuse
 from advdiff.config.types import Count, Positive, Table, fault
-from advdiff.config.unused import refuse
 
 GRADIENTS = ("exact", "per-term", "first-order", "asymptotic", "kernel-exact", "reduced")
 

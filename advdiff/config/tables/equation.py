@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from advdiff.config.given import refuse
 from advdiff.config.types import (
     Count,
     Outputs,
@@ -17,7 +18,6 @@ from advdiff.config.types import (
     VelocityField,
     fault,
 )
-from advdiff.config.unused import refuse
 
 
 class Robin(Table):
@@ -41,9 +41,10 @@ class PhysicsTable(Table):
 
     @model_validator(mode="after")
     def _apart(self):
-        for kind in ("inflow", "flux", "robin"):
+        kinds = [name for name, field in type(self).model_fields.items() if field.default == {}]
+        for kind in kinds:
             for name in getattr(self, kind):
-                if name in self.dirichlet:
+                if kind != "dirichlet" and name in self.dirichlet:
                     raise fault(
                         (kind, name), f"'{name}' has a Dirichlet value too; remove one of them"
                     )

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, FiniteFloat, model_validator
 
-from advdiff.config.sampler import SamplerTable
+from advdiff.config.given import refuse
+from advdiff.config.tables.sampler import SamplerTable
 from advdiff.config.types import ExperimentFile, FileName, Positive, Table, fault
-from advdiff.config.unused import refuse
 
 
 class RateMatrixTable(Table):

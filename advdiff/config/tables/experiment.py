@@ -12,9 +12,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from advdiff.config.equation import PhysicsTable, SensitivityTable, SolverTable, TimeTable
 from advdiff.config.expression import Expression
-from advdiff.config.inversion import (
+from advdiff.config.tables.equation import PhysicsTable, SensitivityTable, SolverTable, TimeTable
+from advdiff.config.tables.inversion import (
     LaplaceTable,
     ObservationsTable,
     OptimizerTable,
@@ -22,9 +22,10 @@ from advdiff.config.inversion import (
     TruthTable,
     UnknownsTable,
 )
-from advdiff.config.reduced import ReducedTable
-from advdiff.config.sampler import SamplerTable
-from advdiff.config.space import DiscretizationTable, DomainTable
+from advdiff.config.tables.reduced import ReducedTable
+from advdiff.config.tables.sampler import SamplerTable
+from advdiff.config.tables.space import DiscretizationTable, DomainTable
+from advdiff.config.tables.unused import require_used
 from advdiff.config.types import (
     ExperimentFile,
     Formula,
@@ -34,7 +35,6 @@ from advdiff.config.types import (
     fault,
     walk,
 )
-from advdiff.config.unused import require_used
 from advdiff.core.errors import InputError
 
 

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from advdiff.config.equation import PhysicsTable
-from advdiff.config.space import DiscretizationTable, DomainTable
+from advdiff.config.given import refuse
+from advdiff.config.tables.equation import PhysicsTable
+from advdiff.config.tables.space import DiscretizationTable, DomainTable
 from advdiff.config.types import (
     Count,
     FileName,
@@ -19,7 +20,6 @@ from advdiff.config.types import (
     VelocityField,
     fault,
 )
-from advdiff.config.unused import refuse
 from advdiff.core.errors import InputError
 
 EVERY_NODE = "a value at every node"

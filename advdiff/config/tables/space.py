@@ -9,8 +9,8 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, FiniteFloat, model_validator
 
 from advdiff.config.expression import AXES
+from advdiff.config.given import refuse
 from advdiff.config.types import Count, FileName, Positive, Table, fault
-from advdiff.config.unused import refuse
 
 CELLS = {1: ("interval",), 2: ("triangle", "quadrilateral"), 3: ("tetrahedron", "hexahedron")}
 
@@ -68,9 +68,9 @@ class DomainTable(Table):
         if self.shape == "gmsh":
             if self.file is None:
                 raise fault("file", "missing; shape = 'gmsh' needs the name of a .geo or .msh")
-            refuse(self, ["cells", "lower", "upper", "cell", "periodic"], "a built-in shape")
             if Path(self.file).suffix not in (".geo", ".msh"):
                 raise fault("file", f"{self.file!r} is not a .geo or .msh file")
+            refuse(self, ["cells", "lower", "upper", "cell", "periodic"], "a built-in shape")
             if Path(self.file).suffix == ".msh":
                 refuse(self, ["mesh_size"], "a .geo file")
             return self

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, model_validator
 
+from advdiff.config.given import refuse
 from advdiff.config.types import STUDIES, ExperimentFile, Table, fault
-from advdiff.config.unused import refuse
 from advdiff.core.errors import shortened
 from advdiff.matexp.rates.laws import LAWS
 from advdiff.matexp.rates.studies import SURROGATES

@@ -30,17 +30,17 @@ FILES |= {"b.geo": GEO.replace("{1, 0", "{1.5, 0"), "near.csv": CSV.replace(".25
 """What the experiments read."""
 
 
-def write_grid(path: Path) -> None:
+def write_grid(path: Path, more: float = 0.0) -> None:
     """Two fields (t, z, y, x) with units and a value that is missing."""
     sizes = {"t": 2, "z": 2, "y": 4, "x": 5}
     with h5py.File(path, "w") as file:
         for name, size in sizes.items():
-            file[name] = np.linspace(-1000.0, 2000.0, size) if name in "xy" else np.arange(2.0)
+            file[name] = np.linspace(-1.0, 2.0, size) if name in "xy" else np.arange(2.0)
             file[name].make_scale(name)
             if name in "xy":
                 file[name].attrs["units"] = "m"
         for name, factor in (("c", 1.0), ("d", 2.0)):
-            values = 1.0 + np.arange(80.0).reshape(*sizes.values())
+            values = 1.0 + more + np.arange(80.0).reshape(*sizes.values())
             values[:, :, 2, 3] = np.nan
             file[name] = factor * values
             file[name].attrs["units"] = "kg m-3"

@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 
 from advdiff import tasks
-from advdiff.config.experiment import Experiment
 from advdiff.config.load import parse
-from advdiff.config.models import ModelExperiment
-from advdiff.config.study import Study
+from advdiff.config.tables.experiment import Experiment
+from advdiff.config.tables.models import ModelExperiment
+from advdiff.config.tables.study import Study
 from advdiff.config.types import Gridded, Table
 from advdiff.core.errors import ConvergenceError, InputError
 from advdiff.problem.problem import Problem
@@ -79,13 +79,13 @@ VALUES: dict[str, tuple] = {
     "physics.initial.dimensions": (["t", "z", "x", "y"],),
     "physics.initial.land": (3.0,),
     "physics.initial.level": (1,),
-    "physics.initial.missing": ([1.0],),
+    "physics.initial.missing": ([8.0],),
     "physics.initial.name": ("d",),
     "physics.initial.plane": ([0.0, 0.0],),
     "physics.initial.time": (1,),
     "physics.initial.units": ("g m-3",),
-    "physics.initial.axis_units": ("km",),
-    "physics.initial.file": ("other.h5",),
+    "physics.initial.axis_units": ("cm",),
+    "physics.initial.file": ("grid2.h5",),
     "reduced.model": ("model.h5",),
     "reduced.method": ("spectral",),
     "reduced.bound": (1e3,),
@@ -214,6 +214,7 @@ def tried(name: str) -> dict[str, str]:
         for file, content in FILES.items():
             (folder / file).write_text(content)
         write_grid(folder / "grid.h5")
+        write_grid(folder / "grid2.h5", 1.0)
         before = outcome(data, folder)
         assert before[0] == ("refused" if name == "outside" else "done"), before
         assert outcome(data, folder) == before, "a run is not repeated exactly"

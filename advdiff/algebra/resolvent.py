@@ -94,6 +94,10 @@ class Resolvent:
         self.generator.mass.mult(x, self._load)
         self.solve(self._load, y)
 
+    def norm(self, x: PETSc.Vec) -> float:
+        """‖x‖ in L²."""
+        return self.generator.mass.norm(x)
+
     def rounding(self, load: PETSc.Vec, state: PETSc.Vec) -> float:
         """A bound of the norm of what rounding may have done to a solution; one solve.
 

@@ -109,6 +109,14 @@ def _velocity(**table) -> dict:
     return INVERT | {"unknowns": {"velocity": table}}
 
 
+OF_KERNELS = tuple(
+    f"sampler.{name}"
+    for name in ("steps", "max_depth", "step_size", "warmup", "metric", "metric_rank", "gradient")
+)
+OF_INVERSIONS = tuple(
+    f"reduced.{name}"
+    for name in ("radius", "corrections", "box", "residuals", "sketch", "compare", "model", "seed")
+)
 BASES: dict[str, Base] = {
     "solve": Base(SOLVE, ("domain", "discretization", "physics", "time", "output")),
     "plain": Base(SOLVE | {"physics": {"diffusivity": 0.1, "initial": "sin(2*pi*x)"}}, ("domain",)),
@@ -163,6 +171,7 @@ BASES: dict[str, Base] = {
         | {"laplace": {"probes": 4, "most": 1, "threshold": 1e-9}},
         ("laplace",),
     ),
+    "laplace of modes": Base(INVERT | SINE | {"laplace": {"probes": 4}}, ("laplace.samples",)),
     "reduced": Base(REDUCED, ("reduced", "optimizer")),
     "greedy": Base(
         REDUCED
@@ -179,24 +188,25 @@ BASES: dict[str, Base] = {
     "cheap chains": Base(
         SAMPLE
         | SINE
-        | {
-            "sampler": CHAINS | {"gradient": "reduced"},
-            "reduced": REDUCED["reduced"] | {"corrections": 40},
-        },
-        ("reduced",),
+        | {"sampler": CHAINS | {"gradient": "reduced"}}
+        | {"reduced": {"dimension": 12, "snapshots": 4}},
+        ("reduced.method", *OF_INVERSIONS),
     ),
     **{
-        f"kernel {kernel}": Base(RATE | {"sampler": CHAINS | {"kernel": kernel}}, ("sampler",))
-        for kernel in ("pcn", "mala", "hmc", "nuts", "random-walk")
+        f"kernel {kernel}": Base(RATE | {"sampler": CHAINS | {"kernel": kernel}}, OF_KERNELS)
+        for kernel in ("pcn", "mala", "nuts", "random-walk")
     },
-    "metric": Base(RATE | {"sampler": CHAINS | {"metric": "laplace"}}, ("sampler",)),
+    "kernel hmc": Base(RATE | {"sampler": CHAINS}, ("sampler",)),
+    "metric": Base(
+        RATE | {"sampler": CHAINS | {"metric": "laplace"}}, ("sampler.metric_rank", "sampler.steps")
+    ),
     "rates": Base(RATE | {"sampler": CHAINS}, ("model", "observations", "prior", "truth")),
     "quantum": Base(QUANTUM, ("model", "observations", "prior")),
     "coarse": Base(
         QUANTUM
         | {"model": QUANTUM["model"] | {"coarse": 4}}
         | {"sampler": CHAINS | {"kernel": "delayed-acceptance"}},
-        ("model", "sampler"),
+        ("model", *OF_KERNELS),
     ),
     "surrogate-error": Base(
         {

@@ -30,6 +30,10 @@ def require_used(experiment: ExperimentFile) -> None:
     if task == "sample" and reduced is not None:
         keys = ["compare", "model", "radius", "corrections", "box", "residuals", "sketch"]
         refuse(reduced, keys, "task = 'invert'", "reduced")
+    unknowns = experiment.unknowns
+    if experiment.laplace is not None and unknowns.velocity is None and unknowns.has_field:
+        only = "an unknown velocity, or coefficients alone,"
+        refuse(experiment.laplace, ["samples"], only, "laplace")
     if task in ("invert", "sample"):
         _require_used_prior(experiment)
 

@@ -6,7 +6,7 @@ with the matrix a time step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from advdiff.core import compat, jit
+from advdiff.domain.resolution import WARNED, Resolution
 from advdiff.equation.discretization import damped
 from advdiff.equation.operator import Operator
 from advdiff.equation.velocity import DIVERGENCE
@@ -35,20 +36,28 @@ class Extreme(NamedTuple):
 
 
 def concerns(problem: Transport) -> list[Concern]:
-    """Of the present velocity and diffusivity of a problem (collective)."""
-    operator = problem.operator
+    """Of the present velocity and diffusivity of a problem, and of what is let in (collective)."""
+    operator, found = problem.operator, under_resolved(problem.resolutions)
     if operator.velocity.given is None and operator.velocity.stream is None:
-        return []
+        return found
     speed = operator.velocity.largest_speed()
     if not speed > 0.0:
-        return []
-    found = [
+        return found
+    found += [
         _mesh_peclet(operator),
         _boundary_layer(problem),
         *_crossings(problem, speed),
         _divergence(operator),
     ]
     return [concern for concern in found if concern is not None]
+
+
+def under_resolved(resolutions: Mapping[str, Resolution]) -> list[Concern]:
+    """Of the release, by its key, that the mesh has changed most."""
+    key = max(resolutions, key=lambda key: resolutions[key].missed, default=None)
+    if key is None or not resolutions[key].missed > WARNED:
+        return []
+    return [Concern("under-resolved", resolutions[key].said(key), resolutions[key].missed)]
 
 
 def mesh_peclet(operator: Operator) -> Extreme:

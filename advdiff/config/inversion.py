@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from advdiff.config.types import (
     Count,
@@ -15,6 +15,7 @@ from advdiff.config.types import (
     Table,
     TaoType,
     VelocityField,
+    fault,
 )
 
 
@@ -104,12 +105,25 @@ class OptimizerTable(Table):
     """TAO; every -tao_ option overrides these."""
 
     type: TaoType = Field(
-        "lmvm", description="a TAO type; nls, ntr, ntl: Gauss-Newton by conjugate gradients"
+        "nls", description="a TAO type; nls, ntr, ntl: Gauss-Newton by conjugate gradients"
     )
-    gradient_tolerance: Annotated[float, Field(gt=0, lt=1)] = Field(
-        1e-4, description="of the gradient norm, relative to its first value"
+    distance_tolerance: Positive = Field(
+        0.1, description="of the estimate from the optimum, in posterior standard deviations"
+    )
+    gradient_tolerance: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="instead of it: of the gradient norm, relative to its first value"
     )
     max_iterations: Annotated[int, Field(gt=0, le=1_000_000)] = 300
+
+    @model_validator(mode="after")
+    def _one(self):
+        if {"distance_tolerance", "gradient_tolerance"} <= self.model_fields_set:
+            raise fault(
+                "gradient_tolerance",
+                f"{self.gradient_tolerance:g} beside distance_tolerance = "
+                f"{self.distance_tolerance:g}; give one of the two",
+            )
+        return self
 
 
 class TruthTable(Table):

@@ -17,6 +17,7 @@ from advdiff.core.errors import InputError
 from advdiff.domain import mesh as domains
 from advdiff.domain.fields import interpolate, scalar_field, vector_field
 from advdiff.domain.mesh import Domain
+from advdiff.domain.resolution import Resolution, require_resolved
 from advdiff.domain.samples import Samples, suited
 from advdiff.equation import discretization, velocity
 from advdiff.equation.conditions import Conditions, require_inflow_data
@@ -44,6 +45,7 @@ class Transport:
     Attributes:
         sources: key → what of which file was read for it, so far.
         concerns: what there is to warn of, so far.
+        resolutions: key → what the mesh has made of this release, so far.
     """
 
     def __init__(self, experiment: Experiment, comm: MPI.Comm = MPI.COMM_WORLD):
@@ -51,6 +53,7 @@ class Transport:
         self.sources: dict[str, str] = {}
         self._clocks: dict[str, float] = {}
         self.concerns = Concerns()
+        self.resolutions: dict[str, Resolution] = {}
 
     @cached_property
     def domain(self) -> Domain:
@@ -153,9 +156,7 @@ class Transport:
         source = None
         if physics.source is not None:
             space = fem.functionspace(self.domain.mesh, ("Lagrange", 2))
-            source = interpolate(
-                self._scalar(physics.source, "physics.source"), space, "physics.source"
-            )
+            source = self._release(physics.source, space, "physics.source")
         kappa = self.diffusivity(physics.diffusivity, "physics.diffusivity")
         operator = Operator(self.discretization, flow, kappa, source, self.conditions)
         operator.assemble()
@@ -202,5 +203,17 @@ class Transport:
         return self.state(self.experiment.physics.initial, "physics.initial")
 
     def state(self, value, key: str) -> PETSc.Vec:
-        """The state of a scalar as the experiment file writes it (collective)."""
-        return self.operator.state(self._scalar(value, key), key)
+        """The state of a scalar as the experiment file writes it (collective).
+
+        Raises:
+            InputError: where it is too narrow for the mesh.
+        """
+        return self.operator.restrict(self._release(value, self.operator.space, key))
+
+    def _release(self, value, space: fem.FunctionSpace, key: str) -> fem.Function:
+        """A scalar on the mesh, which must have seen it (collective)."""
+        field = self._scalar(value, key)
+        function = interpolate(field, space, key)
+        if not isinstance(value, float):
+            self.resolutions[key] = require_resolved(field, function, key)
+        return function

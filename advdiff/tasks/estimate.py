@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from advdiff.concerns import after, before
+from advdiff.concerns import after, before, fit
 from advdiff.concerns.mesh_error import MeshError, measure, of_readings
 from advdiff.concerns.say import warn
 from advdiff.core import progress
@@ -40,6 +41,7 @@ class Judgement:
     Attributes:
         misfit_error: as :func:`numerical_error` says.
         recovery, first_guess: as the functions of these names say; empty where nothing is known.
+        fit: what is left of the readings.
         mesh: what cells twice as large change of the readings.
         diffusivity: the estimate of a constant one, or None.
         solution_warnings, estimate_warnings: what there is to warn of, before and after the
@@ -49,6 +51,7 @@ class Judgement:
     misfit_error: float
     recovery: dict[str, float]
     first_guess: dict[str, float]
+    fit: fit.Fit
     mesh: MeshError
     diffusivity: float | None
     solution_warnings: tuple[Concern, ...]
@@ -96,21 +99,25 @@ def judge(problem: Problem, estimate: Estimate) -> Judgement:
     mesh = measure(
         problem, "readings", lambda: of_readings(problem, estimate.m, evaluation.predicted)
     )
+    found = fit.of_predictions(problem, evaluation.predicted)
+    blind = after.of_unseen(problem, estimate)
     kappa = problem.operator.diffusivity.x.petsc_vec
     return Judgement(
         misfit_error,
         recovery(problem, truth),
         first_guess(problem, truth),
+        found,
         mesh,
         kappa.max()[1] if unknowns.diffusivity is True else None,
         (*before.concerns(problem), *after.of_solver(evaluation.linearisation.report)),
-        (*after.of_estimate(estimate, misfit_error), *mesh.concerns),
+        (*after.of_estimate(estimate, misfit_error), *blind, *found.concerns, *mesh.concerns),
     )
 
 
 def speak(say: Say, judged: Judgement) -> None:
     """Say what an estimate is worth, its warnings apart."""
     error = judged.misfit_error
+    say(judged.fit.line)
     say(f"error       of the misfit {error:.1e}, by a solution {1 / FINER:g} times as exact")
     for line in judged.mesh.lines:
         say(line)
@@ -153,7 +160,8 @@ def numerical_error(problem: Problem, estimate: Estimate) -> float:
 
 
 def recovery(problem: Problem, truth: Truth) -> dict[str, float]:
-    """Relative errors, in L², of what was estimated, where the truth is known (collective)."""
+    """Relative errors, in L², of what was estimated, where the truth is known and not 0
+    (collective)."""
     operator, errors = problem.operator, {}
     if truth.velocity is not None:
         errors["velocity_relative_error"] = operator.velocity.relative_error(truth.velocity)
@@ -164,8 +172,9 @@ def recovery(problem: Problem, truth: Truth) -> dict[str, float]:
     if truth.initial is not None:
         norm, difference = operator.mass.norm, truth.initial.copy()
         difference.axpy(-1.0, problem.initial)
-        errors["initial_relative_error"] = norm(difference) / norm(truth.initial)
-    return errors
+        size = norm(truth.initial)
+        errors["initial_relative_error"] = norm(difference) / size if size > 0.0 else math.nan
+    return {name: error for name, error in errors.items() if not math.isnan(error)}
 
 
 def first_guess(problem: Problem, truth: Truth) -> dict[str, float]:
@@ -174,7 +183,8 @@ def first_guess(problem: Problem, truth: Truth) -> dict[str, float]:
     if truth.velocity is None or field is None or problem.experiment.unknowns.velocity is None:
         return {}
     guess = problem.velocity(field, "physics.velocity")
-    return {"velocity_first_guess_error": guess.relative_error(truth.velocity)}
+    error = guess.relative_error(truth.velocity)
+    return {} if math.isnan(error) else {"velocity_first_guess_error": error}
 
 
 def _estimate(file: Store, problem: Problem, estimate: Estimate, judged: Judgement) -> None:
@@ -193,11 +203,12 @@ def _estimate(file: Store, problem: Problem, estimate: Estimate, judged: Judgeme
         "converged": estimate.converged,
         "message": estimate.message,
         "gradient_norm": final,
-        "gradient_reduction": final / max(first, np.finfo(float).tiny),
+        "distance_bound": final,
+        "gradient_reduction": final / first if first > 0.0 else math.nan,
         "misfit": estimate.evaluation.misfit,
         "misfit_error_estimate": judged.misfit_error,
     }
-    numbers |= judged.mesh.attributes | judged.recovery | judged.first_guess
+    numbers |= judged.fit.attributes | judged.mesh.attributes | judged.recovery | judged.first_guess
     file.attributes(numbers, "estimate")
 
 

@@ -56,9 +56,9 @@ class Resolution(NamedTuple):
         where = ", ".join(f"{x:.4g}" for x in self.where)
         return (
             f"{key}: its integral is {self.integral:.3g}, and {self.interpolated:.3g} on the mesh, "
-            f"whose cells are too wide for it: about {self.cell:.2g} at ({where}), and all of it is "
-            f"about {self.width:.2g} wide; refine domain.cells or mesh_size, or give it as wide as "
-            "two cells with the same integral"
+            f"whose cells are too wide for it: about {self.cell:.2g} at ({where}), all of it about "
+            f"{self.width:.2g}; refine domain.cells or mesh_size, or give it as wide as two cells "
+            "with the same integral"
         )
 
 

@@ -1,8 +1,8 @@
 """The maximum a posteriori estimate by TAO.
 
 The optimiser works in the white coordinates ξ, m = m₀ + Lξ: there every unknown has the prior's
-unit, and the gradient norm bounds the distance to the optimum (:mod:`advdiff.inverse.stop`).  TAO sees objective and gradient divided
-by the first gradient norm.  Every ``-tao_`` option applies.
+unit, and the gradient norm bounds the distance to the optimum (:mod:`advdiff.inverse.stop`).  TAO
+sees objective and gradient divided by the first gradient norm.  Every ``-tao_`` option applies.
 
 Newton's method (``nls``, ``ntr``, ``ntl``) takes the Gauss-Newton Hessian LᵀHL + 1 as a shell and
 solves for its steps by conjugate gradients, as exactly as Eisenstat and Walker (1996) ask for.
@@ -75,6 +75,9 @@ class Estimate:
 
 INEXACT = {"tao_ksp_ew": True, "tao_ksp_ew_rtol0": 0.5, "tao_ksp_ew_rtolmax": 0.5}
 """How exactly Newton's steps are solved for, where no option says otherwise."""
+DAMPED = {"tao_nls_sval": 0.1}
+"""Added to the Hessian over the first gradient norm, less from step to step: what is tried first is
+at most ten of the prior's standard deviations away; beyond, a linear model means nothing."""
 
 
 def make_tao(comm, type: str) -> PETSc.TAO:
@@ -95,7 +98,7 @@ def make_tao(comm, type: str) -> PETSc.TAO:
             ksp.setType("cg")
         ksp.getPC().setType("none")
         options = PETSc.Options()
-        ours = {name: value for name, value in INEXACT.items() if not options.hasName(name)}
+        ours = {k: v for k, v in (INEXACT | DAMPED).items() if not options.hasName(k)}
         for name, value in ours.items():
             options.setValue(name, value)
         with good_options():
@@ -176,7 +179,8 @@ def minimise(
 def _give(tao: PETSc.TAO, white: _White, gradient: PETSc.Vec, callbacks: Callbacks) -> PETSc.Mat:
     """Give TAO the objective, its gradient and its Hessian, which is returned."""
     tao.setObjectiveGradient(callbacks(white.evaluate), gradient)
-    shell, sizes = SimpleNamespace(mult=callbacks(white.mult)), gradient.getSizes()
+    shell = SimpleNamespace(mult=callbacks(white.mult), shift=callbacks(white.shift))
+    sizes = gradient.getSizes()
     hessian = PETSc.Mat().createPython((sizes, sizes), shell, comm=gradient.comm)
     hessian.setUp()
     tao.setHessian(callbacks(white.linearise), hessian)

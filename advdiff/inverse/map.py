@@ -75,9 +75,10 @@ class Estimate:
 
 INEXACT = {"tao_ksp_ew": True, "tao_ksp_ew_rtol0": 0.5, "tao_ksp_ew_rtolmax": 0.5}
 """How exactly Newton's steps are solved for, where no option says otherwise."""
-DAMPED = {"tao_nls_sval": 0.1}
-"""Added to the Hessian over the first gradient norm, less from step to step: what is tried first is
-at most ten of the prior's standard deviations away; beyond, a linear model means nothing."""
+DAMPED = {"tao_nls_sval": 0.1, "tao_nls_psfac": 0.1, "tao_nls_pmgfac": 0.01}
+"""Added to the Hessian over the first gradient norm, a tenth of it a step later and less with the
+gradient: what is tried first is at most ten of the prior's standard deviations away, for beyond a
+linear model means nothing."""
 
 
 def make_tao(comm, type: str) -> PETSc.TAO:

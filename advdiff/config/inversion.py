@@ -117,7 +117,8 @@ class OptimizerTable(Table):
 
     @model_validator(mode="after")
     def _one(self):
-        if {"distance_tolerance", "gradient_tolerance"} <= self.model_fields_set:
+        default = type(self).model_fields["distance_tolerance"].default
+        if self.gradient_tolerance is not None and self.distance_tolerance != default:
             raise fault(
                 "gradient_tolerance",
                 f"{self.gradient_tolerance:g} beside distance_tolerance = "

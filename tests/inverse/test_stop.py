@@ -78,7 +78,7 @@ def test_a_given_reduction_of_the_gradient_keeps_its_meaning(tmp_path):
 
 def test_of_two_tolerances_one_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"optimizer.gradient_tolerance: .* give one of the two"):
-        initial(tmp_path, distance_tolerance=0.1, gradient_tolerance=1e-4)
+        initial(tmp_path, distance_tolerance=0.2, gradient_tolerance=1e-4)
 
 
 def blind(tmp_path, **changes) -> Problem:

@@ -10,6 +10,7 @@ import numpy as np
 from advdiff.equation.conditions import extremes
 from advdiff.equation.discretization import damped
 from advdiff.files.concerns import Concern, percent
+from advdiff.inverse.stop import UNSEEN, unseen
 from advdiff.semigroup.engine import error_estimate
 
 if TYPE_CHECKING:
@@ -85,6 +86,13 @@ def of_range(problem: Problem, least: float, largest: float) -> list[Concern]:
     ]
 
 
+def of_vanishing(largest: float, what: str, remedy: str) -> list[Concern]:
+    """Of what is 0 at all output times, by its largest modulus."""
+    if largest > 0.0:
+        return []
+    return [Concern("vanishing", f"{what} is 0 everywhere, at all output times; {remedy}", 0.0)]
+
+
 def of_mesh(value: float, what: str) -> list[Concern]:
     """Of the difference that cells twice as large make: to θ, or to readings in their noise."""
     limit, unit = {"theta": (MESH, "of the tracer"), "readings": (1.0, "of the noise")}[what]
@@ -122,6 +130,23 @@ def of_estimate(estimate: Estimate, misfit_error: float) -> list[Concern]:
             )
         )
     return found
+
+
+def of_unseen(problem: Problem, estimate: Estimate) -> list[Concern]:
+    """Of unknowns that no reading depends on, at an estimate (collective): they stand still."""
+    unknowns, xi = problem.unknowns, problem.prior.whiten(estimate.m)
+    still = [i for i in range(len(unknowns.parts)) if not unknowns.extract(xi, i).norm() > UNSEEN]
+    found = unseen(problem.objective, estimate.evaluation, still)
+    if not found:
+        return []
+    return [
+        Concern(
+            "unseen",
+            f"no reading depends on {', '.join(found)}, which the estimate leaves at the prior's "
+            "mean; mind where and when there is something to read, or leave it out of unknowns",
+            float(len(found)),
+        )
+    ]
 
 
 def of_laplace(values: np.ndarray, complete: bool, threshold: float) -> list[Concern]:

@@ -6,7 +6,7 @@ with the matrix a time step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from mpi4py import MPI
 
 from advdiff.concerns import data
 from advdiff.core import compat, jit
+from advdiff.domain.resolution import WARNED, Resolution
 from advdiff.equation.discretization import damped
 from advdiff.equation.operator import Operator
 from advdiff.equation.velocity import DIVERGENCE
@@ -36,9 +37,9 @@ class Extreme(NamedTuple):
 
 
 def concerns(problem: Transport) -> list[Concern]:
-    """Of the present velocity and diffusivity of a problem, and its data (collective)."""
+    """Of the present velocity and diffusivity of a problem, and of its data (collective)."""
     operator = problem.operator
-    found = [_steep(problem), data.jump(operator)]
+    found = [*under_resolved(problem.resolutions), _steep(problem), data.jump(operator)]
     flows = operator.velocity.given is not None or operator.velocity.stream is not None
     speed = operator.velocity.largest_speed() if flows else 0.0
     if speed > 0.0:
@@ -63,6 +64,14 @@ def _steep(problem: Transport) -> Concern | None:
         "vertices; refine the mesh there, or lay lines of the mesh along the layers",
         share,
     )
+
+
+def under_resolved(resolutions: Mapping[str, Resolution]) -> list[Concern]:
+    """Of the release, by its key, that the mesh has changed most."""
+    key = max(resolutions, key=lambda key: resolutions[key].missed, default=None)
+    if key is None or not resolutions[key].missed > WARNED:
+        return []
+    return [Concern("under-resolved", resolutions[key].said(key), resolutions[key].missed)]
 
 
 def mesh_peclet(operator: Operator) -> Extreme:

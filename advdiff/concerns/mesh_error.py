@@ -99,6 +99,13 @@ def coarser(experiment: Experiment) -> Experiment:
     return experiment.model_copy(update={"domain": domain})
 
 
+def _beside(problem: Problem) -> Problem:
+    """The problem of a coarser mesh."""
+    other = Problem(coarser(problem.experiment), problem.comm)
+    other.is_compared = True
+    return other
+
+
 def of_states(problem: Problem, states: Sequence[PETSc.Vec]) -> float:
     """Relative root mean square difference of θ on a lattice of points at the output times, the
     largest (collective); for built-in shapes.
@@ -113,7 +120,7 @@ def of_states(problem: Problem, states: Sequence[PETSc.Vec]) -> float:
     inside = (np.arange(count) + 0.5) / count
     axes = [a + (b - a) * inside for a, b in zip(*table.corners, strict=True)]
     points = np.array(list(product(*axes)))
-    other = Problem(coarser(problem.experiment), problem.comm)
+    other = _beside(problem)
     with progress.stage("mesh error"):
         found = other.semigroup().trajectory(problem.experiment.time.times)
         ours, theirs = Sensors(problem.operator, points), Sensors(other.operator, points)
@@ -122,7 +129,9 @@ def of_states(problem: Problem, states: Sequence[PETSc.Vec]) -> float:
             values = ours.sample(a)
             errors.append(np.linalg.norm(values - theirs.sample(b)))
             sizes.append(np.linalg.norm(values))
-    return float(max(errors) / max(*sizes, np.finfo(float).tiny))
+    if not max(sizes) > 0.0:
+        raise Unknown("the tracer is 0 wherever it is compared")
+    return float(max(errors) / max(sizes))
 
 
 def of_readings(problem: Problem, m: PETSc.Vec, predicted: np.ndarray) -> float:
@@ -134,7 +143,7 @@ def of_readings(problem: Problem, m: PETSc.Vec, predicted: np.ndarray) -> float:
     """
     if not problem.unknowns.is_small:
         raise Unknown("an unknown is a field, which belongs to its mesh")
-    other = Problem(coarser(problem.experiment), problem.comm)
+    other = _beside(problem)
     with progress.stage("mesh error"):
         values = problem.unknowns.to_numpy(m)
         there = other.model.observe(other.unknowns.from_numpy(values))

@@ -238,12 +238,13 @@ def counted(items: Sequence[T], unit: str) -> Iterator[T]:
             bar.at(number)
 
 
-def descent(bar: Stage | Silent, iteration: int, fallen: float) -> None:
+def descent(bar: Stage | Silent, iteration: int, fallen: float, wanted: float) -> None:
     """An optimiser's iteration: the bar counts the decades that its gradient fell, at the most.
 
     Args:
-        fallen: norm of the gradient, relative to the first.
+        fallen, wanted: norm of the gradient, here and at the end, relative to the first.
     """
+    bar.total = -math.log10(wanted) if 0.0 < wanted < 1.0 else None
     decades = -math.log10(fallen) if fallen > 0.0 else 16.0
     words = f"iteration {iteration}, gradient {fallen:.1e} of its first"
     bar.at(max(bar.done, decades), words)

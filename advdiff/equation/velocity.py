@@ -127,10 +127,10 @@ class Velocity:
         return self.domain.norm(u)
 
     def relative_error(self, truth: Velocity) -> float:
-        """‖u − truth‖ / ‖truth‖ in L² (collective)."""
+        """‖u − truth‖ / ‖truth‖ in L² (collective); nan where the truth is 0."""
         size = truth.norm()
         error = self.domain.norm(self.expression - truth.expression)
-        return error / size if size > 0 else error
+        return error / size if size > 0 else float("nan")
 
     def divergence(self) -> float:
         """‖∇·u‖ in L² (collective); 0 where it is rounding error."""

@@ -22,6 +22,19 @@ SPARE = 1 << 20
 """Bytes for what HDF5 writes beside the datasets."""
 
 
+BESIDE = ("checkpoint", "chains", "partial", "checkpoint.partial")
+"""Ends of the hidden names beside a result under which a run keeps what is not yet done."""
+
+
+def require_parallel(path: Path, comm) -> None:
+    """Raise :class:`InputError` where several ranks have an h5py that was built for one (local)."""
+    if comm.size > 1 and not h5py.get_config().mpi:
+        raise InputError(
+            f"output.file: this h5py cannot write {path} from {comm.size} ranks; install a "
+            "parallel h5py (Debian: python3-h5py-mpi), or run on one rank"
+        )
+
+
 def open_parallel(path: Path, comm, mode: str = "w", size: int = SPARE) -> h5py.File:
     """An HDF5 file that all ranks write to, a new one by default, with room for ``size`` bytes
     more (collective).
@@ -30,11 +43,7 @@ def open_parallel(path: Path, comm, mode: str = "w", size: int = SPARE) -> h5py.
         InputError: where several ranks have an h5py that was built for one.
         NoRoom: where the disk is full.
     """
-    if comm.size > 1 and not h5py.get_config().mpi:
-        raise InputError(
-            f"output.file: this h5py cannot write {path} from {comm.size} ranks; install a "
-            "parallel h5py (Debian: python3-h5py-mpi)"
-        )
+    require_parallel(path, comm)
     if mode == "w":
         on_root(comm, lambda: path.write_bytes(b""))
     on_root(comm, lambda: take(path, size))
@@ -110,6 +119,13 @@ def check_writable(path: Path, key: str = "output.file") -> None:
         )
     if path.exists() and not _is_ours(path):
         raise InputError(f"{key}: {path} exists and is no result of advdiff; give another name")
+    view = [path.with_suffix(".vtkhdf"), path.with_name(f"{path.name}.vtkhdf")]
+    for other in (*view, *(path.with_name(f".{path.name}.{end}") for end in BESIDE)):
+        if other.is_dir():
+            raise InputError(
+                f"{key}: {other} is a folder, where a file beside {path.name} belongs; move it, or "
+                "give another name"
+            )
     probe = path.with_name(f".{path.name}.writable")
     try:
         probe.touch()

@@ -1,8 +1,8 @@
 """The maximum a posteriori estimate by TAO.
 
 The optimiser works in the white coordinates ξ, m = m₀ + Lξ: there every unknown has the prior's
-unit, and the gradient norm is a number without dimension.  TAO sees objective and gradient divided
-by the first gradient norm.  Every ``-tao_`` option applies.
+unit, and the gradient norm bounds the distance to the optimum (:mod:`advdiff.inverse.stop`).  TAO
+sees objective and gradient divided by the first gradient norm.  Every ``-tao_`` option applies.
 
 Newton's method (``nls``, ``ntr``, ``ntl``) takes the Gauss-Newton Hessian LᵀHL + 1 as a shell and
 solves for its steps by conjugate gradients, as exactly as Eisenstat and Walker (1996) ask for.
@@ -23,6 +23,7 @@ from advdiff.config.types import NewtonType, TaoType
 from advdiff.core.errors import InputError
 from advdiff.core.petsc_errors import Callbacks, good_options
 from advdiff.inverse.objective import Evaluation, Objective
+from advdiff.inverse.stop import DISTANCE, Stop, require_seen
 from advdiff.inverse.white import Tape, _White
 
 NEWTON = get_args(NewtonType)
@@ -60,7 +61,7 @@ class Estimate:
     Attributes:
         m: the estimate.
         history: one entry an iteration.
-        converged: whether the gradient tolerance was reached.
+        converged: whether the tolerance was reached.
         message: what was reached, in a sentence.
         evaluation: the objective at ``m``.
     """
@@ -74,6 +75,10 @@ class Estimate:
 
 INEXACT = {"tao_ksp_ew": True, "tao_ksp_ew_rtol0": 0.5, "tao_ksp_ew_rtolmax": 0.5}
 """How exactly Newton's steps are solved for, where no option says otherwise."""
+DAMPED = {"tao_nls_sval": 0.1, "tao_nls_psfac": 0.1, "tao_nls_pmgfac": 0.01}
+"""Added to the Hessian over the first gradient norm, a tenth of it a step later and less with the
+gradient: what is tried first is at most ten of the prior's standard deviations away, for beyond a
+linear model means nothing."""
 
 
 def make_tao(comm, type: str) -> PETSc.TAO:
@@ -94,7 +99,7 @@ def make_tao(comm, type: str) -> PETSc.TAO:
             ksp.setType("cg")
         ksp.getPC().setType("none")
         options = PETSc.Options()
-        ours = {name: value for name, value in INEXACT.items() if not options.hasName(name)}
+        ours = {k: v for k, v in (INEXACT | DAMPED).items() if not options.hasName(k)}
         for name, value in ours.items():
             options.setValue(name, value)
         with good_options():
@@ -108,8 +113,9 @@ def minimise(
     objective: Objective,
     start: PETSc.Vec,
     *,
-    type: str = "lmvm",
-    gradient_tolerance: float = 1e-4,
+    type: str = "nls",
+    distance_tolerance: float = DISTANCE,
+    gradient_tolerance: float | None = None,
     max_iterations: int = 300,
     watch: Callable[[Iteration, PETSc.Vec], None] | None = None,
     tape: Tape | None = None,
@@ -119,12 +125,14 @@ def minimise(
     Args:
         start: first guess of m.
         type: a TAO type for smooth unconstrained problems.
-        gradient_tolerance: of ‖∇_ξ‖, relative to that at ``start``.
+        distance_tolerance: posterior standard deviations to the optimum, bounded by ‖∇_ξ‖.
+        gradient_tolerance: of ‖∇_ξ‖, relative to that at ``start``; decides instead if given.
         watch: called with every iteration and its m, on every rank.
         tape: has the answers of a run that was stopped, and takes those of this one.
 
     Raises:
         InputError: for a type that TAO does not know.
+        ConvergenceError: where there is nothing to minimise, as no reading depends on m.
 
     Two states, looked at once a unit of time: 40 times in 100 it has changed, both ways.  With a
     wide prior the rates are those of (1 - e^{-2q})/2 = 0.4, q = ½ log 5 = 0.805:
@@ -139,7 +147,7 @@ def minimise(
     >>> estimate.converged, np.exp(estimate.m.array).round(2)
     (True, array([0.8, 0.8]))
     """
-    prior = objective.prior
+    prior, stop = objective.prior, Stop(distance_tolerance, gradient_tolerance)
     xi = prior.whiten(start)
     estimate = Estimate(m=start)
     white = _White(objective, tape)
@@ -147,7 +155,10 @@ def minimise(
     white.gradient(xi, gradient)
     white.solves = 0
     # TAO's first step is minus the gradient: scaled like this it has the prior's unit length.
-    white.scale = gradient.norm() or 1.0
+    first = gradient.norm()
+    white.scale = first or 1.0
+    if not first > stop.target(first):
+        require_seen(objective, objective.evaluate(start))
 
     def monitor(tao) -> None:
         m = prior.color(tao.getSolution())
@@ -163,15 +174,16 @@ def minimise(
     tao.setMonitor(callbacks(monitor))
     tao.setMaximumIterations(max_iterations)
     tao.setMaximumFunctionEvaluations(20 * max_iterations)
-    tao.setTolerances(gatol=gradient_tolerance, grtol=0.0, gttol=0.0)
+    tao.setTolerances(gatol=stop.target(first) / white.scale, grtol=0.0, gttol=0.0)
+    if type in NEWTON:  # no step need be solved for beyond what ends the iteration
+        tao.getKSP().setTolerances(atol=0.5 * stop.target(first) / white.scale)
     tao.setSolution(xi)
     tao.setFromOptions()
     with callbacks.raising():
         tao.solve()
     estimate.m = prior.color(xi)
     estimate.converged = tao.getConvergedReason() > 0
-    final = estimate.history[-1].gradient_norm / white.scale
-    estimate.message = _message(tao, white, gradient_tolerance, final)
+    estimate.message = _message(tao, white, stop, first, estimate.history[-1].gradient_norm)
     estimate.evaluation = objective.evaluate(estimate.m)
     for thing in (tao, hessian):
         thing.destroy()
@@ -181,7 +193,8 @@ def minimise(
 def _give(tao: PETSc.TAO, white: _White, gradient: PETSc.Vec, callbacks: Callbacks) -> PETSc.Mat:
     """Give TAO the objective, its gradient and its Hessian, which is returned."""
     tao.setObjectiveGradient(callbacks(white.evaluate), gradient)
-    shell, sizes = SimpleNamespace(mult=callbacks(white.mult)), gradient.getSizes()
+    shell = SimpleNamespace(mult=callbacks(white.mult), shift=callbacks(white.shift))
+    sizes = gradient.getSizes()
     hessian = PETSc.Mat().createPython((sizes, sizes), shell, comm=gradient.comm)
     hessian.setUp()
     tao.setHessian(callbacks(white.linearise), hessian)
@@ -205,13 +218,10 @@ def _iteration(tao: PETSc.TAO, white: _White, m: PETSc.Vec) -> Iteration:
     )
 
 
-def _message(tao: PETSc.TAO, white: _White, tolerance: float, reached: float) -> str:
+def _message(tao: PETSc.TAO, white: _White, stop: Stop, first: float, reached: float) -> str:
     """How TAO ended, in a sentence."""
     reason = tao.getConvergedReason()
-    why = STOPPED.get(reason, f"TAO reason {reason}")
-    verdict = "reached" if reason > 0 else f"NOT reached ({why})"
+    short = None if reason > 0 else STOPPED.get(reason, f"TAO reason {reason}")
     products = f", {white.products} Hessian products" if white.products else ""
-    return (
-        f"gradient tolerance {tolerance:g} {verdict}: gradient {reached:.1e} of its first norm "
-        f"after {tao.getIterationNumber()} iterations and {white.solves} solves{products}"
-    )
+    work = f"{tao.getIterationNumber()} iterations and {white.solves} solves{products}"
+    return stop.message(reached, first, short, work)

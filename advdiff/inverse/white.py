@@ -29,11 +29,12 @@ class _White:
     """The objective in white coordinates, divided by ``scale``, as TAO asks for it.
 
     Attributes:
+        damping: what TAO adds to the Hessian, where it doubts the model.
         solves, products: evaluations, and products with the Hessian, on the tape or off.
     """
 
     def __init__(self, objective: Objective, tape: Tape | None):
-        self.objective, self.tape, self.scale = objective, tape, 1.0
+        self.objective, self.tape, self.scale, self.damping = objective, tape, 1.0, 0.0
         self.solves = self.products = 0
         self._began = time.perf_counter()
         self._at: Evaluation | None = None
@@ -86,7 +87,11 @@ class _White:
         """The Hessian is that at x: where the model is already, unless TAO looked further."""
         if not x.equal(self._asked):
             self._look(x)
-        self._linearised = self._asked
+        self._linearised, self.damping = self._asked, 0.0
+
+    def shift(self, _mat, damping: float) -> None:
+        """Add so much to the diagonal of the Hessian, until it is that at another point."""
+        self.damping += damping
 
     def _look(self, x: PETSc.Vec) -> None:
         scratch = x.duplicate()
@@ -94,13 +99,15 @@ class _White:
         scratch.destroy()
 
     def mult(self, _mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
-        """y = (LᵀHL + 1) x / scale, at the point of ``linearise``."""
+        """y = (LᵀHL + 1) x / scale + damping x, at the point of ``linearise``."""
         self.products += 1
         if self._asked is not self._linearised:
             self._look(self._linearised)
             self._linearised = self._asked
         self._answer(PRODUCT, x, y, self._product)
         y.scale(1.0 / self.scale)
+        if self.damping:
+            y.axpy(self.damping, x)
 
     def _product(self, x: PETSc.Vec, y: PETSc.Vec) -> float:
         if self._where is not self._asked:  # the evaluation came from the tape

@@ -253,8 +253,8 @@ class Problem(Transport):
             gradient = self.objective.evaluate(m).data_gradient
             if before is not None:
                 before.axpy(-1.0, gradient)
-                size = gradient.norm()
-                difference = before.norm() / size if size > 0 else 0.0
+                size, change = gradient.norm(), before.norm()
+                difference = change / size if size > 0 else (np.inf if change > 0 else 0.0)
                 if difference <= CALIBRATION or nodes >= quadrature.MOST:
                     return difference
             before, nodes = gradient, max(nodes + 1, int(1.4 * nodes))
@@ -283,9 +283,7 @@ class Problem(Transport):
         estimate = minimise(
             self.objective,
             start,
-            type=table.type,
-            gradient_tolerance=table.gradient_tolerance,
-            max_iterations=table.max_iterations,
+            **table.model_dump(),
             watch=watch,
             tape=tape,
         )

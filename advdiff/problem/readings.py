@@ -36,6 +36,7 @@ class Readings:
         sensor, time: index of the sensor and the time of each reading, shape (reading,).
         values, std: value and standard deviation of each reading, shape (reading,).
         rows: where in its file each sensor first occurs, shape (sensor,), for messages.
+        lines: where in its file each reading is, shape (reading,), likewise.
 
     Points and times are in the units of the mesh and of [time], values and std in that of θ.
 
@@ -54,6 +55,7 @@ class Readings:
     values: np.ndarray
     std: np.ndarray
     rows: np.ndarray | None = None
+    lines: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -63,8 +65,10 @@ class Readings:
         """From one row a reading: points (n, dim), times, values, std and rows (n)."""
         sensors, first, sensor = np.unique(points, axis=0, return_index=True, return_inverse=True)
         distinct, time = np.unique(times, return_inverse=True)
-        rows = first if rows is None else np.asarray(rows)[first]
-        return cls(sensors, distinct, sensor.ravel(), time.ravel(), values, std, rows)
+        lines = np.arange(len(values)) if rows is None else np.asarray(rows)
+        return cls(
+            sensors, distinct, sensor.ravel(), time.ravel(), values, std, lines[first], lines
+        )
 
 
 def read(

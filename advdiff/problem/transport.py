@@ -17,6 +17,7 @@ from advdiff.core.errors import InputError
 from advdiff.domain import mesh as domains
 from advdiff.domain.fields import interpolate, interpolate_positive, scalar_field, vector_field
 from advdiff.domain.mesh import Domain
+from advdiff.domain.resolution import Resolution, require_resolved
 from advdiff.domain.samples import Samples, suited
 from advdiff.equation import conditions, discretization, velocity
 from advdiff.equation.conditions import Condition
@@ -47,6 +48,8 @@ class Transport:
     Attributes:
         sources: key → what of which file was read for it, so far.
         concerns: what there is to warn of, so far.
+        resolutions: key → what the mesh has made of this release, so far.
+        is_compared: whether it only stands beside another, and takes releases as its mesh has them.
         steep: key of a diffusivity → the share of cells where it is taken linear, and is not.
 
     All quantities are in the units of the file, which are yours.  InputError, on every rank, names
@@ -68,6 +71,8 @@ class Transport:
         self._clocks: dict[str, float] = {}
         self.concerns = Concerns()
         self.steep: dict[str, float] = {}
+        self.resolutions: dict[str, Resolution] = {}
+        self.is_compared = False
 
     @cached_property
     def kinds(self) -> list[Kind]:
@@ -193,7 +198,7 @@ class Transport:
         if value is None:
             return None
         space = fem.functionspace(self.domain.mesh, ("Lagrange", self._degree(name, 2)))
-        return interpolate(self.scalar(value, key), space, key)
+        return self._release(value, space, key)
 
     @cached_property
     def samples(self) -> Samples:
@@ -239,5 +244,17 @@ class Transport:
         return self.state(self.experiment.physics.initial, "physics.initial")
 
     def state(self, value, key: str) -> PETSc.Vec:
-        """The state of a scalar as the experiment file writes it (collective)."""
-        return self.operator.state(self.scalar(value, key), key)
+        """The state of a scalar as the experiment file writes it (collective).
+
+        Raises:
+            InputError: where it is too narrow for the mesh.
+        """
+        return self.operator.restrict(self._release(value, self.operator.space, key))
+
+    def _release(self, value, space: fem.FunctionSpace, key: str) -> fem.Function:
+        """A scalar on the mesh, which must have seen it (collective)."""
+        field = self.scalar(value, key)
+        function = interpolate(field, space, key)
+        if not (isinstance(value, float) or self.is_compared):
+            self.resolutions[key] = require_resolved(field, function, key)
+        return function

@@ -55,9 +55,9 @@ def sample(
             ``reduce``, where there is one, makes a cheap potential from a few points m.
     """
     chosen, prior = options(table), posterior.prior
+    on_root(groups.world, lambda: _require_memory(layout, chosen))
     about = _about(posterior, table, groups, say)
     kernel = make_kernel(chosen, *_cheaper(posterior, about, table, chosen, say))
-    on_root(groups.world, lambda: _require_memory(layout, chosen))
     template = prior.mean.duplicate()
     archive = Archive(path, groups, chosen, layout, Order(template, prior.places), resume=resume)
     began = time.perf_counter()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from advdiff.concerns import after, before
+from advdiff.concerns import after, before, fit
 from advdiff.concerns.mesh_error import MeshError, measure, of_readings
 from advdiff.concerns.say import warn
 from advdiff.core import progress
@@ -40,6 +41,7 @@ class Judgement:
     Attributes:
         misfit_error: as :func:`numerical_error` says.
         recovery, first_guess: as the functions of these names say; empty where nothing is known.
+        fit: what is left of the readings.
         mesh: what cells twice as large change of the readings.
         numbers: estimates that are worth a line each, by name.
         solution_warnings, estimate_warnings: what there is to warn of, before and after the
@@ -49,6 +51,7 @@ class Judgement:
     misfit_error: float
     recovery: dict[str, float]
     first_guess: dict[str, float]
+    fit: fit.Fit
     mesh: MeshError
     numbers: dict[str, float]
     solution_warnings: tuple[Concern, ...]
@@ -95,20 +98,24 @@ def judge(problem: Problem, estimate: Estimate) -> Judgement:
     mesh = measure(
         problem, "readings", lambda: of_readings(problem, estimate.m, evaluation.predicted)
     )
+    found = fit.of_predictions(problem, evaluation.predicted)
+    blind = after.of_unseen(problem, estimate)
     return Judgement(
         misfit_error,
         recovery(problem),
         first_guess(problem),
+        found,
         mesh,
         {name: value for kind in problem.kinds for name, value in kind.numbers(problem).items()},
         (*before.concerns(problem), *after.of_solver(evaluation.linearisation.report)),
-        (*after.of_estimate(estimate, misfit_error), *mesh.concerns),
+        (*after.of_estimate(estimate, misfit_error), *blind, *found.concerns, *mesh.concerns),
     )
 
 
 def speak(say: Say, judged: Judgement) -> None:
     """Say what an estimate is worth, its warnings apart."""
     error = judged.misfit_error
+    say(judged.fit.line)
     say(f"error       of the misfit {error:.1e}, by a solution {1 / FINER:g} times as exact")
     for line in judged.mesh.lines:
         say(line)
@@ -153,7 +160,8 @@ def numerical_error(problem: Problem, estimate: Estimate) -> float:
 
 
 def recovery(problem: Problem) -> dict[str, float]:
-    """Relative errors, in L², of what was estimated, where the truth is known (collective)."""
+    """Relative errors, in L², of what was estimated, where the truth is known and not 0
+    (collective)."""
     return _compared(problem, "recovery", "relative_error")
 
 
@@ -168,7 +176,7 @@ def _compared(problem: Problem, verb: str, ending: str) -> dict[str, float]:
         f"{kind.key}_{ending}": getattr(kind, verb)(problem, problem.truth[kind.key])
         for kind in known
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {k: v for k, v in found.items() if v is not None and not math.isnan(v)}
 
 
 def _estimate(file: Store, problem: Problem, estimate: Estimate, judged: Judgement) -> None:
@@ -187,11 +195,12 @@ def _estimate(file: Store, problem: Problem, estimate: Estimate, judged: Judgeme
         "converged": estimate.converged,
         "message": estimate.message,
         "gradient_norm": final,
-        "gradient_reduction": final / max(first, np.finfo(float).tiny),
+        "distance_bound": final,
+        "gradient_reduction": final / first if first > 0.0 else math.nan,
         "misfit": estimate.evaluation.misfit,
         "misfit_error_estimate": judged.misfit_error,
     }
-    numbers |= judged.mesh.attributes | judged.recovery | judged.first_guess
+    numbers |= judged.fit.attributes | judged.mesh.attributes | judged.recovery | judged.first_guess
     file.attributes(numbers, "estimate")
 
 

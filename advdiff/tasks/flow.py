@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from petsc4py import PETSc
 
-from advdiff.concerns import after, before
+from advdiff.concerns import after, before, fit
 from advdiff.concerns.mesh_error import measure, of_readings
 from advdiff.core.progress import Say
 from advdiff.core.ranks import on_root
@@ -121,7 +121,8 @@ def _extend(problem: Problem, file: h5py.File) -> None:
 
 
 def _at_mean(problem: Problem, store: Store) -> None:
-    """``/theta`` and ``/solver`` at the posterior mean of the parameters, and what to warn of."""
+    """``/theta``, ``/solver`` and what is left of the readings at the posterior mean of the
+    parameters, and what to warn of."""
     m = mean(store.file, Order(problem.unknowns.vector(), problem.prior.places))
     problem.unknowns.assign(m)
     problem.operator.assemble()
@@ -130,10 +131,11 @@ def _at_mean(problem: Problem, store: Store) -> None:
     name = "tracer at the posterior mean of the parameters"
     reached = write_states(store, "theta", problem, solution.states, boundary=True, name=name)
     problem.concerns.add(after.of_range(problem, *reached))
-    observe = problem.model.observe
-    mesh = measure(problem, "readings", lambda: of_readings(problem, m, observe(m)))
-    problem.concerns.add(mesh.concerns)  # said at the end
-    write_solver(store, solution.report | mesh.attributes)
+    predicted = problem.model.observe(m)
+    left = fit.of_predictions(problem, predicted)
+    mesh = measure(problem, "readings", lambda: of_readings(problem, m, predicted))
+    problem.concerns.add(left.concerns + mesh.concerns)  # said at the end
+    write_solver(store, solution.report | left.attributes | mesh.attributes)
 
 
 @dataclass(frozen=True)

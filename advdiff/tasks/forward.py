@@ -37,17 +37,20 @@ def solve(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
 
 def sensitivity(problem: Problem, say: Say, path: Path, _resume: bool) -> bool:
     names = list(problem.experiment.sensitivity.directions)
-    results = {}
+    results, mass = {}, problem.operator.mass
     for name in names:
         began = time.perf_counter()
         with progress.stage(f"rho {name}"):
             results[name] = problem.sensitivity(name)
-        mass = problem.operator.mass
         size = mass.norm(results[name].tangents[-1])
         say(
             f"rho         {name}: norm {size:.6g} at the end, error estimate "
             f"{results[name].error_estimate:.1e} ({time.perf_counter() - began:.1f} s)"
         )
+    still = [name for name in names if not any(map(mass.norm, results[name].tangents))]
+    if still:
+        what, remedy = f"rho along {', '.join(still)}", "nothing answers to it: mind the direction"
+        warn(problem, say, after.of_vanishing(0.0, what, remedy))
     solution = results[names[0]].solution
     with _judged(problem, say, path, solution) as file:
         for name in names:
@@ -76,7 +79,13 @@ def _judged(problem: Problem, say: Say, path: Path, solution: Solution) -> Itera
             file, "theta", problem, solution.states, boundary=True, name="tracer"
         )
         bounds = after.of_range(problem, *reached)
-        warn(problem, say, [*after.of_solver(solution.report), *bounds, *mesh.concerns])
+        still = after.of_vanishing(
+            max(map(abs, reached)),
+            "the tracer",
+            "mind physics.initial, physics.source and what the boundary lets in",
+        )
+        found = [*after.of_solver(solution.report), *bounds, *still, *mesh.concerns]
+        warn(problem, say, found)
         problem.concerns.write(file)
         for kind in problem.kinds:
             if kind.in_solutions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 from petsc4py import PETSc
@@ -10,6 +9,7 @@ from petsc4py import PETSc
 from advdiff.core import progress, stopping
 from advdiff.core.progress import Say
 from advdiff.inverse.map import Iteration
+from advdiff.inverse.stop import Stop
 from advdiff.problem.problem import Problem
 from advdiff.results.checkpoint import Checkpoint
 from advdiff.results.writing import say_solver
@@ -42,19 +42,20 @@ def _minimise(problem: Problem, say: Say, path: Path, checkpoint: Checkpoint, re
             f"{difference:.1e}"
         )
 
-    first = None
+    table, first = problem.experiment.optimizer, None
+    stop = Stop(table.distance_tolerance, table.gradient_tolerance)
 
     def watch(entry: Iteration, _m: PETSc.Vec) -> None:
         nonlocal first
-        first = entry.gradient_norm if first is None else first
-        progress.descent(bar, entry.iteration, entry.gradient_norm / (first or 1.0))
+        first = first or entry.gradient_norm or 1.0
+        wanted = stop.target(first)
+        progress.descent(bar, entry.iteration, entry.gradient_norm / first, wanted / first)
         say(
             f"iteration   {entry.iteration:4d}  objective {entry.objective:12.6g}  misfit "
             f"{entry.misfit:12.6g}  gradient {entry.gradient_norm:9.3e}  {entry.seconds:7.1f} s"
         )
 
-    decades = -math.log10(problem.experiment.optimizer.gradient_tolerance)
-    with progress.stage("inversion", decades, "decades") as bar:
+    with progress.stage("inversion", unit="decades") as bar:
         estimate = problem.invert(watch, tape=checkpoint)
     if resume:
         say(f"resumed     {checkpoint.replayed} evaluations were there already")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from advdiff.core import progress, stopping
 from advdiff.core.progress import Say
 from advdiff.core.ranks import on_root
 from advdiff.inverse.map import Estimate, Iteration
+from advdiff.inverse.stop import Stop, require_seen
 from advdiff.problem.problem import Problem
 from advdiff.reduced.model import of_eigenbasis
 from advdiff.reduced.offline.greedy import Round, greedy
@@ -71,6 +71,8 @@ def _minimise(
     m = problem.unknowns.from_numpy(found.m)
     estimate = Estimate(m, found.history, found.converged, found.message)
     estimate.evaluation = problem.objective.evaluate(m)
+    if len(found.history) == 1:  # the start was near enough
+        require_seen(problem.objective, estimate.evaluation)
     summary = _summary(offline, found, seconds)
     _speak(say, found, summary)
     condition = summary["eigenbasis_condition"]
@@ -113,21 +115,24 @@ def _optimum(
 ) -> ReducedEstimate:
     """The iteration, said as it goes (collective)."""
     table, first = problem.experiment.optimizer, None
+    stop = Stop(table.distance_tolerance, table.gradient_tolerance)
 
     def watch(entry: Iteration, _m: np.ndarray) -> None:
         nonlocal first
         first = first or entry.gradient_norm or 1.0
-        progress.descent(bar, entry.iteration, entry.gradient_norm / first)
+        wanted = stop.target(first)
+        progress.descent(bar, entry.iteration, entry.gradient_norm / first, wanted / first)
         say(
             f"iteration   {entry.iteration:4d}  objective {entry.objective:12.6g}  misfit "
             f"{entry.misfit:12.6g}  gradient {entry.gradient_norm:9.3e}  basis "
             f"{offline.basis.size:4d}  {entry.seconds:7.1f} s"
         )
 
-    with progress.stage("inversion", -math.log10(table.gradient_tolerance), "decades") as bar:
+    with progress.stage("inversion", unit="decades") as bar:
         return TrustRegion(
             offline,
             problem.unknowns.to_numpy(problem.prior.mean),
+            distance_tolerance=table.distance_tolerance,
             gradient_tolerance=table.gradient_tolerance,
             max_iterations=table.max_iterations,
             watch=watch,

@@ -111,6 +111,13 @@ def _estimate(file: h5py.File) -> list[str]:
             f"misfit      {estimate.attrs['misfit']:.6g}, its numerical error "
             f"{estimate.attrs['misfit_error_estimate']:.1e}"
         )
+    if "chi_squared" in estimate.attrs:
+        least, most = (estimate.attrs[f"degrees_of_freedom_{end}"] for end in ("least", "most"))
+        found.append(
+            f"residual    χ² {estimate.attrs['chi_squared']:.4g} of {least} … {most} degrees of "
+            f"freedom; worst: row {estimate.attrs['worst_reading_row']}, "
+            f"{estimate.attrs['worst_residual']:.3g} standard deviations"
+        )
     if "mesh_error_of_readings" in estimate.attrs:
         found.append(
             "mesh error  cells twice as large change the readings by "

@@ -25,7 +25,8 @@ def test_newton_finds_the_mean_of_a_gaussian(type):
 
 def test_gradient_methods_make_no_products():
     case = cases.LinearGaussian()
-    estimate = minimise(case.objective, case.objective.prior.mean.copy(), max_iterations=500)
+    start = case.objective.prior.mean.copy()
+    estimate = minimise(case.objective, start, type="lmvm", max_iterations=500)
     assert estimate.converged and estimate.history[-1].hessian_products == 0
     assert "Hessian" not in estimate.message
 
@@ -54,6 +55,23 @@ def test_what_a_product_raises_passes_through(monkeypatch):
     monkeypatch.setattr(case.objective, "data_hessian", fail)
     with pytest.raises(ConvergenceError, match="no product today"):
         minimise(case.objective, case.objective.prior.mean.copy(), type="nls")
+
+
+def test_the_first_trial_is_not_beyond_what_the_prior_allows(monkeypatch):
+    """A reading a million standard deviations off: ten of the prior's, and no more, at first."""
+    case, tried = cases.LinearGaussian(), []
+    case.likelihood.values = case.likelihood.values + 1e6 * case.likelihood.std
+    objective, evaluate = case.objective, case.objective.evaluate
+
+    def watched(m):
+        tried.append(objective.prior.whiten(m).norm())
+        return evaluate(m)
+
+    monkeypatch.setattr(objective, "evaluate", watched)
+    estimate = minimise(objective, objective.prior.mean.copy())
+    first = next(size for size in tried if size > 0.0)
+    assert 5.0 < first <= 10.0 < tried[-1]
+    assert estimate.converged, estimate.message
 
 
 def test_inexactness_is_a_default_only():

@@ -9,9 +9,12 @@ from mpi4py import MPI
 
 from advdiff import Problem, tasks
 from advdiff.config.load import parse
+from advdiff.core.errors import InputError
 from advdiff.domain.samples import CellSamples
+from advdiff.files.parallel import require_parallel
 from advdiff.inverse.map import Iteration
 from advdiff.views import info
+from tests import flows
 from tests.inverse.test_inversion import SINE, inverse_problem
 
 WORLD = MPI.COMM_WORLD
@@ -25,8 +28,6 @@ def quiet(_line: str) -> None:
 
 def experiment(task: str, folder, comm: MPI.Comm) -> Problem:
     """A small experiment of a task that writes into a folder; COMM_SELF gives each rank its own."""
-    from tests import flows
-
     name = f"serial{WORLD.rank}.h5" if comm.size == 1 and WORLD.size > 1 else "world.h5"
     output = {"file": str(folder / name)}
     if task == "invert":
@@ -184,3 +185,31 @@ def test_history_is_complete(ran):
         assert file["estimate"].attrs["converged"]
         for stage in ("assembly", "forward", "adjoint", "optimiser"):
             assert file["solver"].attrs[f"seconds_{stage}"] >= 0
+
+
+class _Serial:
+    """What h5py says of itself where it was built without MPI."""
+
+    mpi = False
+
+
+def test_a_serial_h5py_is_met_before_the_work(tmp_path, monkeypatch):
+    """Of several ranks, in the check, on every rank."""
+    monkeypatch.setattr(h5py, "get_config", _Serial)
+    if MPI.COMM_WORLD.size == 1:
+        require_parallel(tmp_path / "e.h5", MPI.COMM_SELF)
+        with pytest.raises(InputError, match=r"output\.file: .* from 2 ranks; install a parallel"):
+            require_parallel(tmp_path / "e.h5", type("Two", (), {"size": 2}))
+        return
+    problem = flows.problem(8)
+    with pytest.raises(InputError, match=r"output\.file: this h5py cannot write"):
+        tasks.check(problem)
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("name", ["e.vtkhdf", ".e.h5.checkpoint", ".e.h5.partial"])
+def test_a_folder_in_the_way_is_met_before_the_work(tmp_path, name):
+    (tmp_path / name).mkdir()
+    problem = Problem(parse(flows.data(8), tmp_path / "e.toml"))
+    with pytest.raises(InputError, match=rf"output\.file: .*{name} is a folder, where"):
+        tasks.check(problem)

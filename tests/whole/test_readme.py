@@ -39,7 +39,6 @@ SMALLER = {
         "cells = [64, 64]": "cells = [10, 10]",
         "outputs = 10": "outputs = 2",
         "modes = [5, 5]": "modes = [2, 2]",
-        "gradient_tolerance = 1e-4": "gradient_tolerance = 1e-1",
     },
     "own_data.toml": {
         "cells = [32, 16]": "cells = [10, 5]",

@@ -178,12 +178,26 @@ class OptimizerTable(Table):
     """TAO; every -tao_ option overrides these."""
 
     type: TaoType = Field(
-        "lmvm", description="a TAO type; nls, ntr, ntl: Gauss-Newton by conjugate gradients"
+        "nls", description="a TAO type; nls, ntr, ntl: Gauss-Newton by conjugate gradients"
     )
-    gradient_tolerance: Annotated[float, Field(gt=0, lt=1)] = Field(
-        1e-4, description="of the gradient norm, relative to its first value"
+    distance_tolerance: Positive = Field(
+        0.1, description="of the estimate from the optimum, in posterior standard deviations"
+    )
+    gradient_tolerance: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="instead of it: of the gradient norm, relative to its first value"
     )
     max_iterations: Annotated[int, Field(gt=0, le=1_000_000)] = 300
+
+    @model_validator(mode="after")
+    def _one(self):
+        default = type(self).model_fields["distance_tolerance"].default
+        if self.gradient_tolerance is not None and self.distance_tolerance != default:
+            raise fault(
+                "gradient_tolerance",
+                f"{self.gradient_tolerance:g} beside distance_tolerance = "
+                f"{self.distance_tolerance:g}; give one of the two",
+            )
+        return self
 
 
 class TruthTable(Table):

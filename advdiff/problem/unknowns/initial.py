@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from advdiff.inverse.matern import Matern
 from advdiff.problem.unknowns.base import Kind, Setting, Taken
 
@@ -62,7 +64,8 @@ class Initial(Kind):
     def difference(self, problem, value, truth):
         norm, difference = problem.operator.mass.norm, truth.copy()
         difference.axpy(-1.0, value)
-        return norm(difference) / norm(truth)
+        size = norm(truth)
+        return norm(difference) / size if size > 0.0 else math.nan
 
     def sampler(self, problem):
         function = None

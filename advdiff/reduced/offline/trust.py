@@ -19,6 +19,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from advdiff.inverse.map import Iteration
+from advdiff.inverse.stop import DISTANCE, Stop
 from advdiff.reduced.offline.full import Point
 from advdiff.reduced.offline.reducer import Reducer
 
@@ -150,6 +151,7 @@ class TrustRegion:
     Args:
         reducer: makes the reduced models; a new one, or one that has a basis already.
         start: first guess.
+        distance_tolerance: see :func:`advdiff.inverse.map.minimise`.
         gradient_tolerance: of the full ‖∇_ξ‖, relative to ``reference`` (None: that at ``start``).
         max_iterations: of each reduced problem.
         watch: called with every accepted iteration and its m, on every rank.
@@ -169,14 +171,15 @@ class TrustRegion:
         reducer: Reducer,
         start: np.ndarray,
         *,
-        gradient_tolerance: float = 1e-4,
+        distance_tolerance: float = DISTANCE,
+        gradient_tolerance: float | None = None,
         max_iterations: int = 300,
         watch: Callable[[Iteration, np.ndarray], None] | None = None,
         reference: float | None = None,
         resume: Progress | None = None,
         save: Callable[[Progress], None] | None = None,
     ):
-        self.reducer, self.gradient_tolerance = reducer, gradient_tolerance
+        self.reducer, self.stop = reducer, Stop(distance_tolerance, gradient_tolerance)
         self.max_iterations, self._watch, self._save = max_iterations, watch, save
         self._began = time.perf_counter()
         self.estimate = ReducedEstimate(np.array(start, dtype=float))
@@ -198,7 +201,7 @@ class TrustRegion:
     @property
     def target(self) -> float:
         """The norm of the gradient to reach."""
-        return self.gradient_tolerance * self.reference
+        return self.stop.target(self.reference)
 
     @property
     def reached(self) -> bool:
@@ -319,12 +322,9 @@ class TrustRegion:
         estimate, norm = self.estimate, self.norm(self.centre)
         estimate.m, estimate.point = self.centre.m, self.centre
         estimate.evaluations, estimate.converged = self.evaluations, self.reached
-        verdict = "reached" if estimate.converged else "NOT reached"
-        estimate.message = (
-            f"gradient tolerance {self.gradient_tolerance:g} {verdict}: gradient "
-            f"{norm / self.reference if self.reference else 0.0:.1e} of its first norm after "
-            f"{self.corrections} reduced problems and {estimate.evaluations} full evaluations"
-        )
+        short = None if estimate.converged else "reduced.corrections"
+        work = f"{self.corrections} reduced problems and {estimate.evaluations} full evaluations"
+        estimate.message = self.stop.message(norm, self.reference, short, work)
         return estimate
 
 

@@ -1,0 +1,121 @@
+"""Whether the noise of the readings explains what is left of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import gammainc, gammaincc
+
+from advdiff.files.concerns import Concern
+from advdiff.problem.problem import Problem
+
+CHANCE = 1e-3
+"""A residual that the noise makes less often than this is not its work."""
+OVERSTATED = 0.25
+"""χ² a degree of freedom below which a residual that is too small says so: half the noise."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Residuals of readings, in standard deviations of their noise.
+
+    Attributes:
+        residual: (measured − predicted)/std, shape (reading,).
+        unknowns: fitted to them, at most.
+        place: where the worst reading stands, what it is and what was predicted, in words.
+        row: of its file.
+    """
+
+    residual: np.ndarray
+    unknowns: int
+    place: str
+    row: int
+
+    @property
+    def rms(self) -> float:
+        """Root mean square."""
+        return float(np.sqrt(np.mean(self.residual**2)))
+
+    @property
+    def chi_squared(self) -> float:
+        """Σ residual²."""
+        return float(self.residual @ self.residual)
+
+    @property
+    def worst(self) -> float:
+        """The residual that is largest by its modulus."""
+        return float(self.residual[np.abs(self.residual).argmax()])
+
+    @property
+    def freedom(self) -> tuple[int, int]:
+        """Degrees of freedom, at least and at most: an unknown takes one where the data alone
+        determine it, and none where the prior does."""
+        return max(len(self.residual) - self.unknowns, 0), len(self.residual)
+
+    @property
+    def line(self) -> str:
+        """For the log."""
+        least, most = self.freedom
+        freedom = f"{most}" if least == most else f"{least} … {most}"
+        return (
+            f"misfit      residual {self.rms:.3g} standard deviations of the noise, χ² "
+            f"{self.chi_squared:.4g} of {freedom} degrees of freedom; worst: {self.place}"
+        )
+
+    @property
+    def attributes(self) -> dict[str, float | int]:
+        """For the result file."""
+        least, most = self.freedom
+        return {
+            "rms_residual": self.rms,
+            "chi_squared": self.chi_squared,
+            "degrees_of_freedom_least": least,
+            "degrees_of_freedom_most": most,
+            "worst_residual": self.worst,
+            "worst_reading_row": self.row,
+        }
+
+    @property
+    def concerns(self) -> list[Concern]:
+        """What there is to warn of."""
+        least, most = self.freedom
+        size = f"the residual is {self.rms:.3g} standard deviations of the noise"
+        counted = f"χ² {self.chi_squared:.4g} of {most} readings"
+        if not gammaincc(0.5 * most, 0.5 * self.chi_squared) >= CHANCE:
+            return [
+                Concern(
+                    "misfit",
+                    f"{size}, which does not explain it ({counted}); worst: {self.place}; mind "
+                    "units, outliers, observations.std and the prior, or what the model leaves out",
+                    self.rms,
+                )
+            ]
+        if (
+            least > 0
+            and self.chi_squared < OVERSTATED * least
+            and gammainc(0.5 * least, 0.5 * self.chi_squared) < CHANCE
+        ):
+            return [
+                Concern(
+                    "misfit",
+                    f"{size}, less than it leaves ({counted}): the noise is overstated, and so is "
+                    f"what is uncertain; worst: {self.place}; lower observations.std, or the std "
+                    "of the file",
+                    self.rms,
+                )
+            ]
+        return []
+
+
+def of_predictions(problem: Problem, predicted: np.ndarray) -> Fit:
+    """Of the readings of a problem, which are known on every rank."""
+    readings = problem.readings
+    residual = (readings.values - predicted) / readings.std
+    i = int(np.abs(residual).argmax())
+    place = (
+        f"{problem.experiment.observations.file}, row {readings.lines[i]}, value "
+        f"{readings.values[i]:.6g} for {predicted[i]:.6g}, {abs(residual[i]):.3g} standard "
+        "deviations"
+    )
+    return Fit(residual, problem.unknowns.size, place, int(readings.lines[i]))

@@ -21,6 +21,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator
@@ -140,9 +141,9 @@ def _recurrence(
     def tried(region: NumericalRange) -> tuple[Ellipse, int, float]:
         ellipse = search(region, times[-1], tolerance)
         least = predicted_terms(ellipse, times[-1], tolerance)
-        if least * PRODUCT * entries > _HOPELESS * rival:
-            raise ConvergenceError(f"about {least:.0f} products cost far more than the solves")
-        terms = expand(ellipse, times, tolerance).terms
+        terms = np.full(len(times), math.ceil(least))
+        if least * PRODUCT * entries < _HOPELESS * rival:
+            terms = expand(ellipse, times, tolerance).terms
         return ellipse, *_product_cost(terms, generator.size, entries, gradient)
 
     if math.isfinite(generator.flow_bound):

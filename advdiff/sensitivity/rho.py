@@ -123,7 +123,9 @@ def sensitivity(
             solution, tangents = augmented.push(operator.generator, mfn, *given)
             solution.report["reason"] = f"the engine of choice gave up ({error})"
             return _bounded(solution, tangents)
-        return Sensitivity(solution, list(finite(tangents, "the sensitivity")), tight)
+        # rounding enters twice, before the direction and after it
+        error = tight + 2.0 * float(solution.report.get("rounding", 0.0))
+        return Sensitivity(solution, list(finite(tangents, "the sensitivity")), error)
     if method == "augmented":
         return _bounded(*augmented.push(operator.generator, mfn, *given))
     engine = MFNEngine(operator.generator, mfn)

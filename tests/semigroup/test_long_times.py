@@ -16,6 +16,7 @@ from advdiff.core.errors import ConvergenceError
 from advdiff.problem.problem import Problem
 from advdiff.semigroup.engine import error_estimate
 from advdiff.semigroup.semigroup import SolverOptions, make_engine
+from advdiff.sensitivity.rho import Direction, sensitivity
 from tests import dense, flows
 from tests.semigroup.reference import LONG, Reference
 
@@ -149,3 +150,19 @@ def test_a_learned_filter_that_does_not_serve_says_so():
     states = engine.forward(flow.initial, (10.0,)).states
     expected = Reference(flow.operator.generator, True).states(dense.vector(flow.initial), (10.0,))
     np.testing.assert_allclose(dense.vector(states[0]), expected[0].astype(float), atol=1e-11)
+
+
+@pytest.mark.parametrize("element", ["cg1", "cg2"])
+def test_a_sensitivity_claims_its_rounding(element):
+    """ρ along dθ0 = 1 where a leak takes 1e8 units of time: it is off by ε t‖A‖, not by 1e-10."""
+    leaking = problem(element, "leak")
+    operator, times = leaking.operator, (0.5e8, 1e8)
+    ones = operator.generator.ones()
+    found = sensitivity(
+        operator, Direction({}, ones), leaking.initial, times, options=SolverOptions("shift-invert")
+    )
+    expected = reference(element, "leak").states(dense.vector(ones), times)
+    norm = reference(element, "leak").norm
+    pairs = zip(found.tangents, expected, strict=True)
+    errors = [norm(dense.vector(one).astype(LONG) - row) for one, row in pairs]
+    assert max(errors) / max(map(norm, expected)) <= found.error_estimate

@@ -96,10 +96,10 @@ def test_what_remains(lines, monkeypatch):
 
 
 def test_descent_counts_decades(lines):
-    with progress.stage("inversion", 4.0, "decades") as bar:
+    with progress.stage("inversion", unit="decades") as bar:
         for iteration, fallen in enumerate((1.0, 1e-2, 3e-2)):
-            progress.descent(bar, iteration, fallen)
-        assert bar.done == pytest.approx(2.0)
+            progress.descent(bar, iteration, fallen, 1e-4)
+        assert bar.done == pytest.approx(2.0) and bar.total == pytest.approx(4.0)
     assert "inversion, iteration 2, gradient 3.0e-02 of its first" in lines[0]
 
 

@@ -121,7 +121,7 @@ def check_writable(path: Path, key: str = "output.file") -> None:
         raise InputError(f"{key}: {path} exists and is no result of advdiff; give another name")
     view = [path.with_suffix(".vtkhdf"), path.with_name(f"{path.name}.vtkhdf")]
     for other in (*view, *(path.with_name(f".{path.name}.{end}") for end in BESIDE)):
-        if other.is_dir():
+        if os.path.isdir(other):  # of a name too long for the disk the probe below says so
             raise InputError(
                 f"{key}: {other} is a folder, where a file beside {path.name} belongs; move it, or "
                 "give another name"

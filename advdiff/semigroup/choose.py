@@ -47,6 +47,7 @@ FACTOR = {2: lambda n: 24.0 * n**1.5, 3: lambda n: 7.0 * n**2}
 # Rows of P1 (and P2) matrices have fewer entries than this in two dimensions.
 _ROW = 13.0
 _MEMORY = 2.0**30  # the tape of Faber, see FaberOptions
+_COUNTED = 10**9
 _HOPELESS = 4.0  # times the rival's cost: not worth the expansion's exact count
 _UNKNOWN_STRENGTH = 1e3  # P·T where P is infinite
 
@@ -111,8 +112,12 @@ def choose(
         )
     except ConvergenceError as error:
         return Choice("shift-invert", f"no Faber recurrence: {error}", predicted)
-    predicted |= {"products": products, "faber_cost": cost}
-    reason = f"{products} products of {entries:.3g} entries should cost {cost * 1e-9:.2g} units, "
+    # an integer beyond 64 bits has no place in a file
+    counted = products if products < _COUNTED else float(products)
+    predicted |= {"products": counted, "faber_cost": cost}
+    reason = (
+        f"{counted:.10g} products of {entries:.3g} entries should cost {cost * 1e-9:.2g} units, "
+    )
     if math.isfinite(solves):
         price = predicted["shift_invert_cost"] * 1e-9
         reason += f"a factorisation and {solves:.0f} solves {price:.2g}"

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator
-from advdiff.core.errors import InputError
+from advdiff.core.errors import SIZES, ConvergenceError, InputError
 from advdiff.semigroup.auto import AutoEngine
 from advdiff.semigroup.closed import Closed
-from advdiff.semigroup.engine import Engine, Solution, checked_times, finite
+from advdiff.semigroup.engine import Engine, Solution, checked_times, error_estimate, finite
 from advdiff.semigroup.faber.engine import FaberEngine
 from advdiff.semigroup.growth import require_bounded
 from advdiff.semigroup.mfn.engine import MFNEngine
@@ -117,6 +117,8 @@ class Semigroup:
         start = self.initial if initial is None else initial
         solution = self.engine.forward(start, times, self.load)
         finite(solution.states, "the state")
+        if not math.isfinite(error_estimate(solution.report)):
+            raise ConvergenceError(f"nothing is known of the error of exp(tA); {SIZES}")
         require_bounded(self.engine.generator, solution, start, self.load, self.growth())
         return solution
 

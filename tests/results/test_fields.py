@@ -29,7 +29,7 @@ KINDS = {
     "initial": {"initial": True},
     "coefficients": {"diffusivity": True, "velocity": {"family": "sine", "modes": [2, 2]}},
 }
-SAMPLER = {"draws": 6, "warmup": 2, "chains": 2, "steps": 2, "step_size": 0.01, "fields": 3}
+SAMPLER = {"draws": 6, "warmup": 2, "chains": 2, "step_size": 0.01, "fields": 3}
 
 
 def problem(tmp_path, kind, name="run", comm=MPI.COMM_WORLD, **changes) -> Problem:
@@ -211,4 +211,4 @@ def test_a_flow_goes_on_bit_for_bit(tmp_path, monkeypatch, kind, changes):
 
 def test_a_random_walk_does_not_move_a_field(tmp_path):
     with pytest.raises(InputError, match=r"sampler\.kernel: random-walk does not move"):
-        problem(tmp_path, "stream", sampler={"kernel": "random-walk", "steps": 1})
+        problem(tmp_path, "stream", sampler={"kernel": "random-walk"})

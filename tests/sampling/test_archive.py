@@ -42,7 +42,6 @@ file = "truth.csv"
 draws = 12
 warmup = 6
 chains = 3
-steps = 2
 """
 QUANTUM = """task = "sample"
 [model]
@@ -50,7 +49,6 @@ kind = "quantum"
 nodes = 12
 length = 4.0
 modes = 3
-coarse = 6
 packet = { centre = 2.0, width = 0.5 }
 [observations]
 file = "readings.csv"
@@ -59,7 +57,6 @@ std = 0.1
 draws = 8
 warmup = 4
 chains = 2
-steps = 2
 """
 FILES = {
     "data.csv": "from,to,time\n0,1,0.5\n1,2,0.7\n2,0,0.3\n0,1,0.5\n1,1,0.2\n",
@@ -114,10 +111,10 @@ def test_groups_and_names(tmp_path):
     ("text", "settings"),
     [
         (RATES, ""),
-        (RATES, 'sampler.gradient="first-order"\nsampler.metric="laplace"'),
+        (RATES, 'sampler.gradient="first-order"\nsampler.metric="laplace"\nsampler.steps=2'),
         (RATES, 'sampler.kernel="nuts"\nsampler.start="map"'),
         (QUANTUM, 'sampler.kernel="mala"'),
-        (QUANTUM, 'sampler.kernel="delayed-acceptance"'),
+        (QUANTUM, 'sampler.kernel="delayed-acceptance"\nsampler.steps=2\nmodel.coarse=6'),
     ],
 )
 def test_the_same_on_any_number_of_ranks(tmp_path, text, settings):

@@ -27,7 +27,7 @@ def result(tmp_path_factory):
         unknowns={"diffusivity": "field", "initial": True},
         prior={"initial": {"std": 0.3}},
         optimizer={"max_iterations": 5},
-        laplace={"most": 5, "probes": 2, "samples": 1},
+        laplace={"most": 5, "probes": 2},
         truth={"diffusivity": "0.02 + 0.01*x", "initial": flows.BLOB, "velocity": flows.CELL},
     )
     tasks.run(Problem(parse(tables, path / "run.toml")), lambda line: None)

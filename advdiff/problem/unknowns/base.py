@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from dolfinx import fem
@@ -21,8 +21,10 @@ from advdiff.domain.mesh import Domain
 from advdiff.domain.samples import Samples
 from advdiff.equation.operator import Operator
 from advdiff.equation.velocity import Velocity
-from advdiff.inverse.prior import PartPrior
 from advdiff.inverse.unknowns import Part, Unknowns
+
+if TYPE_CHECKING:
+    from advdiff.inverse.prior import PartPrior
 
 Value: TypeAlias = Any
 """What a kind of unknown is a value of."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from advdiff.inverse.matern import Matern
 from advdiff.problem.unknowns.base import Kind, Setting, Taken
 
 INITIAL = "initial"
@@ -48,6 +47,8 @@ class Initial(Kind):
         return [InitialState(problem)]
 
     def prior(self, problem, part):
+        from advdiff.inverse.matern import Matern
+
         law = self.law
         length = law.correlation_length or 0.2 * problem.domain.extent
         return Matern(part.space, part.rows, law.std, length), part.state

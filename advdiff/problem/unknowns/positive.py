@@ -8,8 +8,6 @@ from typing import ClassVar
 import numpy as np
 from dolfinx import fem
 
-from advdiff.inverse.matern import Matern
-from advdiff.inverse.prior import Independent
 from advdiff.problem.unknowns.base import Kind, Taken
 from advdiff.problem.unknowns.parts import LogField, LogNumber
 
@@ -37,6 +35,9 @@ class Positive(Kind):
         return [(LogField if self.table == "field" else LogNumber)(problem.operator, self.key)]
 
     def prior(self, problem, part):
+        from advdiff.inverse.matern import Matern
+        from advdiff.inverse.prior import Independent
+
         mean = part.template.duplicate()
         if part.is_field:
             part.function.x.petsc_vec.copy(mean)

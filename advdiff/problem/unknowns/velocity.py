@@ -15,9 +15,6 @@ from advdiff.core import jit, memory
 from advdiff.core.errors import ConvergenceError
 from advdiff.equation.modes import fourier_modes, sine_modes
 from advdiff.equation.velocity import DEGREE, Velocity, curl, wall_dofs
-from advdiff.inverse.matern import Matern
-from advdiff.inverse.penalty import DivergencePenalty
-from advdiff.inverse.prior import Independent, decaying, kraichnan, like
 from advdiff.problem.unknowns.base import Constant, Kind, Sampled, Setting, Taken
 from advdiff.problem.unknowns.parts import Modes, Nodal
 
@@ -75,6 +72,9 @@ class Flow(Kind):
         return [Modes(self.key, operator, control, modes, waves)]
 
     def prior(self, problem, part):
+        from advdiff.inverse.matern import Matern
+        from advdiff.inverse.prior import Independent, decaying, kraichnan, like
+
         law = self.law
         if not part.is_field:
             if law.spectrum == "kraichnan":
@@ -88,6 +88,8 @@ class Flow(Kind):
         return Matern(part.space, part.rows, law.std, length, power), None
 
     def penalties(self, unknowns, index):
+        from advdiff.inverse.penalty import DivergencePenalty
+
         weight = self.law.divergence_penalty
         if unknowns.parts[index].control != "given" or not weight > 0:
             return []

@@ -98,6 +98,11 @@ class Resolvent:
         """‖x‖ in L²."""
         return self.generator.mass.norm(x)
 
+    def conserve(self, load: PETSc.Vec) -> None:
+        """Take from a load what would change the mean, where A keeps it."""
+        if self._constants is not None:
+            self._constants.set_total(load, 0.0)
+
     def rounding(self, load: PETSc.Vec, state: PETSc.Vec) -> float:
         """A bound of the norm of what rounding may have done to a solution; one solve.
 

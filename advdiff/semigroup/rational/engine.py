@@ -34,7 +34,12 @@ from advdiff.semigroup.engine import (
     Solution,
     checked_times,
 )
-from advdiff.semigroup.rational.design import CROUZEIX, RationalFilter, design_filter
+from advdiff.semigroup.rational.design import (
+    CROUZEIX,
+    RationalFilter,
+    design_filter,
+    spanning_pole,
+)
 from advdiff.semigroup.rational.flow import EPS, FilterFlow, lift, sweep_back
 from advdiff.semigroup.rational.krylov import KrylovIncrements
 from advdiff.semigroup.rational.learned import learn_filter
@@ -251,7 +256,7 @@ class ShiftInvert:
             one.axpy(-1.0, other)
             difference = max(difference, norm(one) / size)
             one.destroy()
-        report["error_estimate"] = difference + values["error_estimate"]
+        report["error_estimate"] = max(difference + values["error_estimate"], rational.error)
         if options.dimension is None and difference > _SLACK * options.tolerance:
             flow.destroy()
             raise ConvergenceError(
@@ -290,14 +295,27 @@ class ShiftInvert:
                 if options.max_dimension <= longest:
                     raise
         if times not in self._learned:
-            self._learned[times] = learn_filter(
-                self._resolvent(options.pole or self._krylov_pole(times[-1])),
-                times,
-                options.tolerance,
-                dimension=options.dimension,
-                max_dimension=options.max_dimension,
-            )
+            self._learned[times] = self._learn(times)
         return self._learned[times]
+
+    def _learn(self, times: tuple[float, ...]) -> RationalFilter:
+        """With the pole of values, and where that does not serve, with that of the times' span:
+        the first is the better one for few unknowns, whose spectrum is short."""
+        options = self.options
+        usual = self._krylov_pole(times[-1])
+        poles = [options.pole] if options.pole else [usual, min(usual, spanning_pole(times, options.tolerance))]
+        for pole in dict.fromkeys(poles):
+            try:
+                return learn_filter(
+                    self._resolvent(pole),
+                    times,
+                    options.tolerance,
+                    dimension=options.dimension,
+                    max_dimension=options.max_dimension,
+                )
+            except ConvergenceError as error:
+                failure = error
+        raise failure
 
     def _krylov_pole(self, final: float) -> float:
         """A fit to the best pole for smooth and rough states, P·T = 0 … 5000."""

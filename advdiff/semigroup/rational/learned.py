@@ -10,14 +10,18 @@ its error is an estimate, not a bound.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from petsc4py import PETSc
 
 from advdiff.algebra.resolvent import Resolvent
 from advdiff.core.errors import ConvergenceError
+from advdiff.semigroup.engine import Change
 from advdiff.semigroup.rational.design import RationalFilter
+from advdiff.semigroup.rational.flow import FilterFlow
 from advdiff.semigroup.rational.krylov import KrylovIncrements
+from advdiff.semigroup.rational.pair import PairResolvent
 
 _SCALES = 4
 _MARGIN = 1e-2
@@ -33,7 +37,8 @@ def learn_filter(
     dimension: int | None = None,
     max_dimension: int = 250,
 ) -> RationalFilter:
-    """The filter of a probe, converged two digits beyond the tolerance (collective).
+    """The filter of a probe and its derivative, converged two digits beyond the tolerance
+    (collective).
 
     The margin is what other starts and derivatives were measured to lose on the probe.  The noise
     depends on the number of ranks, and so the result, within the tolerance.
@@ -44,52 +49,91 @@ def learn_filter(
         max_dimension: give up there.
 
     Raises:
-        ConvergenceError: if max_dimension vectors do not do.
+        ConvergenceError: if max_dimension vectors do not do, or if they do not serve another probe.
     """
-    probe = _probe(resolvent)
+    random = PETSc.Random().create(resolvent.generator.comm)
+    random.setType(PETSc.Random.Type.RAND48)
+    random.setInterval((-1.0, 1.0))
+    noise, probe = _probe(resolvent, random)
+    unseen, other = _probe(resolvent, random)
     target = _MARGIN * tolerance
+    pairs = PairResolvent(resolvent, unseen, probe)
+    start = pairs.pair(probe)
     increments = KrylovIncrements(
-        resolvent,
-        probe,
+        pairs,
+        start,
         times,
         tolerance=target,
         scale=1.0,
         max_dimension=dimension or max_dimension,
         fixed=dimension is not None,
     )
-    probe.destroy()
     arnoldi = increments.arnoldi
     m, error = arnoldi.dimension, increments.estimate
     hessenberg = arnoldi.hessenberg[:, : m - 1].copy()
     coefficients = increments.coefficients / arnoldi.norm
     increments.destroy()
-    if dimension is None and error > target:
-        raise ConvergenceError(
-            f"a rational filter learned from noise reaches {error:.1e} in {m} vectors where "
-            f"{target:.1e} is asked (γ = {resolvent.pole:.3g}); raise solver.tolerance, or "
-            "shorten time.final"
-        )
+    pairs.destroy()
     peaks = np.full(m, HIGHEST)
-    return RationalFilter(
+    found = RationalFilter(
         resolvent.pole, tuple(times), hessenberg, coefficients, peaks, error, learned=True
     )
+    try:
+        if dimension is None:
+            if error > target:
+                raise ConvergenceError(
+                    f"a rational filter learned from noise reaches {error:.1e} in {m} vectors where "
+                    f"{target:.1e} is asked (γ = {resolvent.pole:.3g}); raise solver.tolerance, or "
+                    "shorten time.final"
+                )
+            found = replace(found, error=_slope_error(resolvent, found, other))
+            if found.error > tolerance:
+                raise ConvergenceError(
+                    f"the derivative of a rational filter learned from noise is off by "
+                    f"{found.error:.1e} for other noise, where {tolerance:.1e} is asked; raise "
+                    "solver.tolerance, shorten the time span, or take solver.method = 'krylov'"
+                )
+    finally:
+        for used in (noise, probe, unseen, other, start, random):
+            used.destroy()
+    return found
 
 
-def _probe(resolvent: Resolvent) -> PETSc.Vec:
+def _slope_error(resolvent: Resolvent, rational: RationalFilter, start: PETSc.Vec) -> float:
+    """How far the derivative along dK = K is from what it is, relative to the larger of that and
+    the start (collective): dy = t A y, or with one resolvent L dy = (t/γ) (L y − y)."""
+    norm = resolvent.norm
+    flow = FilterFlow(resolvent, rational, start, None)
+    slopes = flow.push(Change(stiffness=resolvent.generator.stiffness))
+    smooth, expected = start.duplicate(), start.duplicate()
+    error, size = 0.0, norm(start)
+    for time, state, slope in zip(rational.times, flow.states, slopes, strict=True):
+        resolvent.apply(state, expected)
+        expected.axpy(-1.0, state)
+        expected.scale(time / resolvent.pole)
+        resolvent.apply(slope, smooth)
+        size = max(size, norm(expected))
+        smooth.axpy(-1.0, expected)
+        error = max(error, norm(smooth))
+    flow.destroy()
+    for vector in (smooth, expected, *flow.states, *slopes):
+        vector.destroy()
+    return error / size
+
+
+def _probe(resolvent: Resolvent, random: PETSc.Random) -> tuple[PETSc.Vec, PETSc.Vec]:
+    """Noise, and what has energy at all scales."""
     norm = resolvent.generator.mass.norm
     noise = resolvent.generator.vector()
-    random = PETSc.Random().create(noise.comm)
-    random.setType(PETSc.Random.Type.RAND48)
-    random.setInterval((-1.0, 1.0))
     noise.setRandom(random)
-    random.destroy()
-    probe, smoother = noise.duplicate(), noise.duplicate()
+    probe, smooth, smoother = (noise.duplicate() for _ in range(3))
+    noise.copy(smooth)
     probe.set(0.0)
     for scale in range(_SCALES):
         if scale:
-            resolvent.apply(noise, smoother)
-            noise, smoother = smoother, noise
-        probe.axpy(1.0 / norm(noise), noise)
-    noise.destroy()
+            resolvent.apply(smooth, smoother)
+            smooth, smoother = smoother, smooth
+        probe.axpy(1.0 / norm(smooth), smooth)
+    smooth.destroy()
     smoother.destroy()
-    return probe
+    return noise, probe

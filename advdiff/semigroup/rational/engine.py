@@ -42,15 +42,12 @@ from advdiff.semigroup.rational.design import (
 )
 from advdiff.semigroup.rational.flow import EPS, FilterFlow, lift, sweep_back
 from advdiff.semigroup.rational.krylov import KrylovIncrements
-from advdiff.semigroup.rational.learned import learn_filter
+from advdiff.semigroup.rational.learned import SLACK, learn_filter
 
 PREFIX = "advdiff_shift_invert_"
 
 LONGEST_DESIGN = 250
 """Vectors of a filter by design; beyond, one that is learned is shorter."""
-
-_SLACK = 10.0
-"""Tolerances that a learned filter may be from the Krylov space of the start itself."""
 
 
 @dataclass(frozen=True)
@@ -257,7 +254,7 @@ class ShiftInvert:
             difference = max(difference, norm(one) / size)
             one.destroy()
         report["error_estimate"] = max(difference + values["error_estimate"], rational.error)
-        if options.dimension is None and difference > _SLACK * options.tolerance:
+        if options.dimension is None and difference > SLACK * options.tolerance:
             flow.destroy()
             raise ConvergenceError(
                 f"the rational filter learned from noise is {difference:.1e} from this start's own "

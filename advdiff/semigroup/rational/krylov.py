@@ -109,4 +109,5 @@ class KrylovIncrements:
 
 
 def _largest_column(matrix: np.ndarray) -> float:
-    return float(np.max(np.linalg.norm(matrix, axis=0)))
+    with np.errstate(over="ignore"):  # of what has not converged
+        return float(np.max(np.linalg.norm(matrix, axis=0)))

@@ -1,4 +1,4 @@
-"""A state and its derivative along a change of A, as one vector: what an Arnoldi process of both is of.
+"""A state and its derivative along a change of A as one vector, for an Arnoldi process of both.
 
 With dA = M⁻¹D the pair (θ', θ) evolves by Â = [[A, dA], [0, A]], and f(Â)(0, θ) = (f'(A)[dA] θ,
 f(A) θ): a polynomial that is right here is right in its derivative, also where it meets a single

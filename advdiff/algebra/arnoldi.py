@@ -16,9 +16,6 @@ from petsc4py import PETSc
 from slepc4py import SLEPc
 
 _COLUMNS = 32
-_TWICE = 0.5
-"""Of a new direction the second projection takes rounding errors only; where it takes as much as
-that, rounding errors were all that the first had left (Daniel, Gragg, Kaufman & Stewart 1976)."""
 
 
 class Operator(Protocol):
@@ -95,16 +92,15 @@ class Arnoldi:
         work, norm = self._work, self._operator.norm
         with self.column(j) as v:
             self._operator.apply(v, work)
+        length = norm(work)
         self.basis.setActiveColumns(0, j + 1)
-        lengths = [norm(work)]
         for _ in range(2):
             h = self.basis.dotVec(work)
             self.basis.multVec(-1.0, 1.0, work, h)
             self._hessenberg[: j + 1, j] += h
-            lengths.append(norm(work))
-        length, once, rest = lengths
+        rest = norm(work)
         self.dimension = j + 1
-        self.broken = rest <= max(np.finfo(float).eps * length, _TWICE * once)
+        self.broken = rest <= np.finfo(float).eps * length
         if not self.broken:
             self._hessenberg[j + 1, j] = rest
             work.scale(1.0 / rest)

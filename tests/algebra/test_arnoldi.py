@@ -48,20 +48,3 @@ def test_an_invariant_space_ends_the_process():
     assert arnoldi.broken and arnoldi.dimension == 0
     arnoldi.destroy()
     resolvent.destroy()
-
-
-@pytest.mark.parametrize("pole", [0.003, 0.03, 0.3, 3.0])
-@pytest.mark.parametrize("degree", [1, 2])
-def test_ends_orthonormal_with_the_last_unknown(pole, degree):
-    problem = Cellular(2, 1e-1, degree)
-    dense = Dense(problem)
-    resolvent = Resolvent(problem.generator, pole)
-    arnoldi = Arnoldi(resolvent, problem.rough(1))
-    while not arnoldi.broken and arnoldi.dimension < 2 * problem.generator.size:
-        arnoldi.extend()
-    m = arnoldi.dimension
-    assert arnoldi.broken and m <= problem.generator.size
-    basis = columns(arnoldi, m)
-    np.testing.assert_allclose(basis.T @ dense.mass @ basis, np.eye(m), atol=1e-13)
-    arnoldi.destroy()
-    resolvent.destroy()

@@ -61,7 +61,7 @@ def learn_filter(
     noise, probe = _probe(resolvent, random)
     unseen, other = _probe(resolvent, random)
     target = _MARGIN * tolerance
-    pairs = PairResolvent(resolvent, unseen, probe)
+    pairs = PairResolvent(resolvent, unseen)
     start = pairs.pair(probe)
     increments = KrylovIncrements(
         pairs,
@@ -119,6 +119,7 @@ def _slope_error(resolvent: Resolvent, rational: RationalFilter, start: PETSc.Ve
         resolvent.apply(slope, smooth)
         sizes.append(norm(expected))
         smooth.axpy(-1.0, expected)
+        resolvent.centre(smooth)  # K does not move it, but for its rounding
         errors.append(norm(smooth))
     flow.destroy()
     for vector in (smooth, expected, *flow.states, *slopes):

@@ -22,27 +22,19 @@ class PairResolvent:
     Args:
         resolvent: (M − γK)⁻¹.
         noise: s, entries up to 1 in size: D = S K S less its sums of rows, S = diag(s).
-        state: θ for which θ' after one resolvent is to be as large as θ; not 0.
 
     Attributes:
         pole: γ.
         inner: the inner product of L², of both parts.
     """
 
-    def __init__(self, resolvent: Resolvent, noise: PETSc.Vec, state: PETSc.Vec):
+    def __init__(self, resolvent: Resolvent, noise: PETSc.Vec):
         self.pole = resolvent.pole
         self._resolvent = resolvent
-        self._parts = [state.duplicate() for _ in range(4)]
+        self._parts = [noise.duplicate() for _ in range(4)]
         self._direction = _direction(resolvent, noise)
         inner = resolvent.inner
-        self.inner = PETSc.Mat().createNest([[inner, None], [None, inner]], comm=state.comm)
-        derivative, image, *_ = self._parts
-        derivative.set(0.0)
-        state.copy(image)
-        self._apply()
-        size = self._size(derivative)
-        if size > 0.0:
-            self._direction.scale(self._size(state) / size)
+        self.inner = PETSc.Mat().createNest([[inner, None], [None, inner]], comm=noise.comm)
 
     def pair(self, state: PETSc.Vec) -> PETSc.Vec:
         """(0, θ), a new vector."""

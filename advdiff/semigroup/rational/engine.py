@@ -60,7 +60,8 @@ class ShiftInvertOptions(EngineOptions):
             of smooth starts in a flow its error relative to its own size was measured within the
             tolerance, unless the states have all but vanished; states are then better by one to
             two digits.  Where nothing flows recorded states were within ten tolerances, and the
-            derivative along dK = K of a rough start within 900, up to five decades of times.
+            derivative along dK = K of a rough start within 900 by design and 2100 if learned,
+            relative to the largest at any time.
         pole: γ; by default chosen from the times, the tolerance and the generator's flow bound,
             for values and for filters apart (so that an engine asked for both factorises twice).
         dimension: exactly this many vectors instead of what the tolerance asks for.

@@ -20,7 +20,7 @@ from advdiff.algebra.resolvent import Resolvent
 from advdiff.core.errors import ConvergenceError
 from advdiff.semigroup.engine import Change
 from advdiff.semigroup.rational.design import RationalFilter
-from advdiff.semigroup.rational.flow import FilterFlow
+from advdiff.semigroup.rational.flow import EPS, FilterFlow
 from advdiff.semigroup.rational.krylov import KrylovIncrements
 from advdiff.semigroup.rational.pair import PairResolvent
 
@@ -73,9 +73,12 @@ def learn_filter(
         fixed=dimension is not None,
     )
     arnoldi = increments.arnoldi
-    m, error = arnoldi.dimension, increments.estimate
-    hessenberg = arnoldi.hessenberg[:, : m - 1].copy()
+    error = increments.estimate
     coefficients = increments.coefficients / arnoldi.norm
+    if dimension is None:
+        coefficients = _without_rounding(coefficients)
+    m = len(coefficients)
+    hessenberg = arnoldi.hessenberg[:m, : m - 1].copy()
     increments.destroy()
     pairs.destroy()
     peaks = np.full(m, HIGHEST)
@@ -102,6 +105,13 @@ def learn_filter(
         for used in (noise, probe, unseen, other, start, random):
             used.destroy()
     return found
+
+
+def _without_rounding(coefficients: np.ndarray) -> np.ndarray:
+    """Less the last rows that are rounding errors: their vectors may be that alone, and grow."""
+    sizes = abs(coefficients).max(axis=1)
+    counted = np.flatnonzero(~(sizes <= EPS * sizes.max()))
+    return coefficients[: counted.max(initial=0) + 1]
 
 
 def _slope_error(resolvent: Resolvent, rational: RationalFilter, start: PETSc.Vec) -> float:

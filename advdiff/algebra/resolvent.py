@@ -98,6 +98,16 @@ class Resolvent:
         """‖x‖ in L²."""
         return self.generator.mass.norm(x)
 
+    def conserve(self, load: PETSc.Vec) -> None:
+        """Take from a load what would change the mean, where A keeps it."""
+        if self._constants is not None:
+            self._constants.set_total(load, 0.0)
+
+    def centre(self, state: PETSc.Vec) -> None:
+        """Take the mean from a state, where A keeps it."""
+        if self._constants is not None:
+            self._constants.set_mean(state, 0.0)
+
     def rounding(self, load: PETSc.Vec, state: PETSc.Vec) -> float:
         """A bound of the norm of what rounding may have done to a solution; one solve.
 
@@ -119,8 +129,7 @@ class Resolvent:
             product.axpy(-1.0, load)
             bound.setArray(np.copysign(bound.array_r, product.array_r))
         self.solve(bound, error)
-        if self._constants is not None:
-            self._constants.set_mean(error, 0.0)
+        self.centre(error)
         size = self.generator.mass.norm(error)
         for vector in (bound, product, error, absolute):
             vector.destroy()

@@ -68,7 +68,7 @@ class FilterFlow:
             self._vectors.append(x)
             norms.append(norm(x))
             growth, bound = norms[-1], CROUZEIX * rational.peaks[j + 1] * self.increment
-            if growth > 1.01 * bound + 1e-12 * self.increment:
+            if not growth <= 1.01 * bound + 1e-12 * self.increment:
                 self.destroy()
                 if rational.learned:
                     raise ConvergenceError(

@@ -74,7 +74,8 @@ def _slow(
         return np.zeros((0, len(times)))
     inverse = np.linalg.inv(hessenberg)
     matrix = (np.eye(len(inverse)) - inverse) / pole
-    return small_increments(matrix, inverse @ source / pole, times)
+    with np.errstate(over="ignore", invalid="ignore"):  # of what has not converged, and grows
+        return small_increments(matrix, inverse @ source / pole, times)
 
 
 def small_increments(matrix: np.ndarray, source: np.ndarray, times: Sequence[float]) -> np.ndarray:

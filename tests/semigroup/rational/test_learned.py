@@ -18,7 +18,9 @@ def test_other_states(diffusivity, tolerance):
     reference = Dense(problem)
     resolvent = Resolvent(problem.generator, 0.02)
     rational = learn_filter(resolvent, TIMES, tolerance)
-    assert not rational.bounded and resolvent.solves == rational.dimension + 3
+    assert not rational.bounded and rational.error <= tolerance
+    # m pairs, a flow and its push; beside them the probes, and the resolvents of the check
+    assert resolvent.solves <= 4 * rational.dimension + 20
     nothing = np.zeros(problem.generator.size)
     for initial in (problem.blob(), problem.rough(5), problem.state(lambda x: x[0])):
         flow = FilterFlow(resolvent, rational, initial, None)

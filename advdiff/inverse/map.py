@@ -175,7 +175,7 @@ def minimise(
     tao.setMaximumIterations(max_iterations)
     tao.setMaximumFunctionEvaluations(20 * max_iterations)
     tao.setTolerances(gatol=stop.target(first) / white.scale, grtol=0.0, gttol=0.0)
-    if type in NEWTON:  # no step need be solved for beyond what ends the iteration
+    if tao.getType() in NEWTON:  # no step need be solved for beyond what ends the iteration
         tao.getKSP().setTolerances(atol=0.5 * stop.target(first) / white.scale)
     tao.setSolution(xi)
     tao.setFromOptions()

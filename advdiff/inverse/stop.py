@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from advdiff.core.errors import ConvergenceError
-from advdiff.inverse.objective import Evaluation, Objective
+
+if TYPE_CHECKING:
+    from advdiff.inverse.objective import Evaluation, Objective
 
 DISTANCE = 0.1
 """Posterior standard deviations from the optimum."""

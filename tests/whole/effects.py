@@ -76,6 +76,7 @@ SINE = {"unknowns": {"velocity": {"modes": [2, 2]}}}
 TORUS = {"domain": {"cells": [4, 4], "periodic": ["x", "y"]}}
 TORUS["physics"] = SMALL["physics"] | {"initial": "sin(2*pi*x)", "velocity": ["0.3", "0.1"]}
 REDUCED = INVERT | SINE | {"reduced": {"dimension": 12, "snapshots": 4, "corrections": 6}}
+REDUCED |= {"optimizer": {"max_iterations": 4, "distance_tolerance": 1e-4}}
 CHAINS = {"draws": 4, "warmup": 2, "chains": 2}
 RATE = {
     "task": "sample",

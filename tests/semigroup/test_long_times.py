@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from mpi4py import MPI
 
 from advdiff.config.load import parse
 from advdiff.core.errors import ConvergenceError
@@ -50,6 +51,9 @@ OPEN = {
     },
 }
 TIMES = (1e-3, 1.0, 1e4, 1e10)
+TRIED = [*((kind, 1e-8) for kind in ELEMENTS), ("cg1", 1e-12), ("cg2", 1e-12)]
+if MPI.COMM_WORLD.size > 1:  # there the ranks are tried, on one diagonal mass and one that is not
+    TRIED = [("cg1", 1e-8), ("cg2", 1e-8)]
 AFFORDABLE = 1e7  # t‖A‖ up to which the recurrence is asked, where nothing flows for long
 
 
@@ -90,9 +94,7 @@ class Truth:
 
 @pytest.mark.parametrize("load", [False, True], ids=["", "load"])
 @pytest.mark.parametrize("case", [*CLOSED, *OPEN])
-@pytest.mark.parametrize(
-    ("element", "tolerance"), [*((kind, 1e-8) for kind in ELEMENTS), ("cg1", 1e-12), ("cg2", 1e-12)]
-)
+@pytest.mark.parametrize(("element", "tolerance"), TRIED)
 def test_claims_hold(element, case, load, tolerance):
     generator = problem(element, case, load).operator.generator
     for time in TIMES:

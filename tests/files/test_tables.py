@@ -7,6 +7,8 @@ import pytest
 from advdiff.core.errors import InputError
 from advdiff.files import tables
 
+pytestmark = pytest.mark.serial
+
 
 @pytest.mark.parametrize("text", ["0", "-1", "+2.5", ".5", "5.", "1e9", "-1.5E-03", "007"])
 def test_numbers(text):

@@ -8,6 +8,8 @@ import pytest
 from advdiff.core.errors import InputError
 from advdiff.files import tables
 
+pytestmark = pytest.mark.serial
+
 TEXT = "\ufefffrom, to\n\n# a note\n0, 1\n2, {}\n"
 
 

@@ -149,6 +149,7 @@ def test_a_closed_flow_keeps_its_mean(degree, kind):
     assert dual.dot(state) == pytest.approx(dual.dot(start), rel=1e-11)
 
 
+@pytest.mark.serial  # exponentials of twice the size in extended precision
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", ["heat", "advection", "both", "quadratic", "source"])
 def test_of_tangents(case, kind):

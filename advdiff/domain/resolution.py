@@ -15,6 +15,7 @@ import numpy as np
 from dolfinx import fem
 from mpi4py import MPI
 
+from advdiff.core.compat import cell_nodes
 from advdiff.core.errors import InputError
 from advdiff.core.ranks import agreed
 from advdiff.domain.fields import Field
@@ -110,7 +111,7 @@ def _lattices(function: fem.Function) -> Iterator[tuple[np.ndarray, np.ndarray, 
     points, weights = _lattice(space.element.basix_element.cell_type, cells.size_global)
     corners = msh.ufl_domain().ufl_coordinate_element().basix_element.tabulate(1, points)[..., 0]
     values = space.element.basix_element.tabulate(0, points)[0, :, :, 0]
-    geometry, dofs = msh.geometry.dofmap, space.dofmap.list
+    geometry, dofs = cell_nodes(msh), space.dofmap.list
     chunk = max(1, CHUNK // len(points))
     for first in range(0, cells.size_local, chunk):
         some = slice(first, min(first + chunk, cells.size_local))

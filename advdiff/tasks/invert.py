@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from petsc4py import PETSc
-
 from advdiff.core import progress, stopping
 from advdiff.core.progress import Say
-from advdiff.inverse.map import Iteration
-from advdiff.inverse.stop import Stop
 from advdiff.problem.problem import Problem
 from advdiff.results.checkpoint import Checkpoint
 from advdiff.results.writing import say_solver
 from advdiff.tasks.estimate import conclude
 from advdiff.tasks.laplace import laplace
-from advdiff.tasks.stages import TimeSplit
+from advdiff.tasks.stages import Descent, TimeSplit
 
 
 def run_inversion(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
@@ -42,21 +38,8 @@ def _minimise(problem: Problem, say: Say, path: Path, checkpoint: Checkpoint, re
             f"{difference:.1e}"
         )
 
-    table, first = problem.experiment.optimizer, None
-    stop = Stop(table.distance_tolerance, table.gradient_tolerance)
-
-    def watch(entry: Iteration, _m: PETSc.Vec) -> None:
-        nonlocal first
-        first = first or entry.gradient_norm or 1.0
-        wanted = stop.target(first)
-        progress.descent(bar, entry.iteration, entry.gradient_norm / first, wanted / first)
-        say(
-            f"iteration   {entry.iteration:4d}  objective {entry.objective:12.6g}  misfit "
-            f"{entry.misfit:12.6g}  gradient {entry.gradient_norm:9.3e}  {entry.seconds:7.1f} s"
-        )
-
     with progress.stage("inversion", unit="decades") as bar:
-        estimate = problem.invert(watch, tape=checkpoint)
+        estimate = problem.invert(Descent(say, problem.experiment.optimizer, bar), tape=checkpoint)
     if resume:
         say(f"resumed     {checkpoint.replayed} evaluations were there already")
     say(f"optimiser   {estimate.message}")

@@ -16,7 +16,7 @@ from advdiff.core import progress, stopping
 from advdiff.core.progress import Say
 from advdiff.core.ranks import on_root
 from advdiff.inverse.map import Estimate, Iteration
-from advdiff.inverse.stop import Stop, require_seen
+from advdiff.inverse.stop import require_seen
 from advdiff.problem.problem import Problem
 from advdiff.reduced.model import of_eigenbasis
 from advdiff.reduced.offline.greedy import Round, greedy
@@ -27,7 +27,7 @@ from advdiff.reduced.spectral import eigenbasis
 from advdiff.results.store import Store
 from advdiff.tasks.estimate import conclude
 from advdiff.tasks.reduced_checkpoint import ReducedCheckpoint
-from advdiff.tasks.stages import TimeSplit
+from advdiff.tasks.stages import Descent, TimeSplit
 
 
 def reducer(problem: Problem) -> Reducer:
@@ -114,20 +114,7 @@ def _optimum(
     save: Callable[[Progress], None],
 ) -> ReducedEstimate:
     """The iteration, said as it goes (collective)."""
-    table, first = problem.experiment.optimizer, None
-    stop = Stop(table.distance_tolerance, table.gradient_tolerance)
-
-    def watch(entry: Iteration, _m: np.ndarray) -> None:
-        nonlocal first
-        first = first or entry.gradient_norm or 1.0
-        wanted = stop.target(first)
-        progress.descent(bar, entry.iteration, entry.gradient_norm / first, wanted / first)
-        say(
-            f"iteration   {entry.iteration:4d}  objective {entry.objective:12.6g}  misfit "
-            f"{entry.misfit:12.6g}  gradient {entry.gradient_norm:9.3e}  basis "
-            f"{offline.basis.size:4d}  {entry.seconds:7.1f} s"
-        )
-
+    table = problem.experiment.optimizer
     with progress.stage("inversion", unit="decades") as bar:
         return TrustRegion(
             offline,
@@ -135,7 +122,7 @@ def _optimum(
             distance_tolerance=table.distance_tolerance,
             gradient_tolerance=table.gradient_tolerance,
             max_iterations=table.max_iterations,
-            watch=watch,
+            watch=Descent(say, table, bar, lambda: f"  basis {offline.basis.size:4d}"),
             resume=reached,
             save=save,
         ).run()

@@ -170,9 +170,19 @@ class Operator:
             forms = [] if self._load_form is None else [self._load_form]
             self.load = self._assemble_load(self._full, forms)
             bound = self.discretization.flow_factor * self.physics.peclet_bound()
-        self.generator = Generator(
-            self._stiffness, self.mass, bound, self.domain.dim, self._constant
-        )
+        self.generator = self._generator(bound)
+        return self.generator
+
+    def _generator(self, bound: float) -> Generator:
+        """K as it stands: one object as long as K is one, so that engines may stay."""
+        if self.generator is None or self.generator.stiffness is not self._stiffness:
+            points = None  # of nodal values alone
+            if self.space.element.basix_element.interpolation_is_identity:
+                points = self.space.tabulate_dof_coordinates()[self.states.own, : self.domain.dim]
+            self.generator = Generator(
+                self._stiffness, self.mass, bound, self.domain.dim, self._constant, points
+            )
+        self.generator.flow_bound = bound
         return self.generator
 
     def _assemble_load(self, matrix: PETSc.Mat, forms: Sequence[fem.Form]) -> PETSc.Vec | None:

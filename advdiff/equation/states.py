@@ -28,6 +28,7 @@ class States:
     Attributes:
         boundary: the function that has the held values, 0 at the free unknowns.
         free: the global numbers of this rank's free unknowns in ``space``.
+        own: their local numbers.
         is_constrained: whether any unknown is held.
         numbering: local unknown of ``space``, ghosts too → its place in a state, −1 where held.
 
@@ -48,7 +49,8 @@ class States:
             self.boundary.x.array[dofs] = values.x.array[dofs]
         self.boundary.x.scatter_forward()
         owned, start, comm = constrained[: cells.size_local], cells.local_range[0], domain.comm
-        free = np.flatnonzero(~owned).astype(PETSc.IntType) + start
+        self.own = np.flatnonzero(~owned)
+        free = self.own.astype(PETSc.IntType) + start
         self.is_constrained = comm.allreduce(int(owned.sum())) > 0
         number = fem.Function(space)
         number.x.array[:] = -1.0

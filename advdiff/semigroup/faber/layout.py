@@ -118,9 +118,11 @@ class Layout:
         if len(self.halo.ids) == 0:
             return None
         for x in points:
-            width = (x.max() - x.min()) or 1.0
-            lines = np.round((x - x.min()) / (ROUNDED * width / len(x) ** 0.5))
-            axes.append(np.unique(lines, return_inverse=True)[1])
+            order = np.argsort(x)
+            apart = np.diff(x[order]) > ROUNDED * (x.max() - x.min()) / len(x) ** 0.5
+            at = np.empty(len(x), dtype=np.int64)
+            at[order] = np.concatenate([[0], np.cumsum(apart)])
+            axes.append(at)
         axes.sort(key=np.max)
         slots, stride = np.zeros(len(self.halo.ids), dtype=np.int64), 1
         for at in axes:

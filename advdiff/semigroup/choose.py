@@ -144,7 +144,7 @@ def _recurrence(
     """
 
     def tried(region: NumericalRange) -> tuple[Ellipse, int, float]:
-        ellipse = search(region, times[-1], tolerance)
+        ellipse = search(region.rounded(), times[-1], tolerance)
         least = predicted_terms(ellipse, times[-1], tolerance)
         terms = np.full(len(times), math.ceil(least))
         if least * PRODUCT * entries < _HOPELESS * rival:

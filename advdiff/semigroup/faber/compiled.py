@@ -70,18 +70,23 @@ class Trail:
         return self._room[self._at(j)]
 
     def _at(self, j: int) -> int:
-        if j < 0:
-            return self.size
+        return int(self._places(np.array([j]))[0])
+
+    def _places(self, j: np.ndarray) -> np.ndarray:
+        """Where in the room x_j are."""
         if self._stride is None:
-            return j % RING
-        if j >= self._first:
-            return j - self._first
-        return self._stride + 2 * (self._first // self._stride) + j - self._first + 2
+            found = j % RING
+        else:
+            found = j - self._first
+            if self._first:
+                before = self._stride + 2 * (self._first // self._stride + 1)
+                found = np.where(found < 0, before + found, found)
+        return np.where(j < 0, self.size, found)
 
     def addresses(self, first: int, stop: int, step: int = 1) -> np.ndarray:
         """Where the vectors first … stop − 1 begin."""
-        places = [self._at(j) for j in range(first, stop, step)]
-        return pointer(self._room) + self._step * np.array(places, dtype=np.uint64)
+        places = self._places(np.arange(first, stop, step))
+        return (pointer(self._room) + self._step * places).astype(np.uint64)
 
     def enter(self, first: int, *, save: bool) -> None:
         """Go to a segment, whose pair of vectors before it is there, or saved now."""
@@ -129,14 +134,16 @@ class CompiledRecurrence(Bounded):
         stride: int | None = None,
     ) -> tuple[Trail, float]:
         """See :meth:`FaberRecurrence.run`."""
-        matrix, last = self._matrix("matrix"), len(weights) - 1
+        matrix = self._matrix("matrix")
         trail = self._begun(start, len(weights), stride)
         total, growth = np.outer(weights[0], trail[0]), self.grown(0, norm, norm)
         with progress.within(len(weights), "products") as bar:
             for first, count in self._chunks(trail):
                 sums = self._sums(total, weights, first)
-                self._advance(matrix, trail, first, self._factors(first, count), sums=sums)
-                growth = max(growth, self._guarded(trail, first, count, norm, last))
+                looked_at = self._looked_at(trail, first, count)
+                factors = self._factors(first, count)
+                sizes = self._advance(matrix, trail, first, factors, looked_at, sums=sums)
+                growth = max(growth, self._guarded(first, looked_at, sizes, norm))
                 bar.at(first + count)
         self._add(total, states)
         return trail, growth
@@ -152,7 +159,7 @@ class CompiledRecurrence(Bounded):
         direction: PETSc.Mat | None,
     ) -> float:
         """See :meth:`FaberRecurrence.tangent`; ``direction`` is one that it accepts."""
-        layout, matrix, last = self._layout, self._matrix("matrix"), len(weights) - 1
+        layout, matrix = self._layout, self._matrix("matrix")
         trail, other = (self._begun(x, len(weights), None) for x in (start, d_start))
         extra = None
         if direction is not None:
@@ -162,10 +169,10 @@ class CompiledRecurrence(Bounded):
         for first, count in self._chunks(trail):
             sums, more = (self._sums(total, weights, first) for total in totals)
             factors = self._factors(first, count)
-            self._advance(
-                matrix, trail, first, factors, sums=sums, more=more, extra=extra, other=other
-            )
-            growth = max(growth, self._guarded(trail, first, count, norm, last))
+            looked_at = self._looked_at(trail, first, count)
+            parts = {"sums": sums, "more": more, "extra": extra, "other": other}
+            sizes = self._advance(matrix, trail, first, factors, looked_at, **parts)
+            growth = max(growth, self._guarded(first, looked_at, sizes, norm))
             self.products += count * (1 if extra is None else 2)
         self._add(totals[0], states)
         self._add(totals[1], derivatives)
@@ -181,7 +188,11 @@ class CompiledRecurrence(Bounded):
         """(first index, how many) of what is computed at once, from x_1 on."""
         for segment in trail.firsts:
             trail.enter(segment, save=True)
-            yield from _parts(max(segment, 1), trail.stop(segment))
+            yield from self._parts(max(segment, 1), trail.stop(segment))
+
+    def _parts(self, first: int, stop: int) -> Iterator[tuple[int, int]]:
+        for begin in range(first, stop, self._layout.at_once):
+            yield begin, min(self._layout.at_once, stop - begin)
 
     def _factors(self, first: int, count: int) -> np.ndarray:
         """What of x_{j−2} is subtracted in x_j."""
@@ -191,11 +202,13 @@ class CompiledRecurrence(Bounded):
             factors[1:2] *= 2.0
         return factors
 
-    def _guarded(self, trail: Trail, first: int, count: int, norm: float, last: int) -> float:
-        looked_at = [j for j in range(first, first + count) if j % self.check == 0 or j == last]
-        return max(
-            (self.grown(j, self._layout.norm(trail[j]), norm) for j in looked_at), default=0.0
-        )
+    def _looked_at(self, trail: Trail, first: int, count: int) -> np.ndarray:
+        j = np.arange(first, first + count)
+        return (j % self.check == 0) | (j == trail.count - 1)
+
+    def _guarded(self, first: int, looked_at: np.ndarray, sizes: np.ndarray, norm: float) -> float:
+        found = np.flatnonzero(looked_at)
+        return max((self.grown(first + t, sizes[t], norm) for t in found), default=0.0)
 
     @staticmethod
     def _sums(total: np.ndarray, weights: np.ndarray, first: int) -> native.Sums:
@@ -225,7 +238,7 @@ class CompiledRecurrence(Bounded):
         entries = None if out is None else layout.entries()
         packed = None if out is None or layout.diagonals else np.empty(CHUNK * layout.rows)
         for segment, stop in self._segments(run, last):
-            for first, count in _parts(last + 1 - stop, last + 1 - segment):
+            for first, count in self._parts(last + 1 - stop, last + 1 - segment):
                 source = native.Source(
                     len(riesz),
                     pointer(weights) + first * weights.strides[0],
@@ -240,10 +253,12 @@ class CompiledRecurrence(Bounded):
                 factors[: max(2 - first, 0)] = 0.0
                 if first + count == last + 1 and last > 1:
                     factors[-1] *= 2.0
-                self._advance(matrix, trail, first, factors, source=source, pairs=pairs)
-                for r in range(first, first + count):
-                    if (last - r) % self.check == 0:
-                        self.bounded(last - r, layout.norm(trail[r]), limits[last - r])
+                down = np.arange(last - first, last - first - count, -1)
+                looked_at = down % self.check == 0
+                parts = {"source": source, "pairs": pairs}
+                sizes = self._advance(matrix, trail, first, factors, looked_at, **parts)
+                for t in np.flatnonzero(looked_at):
+                    self.bounded(down[t], sizes[t], limits[down[t]])
         if out is not None:
             layout.add_entries(entries, self.ellipse.scale, out)
         dual = self.generator.vector()
@@ -259,8 +274,9 @@ class CompiledRecurrence(Bounded):
             if segment != run.current:
                 run.enter(segment, save=False)
                 matrix = self._matrix("matrix")
-                for first, count in _parts(max(segment, 1), run.stop(segment)):
-                    self._advance(matrix, run, first, self._factors(first, count))
+                for first, count in self._parts(max(segment, 1), run.stop(segment)):
+                    nothing = np.zeros(count, dtype=bool)
+                    self._advance(matrix, run, first, self._factors(first, count), nothing)
             yield segment, run.stop(segment)
 
     def _sources(self, riesz: list[PETSc.Vec]) -> tuple[np.ndarray, np.ndarray]:
@@ -283,6 +299,7 @@ class CompiledRecurrence(Bounded):
         trail: Trail,
         first: int,
         factors: np.ndarray,
+        looked_at: np.ndarray,
         *,
         source: native.Source | None = None,
         sums: native.Sums | None = None,
@@ -290,18 +307,20 @@ class CompiledRecurrence(Bounded):
         extra: native.Matrix | None = None,
         other: Trail | None = None,
         more: native.Sums | None = None,
-    ) -> None:
-        """The vectors ``first`` … of a chunk, at most as many steps at once as the ghosts last."""
-        layout, count = self._layout, len(factors)
-        advance, at_once = layout.library.advance, layout.halo.steps
+    ) -> np.ndarray:
+        """The vectors ``first`` … of a chunk, at most as many steps at once as the ghosts last; the
+        norms of those that are looked at (collective)."""
+        layout, halo, count = self._layout, self._layout.halo, len(factors)
         x = trail.addresses(first - 2, first + count)
         y = None if other is None else other.addresses(first - 2, first + count)
+        squares = np.zeros(count)
+        at_once = count if halo.alone else halo.steps
         whole = at_once >= count
         for begin in range(0, count, at_once):
             now = min(at_once, count - begin)
             if begin and source is not None:
                 source.weight += 8 * at_once * source.count
-            advance(
+            layout.library.chain(
                 byref(matrix),
                 _by(extra),
                 pointer(x[begin:]),
@@ -312,11 +331,14 @@ class CompiledRecurrence(Bounded):
                 layout.block,
                 _by(source),
                 *(_by(part) if whole else None for part in (sums, more, pairs)),
+                pointer(layout.mass),
+                pointer(looked_at[begin:]),
+                pointer(squares[begin:]),
             )
-            last = first + begin + now
-            for made in (trail, other):
-                if made is not None:
-                    layout.halo.exchange([made[j] for j in (last - 2, last - 1)], layout.slots)
+            if not halo.alone:
+                last = first + begin + now
+                made = [t[j] for t in (trail, other) if t is not None for j in (last - 2, last - 1)]
+                halo.exchange(made, layout.slots)
         if not whole:
             layout.library.gather(
                 byref(matrix),
@@ -329,11 +351,7 @@ class CompiledRecurrence(Bounded):
                 layout.block,
             )
         self.products += count
-
-
-def _parts(first: int, stop: int) -> Iterator[tuple[int, int]]:
-    for begin in range(first, stop, CHUNK):
-        yield begin, min(CHUNK, stop - begin)
+        return np.sqrt(squares if halo.alone else halo.comm.allreduce(squares))
 
 
 def _by(structure: Structure | None):

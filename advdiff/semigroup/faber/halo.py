@@ -38,7 +38,7 @@ class Halo:
         self.steps, self._part = CHUNK, None
         self.ids = np.arange(first, stop, dtype=PETSc.IntType)
         self.own = slice(0, stop - first)
-        if self.comm.size == 1:
+        if self.alone:
             return
         self.steps = self._affordable(stiffness)
         self._rows = self._layers(stiffness, self.steps + 1)
@@ -46,6 +46,11 @@ class Halo:
         begin = int(np.searchsorted(self.ids, first))
         self.own = slice(begin, begin + stop - first)
         self._plan(stiffness.getOwnershipRanges())
+
+    @property
+    def alone(self) -> bool:
+        """Whether there are no ghosts."""
+        return self.comm.size == 1
 
     def _layers(self, stiffness: PETSc.Mat, count: int) -> PETSc.IS:
         first, stop = stiffness.getOwnershipRange()
@@ -79,7 +84,7 @@ class Halo:
 
     def values(self, stiffness: PETSc.Mat) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The extended rows and columns of a matrix, columns as places in ``ids`` (collective)."""
-        if self.comm.size == 1:
+        if self.alone:
             return stiffness.getValuesCSR()
         pattern = self._rows
         (part,) = stiffness.createSubMatrices([pattern], [pattern])
@@ -90,7 +95,7 @@ class Halo:
     def exchange(self, vectors: Sequence[np.ndarray], place: np.ndarray | slice) -> None:
         """The ghosts of vectors, whose row i stands at ``place[i]``, from their owners
         (collective)."""
-        if self.comm.size == 1:
+        if self.alone:
             return
         count = len(vectors)
         where = np.arange(len(self.ids))[place] if isinstance(place, slice) else place

@@ -244,7 +244,7 @@ void gather(const Matrix *m, const Sums *s, const Sums *more, const Pairs *pairs
    one sweep over blocks of `block` strips; with y, the tangent y[2 + t] = B y[1 + t] - c[t] y[t] +
    E x[1 + t] as well, whose sums are taken by more.  A step c[t] = 0 without a vector before it has
    zeros there. */
-void advance(const Matrix *m, const Matrix *extra, double *const *x, double *const *y,
+static void advance(const Matrix *m, const Matrix *extra, double *const *x, double *const *y,
              const double *c, long count, long steps, long block, const Source *source,
              const Sums *s, const Sums *more, const Pairs *pairs)
 {
@@ -278,7 +278,7 @@ void advance(const Matrix *m, const Matrix *extra, double *const *x, double *con
 }
 
 /* sum_i mass_i x_i^2 */
-double square(const double *mass, const double *x, long rows)
+static double square(const double *mass, const double *x, long rows)
 {
     lanes sum[2] = {{0.0}, {0.0}};
     for (long i = 0; i < rows; i += 2 * LANES) {
@@ -290,6 +290,30 @@ double square(const double *mass, const double *x, long rows)
     for (int r = 0; r < LANES; r++)
         value += sum[0][r] + sum[1][r];
     return value;
+}
+
+/* Any number of steps, CHUNK at once; of every vector that is looked at, the square of its norm */
+void chain(const Matrix *m, const Matrix *extra, double *const *x, double *const *y,
+           const double *c, long count, long steps, long block, const Source *source,
+           const Sums *s, const Sums *more, const Pairs *pairs, const double *mass,
+           const char *looked_at, double *squares)
+{
+    for (long begin = 0; begin < count; begin += CHUNK) {
+        long now = count - begin < CHUNK ? count - begin : CHUNK;
+        Source f = source ? *source : (Source){0};
+        Sums one = s ? *s : (Sums){0}, two = more ? *more : (Sums){0};
+        Pairs products = pairs ? *pairs : (Pairs){0};
+        f.weight += begin * f.count;
+        one.weight += begin * one.count;
+        two.weight += begin * two.count;
+        products.right += begin;
+        advance(m, extra, x + begin, y ? y + begin : NULL, c + begin, now, steps, block,
+                source ? &f : NULL, s ? &one : NULL, more ? &two : NULL,
+                pairs ? &products : NULL);
+        for (long t = begin; t < begin + now; t++)
+            if (looked_at[t])
+                squares[t] = square(mass, x[2 + t], m->strips * STRIP);
+    }
 }
 
 /* scale (M^-1 K - centre) laid out: entry e of row i, and of column j, stands at place[e]; by column

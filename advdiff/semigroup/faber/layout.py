@@ -30,6 +30,8 @@ WINDOW = 128
 """Rows that are sorted by length, so that those of a slice have the same."""
 KEPT, MOST = 2**25, 4
 """Bytes of room that is kept for the next run, and how often."""
+CALL = 2**20
+"""Rows times steps of a call of the kernels, so that it is not what costs."""
 FILLED = 1.5
 """Of the second cache, what a sweep may take; what it lacks comes from the third."""
 
@@ -102,6 +104,7 @@ class Layout:
             > FILLED * max(cache, 2**20)
         ):
             self.steps //= 2
+        self.at_once = max(CALL // self.rows // CHUNK, 1) * CHUNK if self.halo.alone else CHUNK
         return ""
 
     def _lattice(self, generator: Generator) -> np.ndarray | None:
@@ -262,13 +265,6 @@ class Layout:
         """A distributed vector into a row of :meth:`vectors` (collective)."""
         out[self.own] = vector.array_r
         self.halo.exchange([out], self.slots)
-
-    def norm(self, vector: np.ndarray) -> float:
-        """‖x‖ of a row of :meth:`vectors` (collective)."""
-        square = self.library.square(pointer(self.mass), pointer(vector), self.rows)
-        if self.halo.comm.size > 1:
-            square = self.halo.comm.allreduce(square)
-        return square**0.5
 
     def release(self, vectors: np.ndarray) -> None:
         """Keep room that nobody needs any more for the next who asks."""

@@ -51,10 +51,8 @@ def library(comm: MPI.Comm) -> ctypes.CDLL:
     """
     found = ctypes.CDLL(str(jit.library(comm, SOURCE)))
     integer, real, by = ctypes.c_int, ctypes.c_double, ctypes.c_void_p
-    found.advance.argtypes = [by] * 5 + [_LONG] * 3 + [by] * 4
+    found.chain.argtypes = [by] * 5 + [_LONG] * 3 + [by] * 7
     found.gather.argtypes = [by] * 6 + [_LONG] * 2
-    found.square.argtypes = [by, by, _LONG]
-    found.square.restype = real
     found.fill.argtypes = [_LONG] + [by] * 4 + [integer, real, real] + [by] * 3
     return found
 

@@ -11,6 +11,7 @@ M inner product is ``A* = M⁻¹Kᵀ = M⁻¹ Aᵀ M``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff.algebra.direct import cholesky
+from advdiff.core.errors import T
 
 
 class Mass:
@@ -126,6 +128,15 @@ class Generator:
     def size(self) -> int:
         """Global number of unknowns n."""
         return self.stiffness.getSize()[0]
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """``make()`` for K as it stands, made again only where K has changed (collective)."""
+        state = self.stiffness.stateGet()
+        known, value = self.made.get(name, (None, None))
+        if not self.comm.allreduce(known == state, MPI.LAND):
+            value = make()
+            self.made[name] = state, value
+        return value
 
     def vector(self) -> PETSc.Vec:
         """A new zero vector with the row layout of K."""

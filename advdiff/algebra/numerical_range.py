@@ -64,10 +64,11 @@ class NumericalRange:
 
 
 def _up(value: float, steps: float) -> float:
-    """The next power of 2 to the 1/steps, at least ``value``."""
+    """The next power of 2 to the 1/steps; what is one but for rounding stays, whatever it was that
+    ranks added up in another order."""
     if not 0.0 < value < math.inf:
         return value
-    return max(2.0 ** (math.ceil(steps * math.log2(value)) / steps), value)
+    return max(2.0 ** (math.ceil(steps * math.log2(value) - 1e-6) / steps), value)
 
 
 def bounds(generator: Generator, method: str = "gershgorin") -> NumericalRange:

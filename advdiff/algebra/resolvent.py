@@ -149,8 +149,6 @@ class Resolvent:
         self._matrix.destroy()
         self._load.destroy()
         self._centred.destroy()
-        if self._constants is not None:
-            self._constants.destroy()
         if self._ksp_transposed is not None:
             self._ksp_transposed.destroy()
             self._transposed.destroy()

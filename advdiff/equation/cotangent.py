@@ -91,7 +91,7 @@ class OperatorCotangent:
         found = {name: derivative(value, self._operator.controls[name]) for name in names}
         return {name: jit.form(form) for name, form in found.items() if not form.empty()}
 
-    def reset(self) -> None:
+    def clear(self) -> None:
         """Ḡ = 0 and all gradients 0."""
         if self.pattern is not None:
             self.pattern.clear()

@@ -169,9 +169,26 @@ class Operator:
             self._stiffness = self.states.block(self._full, self._stiffness)
             forms = [] if self._load_form is None else [self._load_form]
             self.load = self._assemble_load(self._full, forms)
-            bound = self.discretization.flow_factor * self.physics.peclet_bound()
+            bound = self._bound()
         self.generator = self._generator(bound)
         return self.generator
+
+    def replace(self, csr: tuple[np.ndarray, ...], load: np.ndarray) -> Generator:
+        """K and F as somebody else has computed them for the present controls (collective).
+
+        Args:
+            csr: the rows of K here.
+            load: the entries of F here, where there is an F.
+        """
+        self.physics.require_positive()
+        self._stiffness.setValuesCSR(*csr)
+        self._stiffness.assemble()
+        if self.load is not None:
+            self.load.array[:] = load
+        return self._generator(self._bound())
+
+    def _bound(self) -> float:
+        return self.discretization.flow_factor * self.physics.peclet_bound()
 
     def _generator(self, bound: float) -> Generator:
         """K as it stands: one object as long as K is one, so that engines may stay."""

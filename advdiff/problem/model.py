@@ -12,6 +12,7 @@ import numpy as np
 from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator
+from advdiff.equation.affine import affine
 from advdiff.equation.cotangent import OperatorCotangent
 from advdiff.equation.operator import Operator
 from advdiff.inverse.unknowns import Unknowns
@@ -67,16 +68,19 @@ class TransportModel:
         self.initial, self.make_engine = initial, make_engine
         self.sensors = Sensors(operator, readings.points, readings.rows, snap_distance)
         names = [name for name in unknowns.controls if name != INITIAL]
-        self.cotangent = OperatorCotangent(operator, names)
+        self.affine = affine(operator, unknowns) if INITIAL not in unknowns.controls else None
+        self.cotangent = (
+            OperatorCotangent(operator, names) if self.affine is None else self.affine.pattern
+        )
         self.reads_initial = bool(readings.times[0] == 0.0)
         self.times = readings.times[1:] if self.reads_initial else readings.times
         self.evaluations = 0
 
     def _solve(self, m: PETSc.Vec, record: bool) -> TransportLinearisation:
-        # What Python drops on several ranks is only freed here: the last evaluation's whole tape.
-        PETSc.garbage_cleanup(self.initial.comm)
+        if self.initial.comm.size > 1:  # what Python drops there is only freed here
+            PETSc.garbage_cleanup(self.initial.comm)
         self.unknowns.assign(m)
-        generator = self.operator.assemble()
+        generator = self.operator.assemble() if self.affine is None else self.affine.assemble(m)
         with FORWARD:
             engine = self.make_engine(generator)
             load = self.operator.load
@@ -133,10 +137,12 @@ class TransportLinearisation:
         np.add.at(table, (readings.time, readings.sensor), weights)
         residuals = [model.sensors.spread(row, model.initial.duplicate()) for row in table]
         at_start = residuals.pop(0) if model.reads_initial else None
-        model.cotangent.reset()
+        model.cotangent.clear()
         with ADJOINT:
             pullback = self.engine.pull(self.solution, residuals, model.cotangent)
         if at_start is not None:
             pullback.initial.axpy(1.0, at_start)
+        if model.affine is not None:
+            return model.affine.pull(pullback.load)
         gradient = model.cotangent.pull(pullback.load)
         return model.unknowns.pull({**gradient, INITIAL: pullback.initial})

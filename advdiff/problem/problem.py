@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,7 +98,11 @@ class Problem(Transport):
     @property
     def solver_options(self) -> SolverOptions:
         """[solver]."""
-        return SolverOptions(**self.experiment.solver.model_dump(), nodes=self.nodes)
+        return replace(self._solver, nodes=self.nodes)
+
+    @cached_property
+    def _solver(self) -> SolverOptions:
+        return SolverOptions(**self.experiment.solver.model_dump())
 
     def make_engine(self, generator: Generator) -> Engine:
         """The engine that [solver] asks for."""

@@ -48,6 +48,7 @@ FACTOR = {2: lambda n: 24.0 * n**1.5, 3: lambda n: 7.0 * n**2}
 _ROW = 13.0
 _MEMORY = 2.0**30  # the tape of Faber, see FaberOptions
 _COUNTED = 10**9
+_REMEMBERED = 1000
 _HOPELESS = 4.0  # times the rival's cost: not worth the expansion's exact count
 _UNKNOWN_STRENGTH = 1e3  # P·T where P is infinite
 
@@ -94,6 +95,33 @@ def choose(
             entries a row of K.
     """
     times = tuple(float(time) for time in times)
+    region = _quick_bounds(generator) if _is_quick(generator) else None
+    key = (region and region.rounded(), times, tolerance, gradient, dimension)
+    known = generator.made.setdefault("choices", {})
+    if region is None or key not in known:
+        choice, is_quick = _chosen(generator, times, tolerance, gradient, dimension, region)
+        if not (is_quick and gradient):  # solves for values go by K itself
+            return choice
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        known[key] = choice
+    return known[key]
+
+
+def _is_quick(generator: Generator) -> bool:
+    """Whether quick bounds are worth a try."""
+    return generator.mass.is_diagonal and math.isfinite(generator.flow_bound)
+
+
+def _chosen(
+    generator: Generator,
+    times: tuple[float, ...],
+    tolerance: float,
+    gradient: bool,
+    dimension: int | None,
+    quick: NumericalRange | None,
+) -> tuple[Choice, bool]:
+    """The choice, and whether nothing but the rounded quick bounds entered (collective)."""
     size = generator.size
     entries = float(generator.stiffness.getInfo(PETSc.Mat.InfoType.GLOBAL_SUM)["nz_used"])
     dimension = dimension or generator.dimension
@@ -105,13 +133,13 @@ def choose(
     predicted["shift_invert_cost"] = _solve_cost(solves, size, entries, dimension, gradient)
     if not generator.mass.is_diagonal:
         reason = f"the mass is not diagonal, about {solves:.0f} solves are predicted"
-        return Choice("shift-invert", reason, predicted)
+        return Choice("shift-invert", reason, predicted), False
     try:
-        ellipse, products, cost = _recurrence(
-            generator, times, tolerance, entries, gradient, predicted["shift_invert_cost"]
+        ellipse, products, cost, is_quick = _recurrence(
+            generator, times, tolerance, entries, gradient, predicted["shift_invert_cost"], quick
         )
     except ConvergenceError as error:
-        return Choice("shift-invert", f"no Faber recurrence: {error}", predicted)
+        return Choice("shift-invert", f"no Faber recurrence: {error}", predicted), False
     # an integer beyond 64 bits has no place in a file
     counted = products if products < _COUNTED else float(products)
     predicted |= {"products": counted, "faber_cost": cost}
@@ -124,8 +152,8 @@ def choose(
     else:
         reason += "and for solves no filter will do"
     if cost <= predicted["shift_invert_cost"]:
-        return Choice("faber", reason, predicted, ellipse)
-    return Choice("shift-invert", reason, predicted)
+        return Choice("faber", reason, predicted, ellipse), is_quick
+    return Choice("shift-invert", reason, predicted), is_quick
 
 
 def _recurrence(
@@ -135,8 +163,9 @@ def _recurrence(
     entries: float,
     gradient: bool,
     rival: float,
-) -> tuple[Ellipse, int, float]:
-    """Ellipse, number of products and their cost; from quick bounds of the numerical range where
+    quick: NumericalRange | None,
+) -> tuple[Ellipse, int, float, bool]:
+    """Ellipse, number of products, their cost, and whether that is all from quick bounds; from quick bounds of the numerical range where
     sharp ones would cost more than they save, or not bring the cost below the rival's.
 
     Raises:
@@ -151,12 +180,12 @@ def _recurrence(
             terms = expand(ellipse, times, tolerance).terms
         return ellipse, *_product_cost(terms, generator.size, entries, gradient)
 
-    if math.isfinite(generator.flow_bound):
-        found = tried(_quick_bounds(generator))
+    if quick is not None:
+        found = tried(quick)
         saved = SHARPER * found[2]
         if saved <= BOUNDS * entries or found[2] - 2.0 * saved > rival:
-            return found
-    return tried(bounds(generator))
+            return *found, True
+    return *tried(bounds(generator)), False
 
 
 def _quick_bounds(generator: Generator) -> NumericalRange:

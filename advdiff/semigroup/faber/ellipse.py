@@ -170,6 +170,7 @@ def _cauchy(centre, a, b, time, target):
     return log, z, j
 
 
+@functools.lru_cache(maxsize=1024)
 def predicted_terms(ellipse: Ellipse, final: float, tolerance: float) -> float:
     """About as many terms as :func:`expand` will find, for nothing."""
     axes = np.float64(ellipse.centre), np.float64(ellipse.a), np.float64(ellipse.b)
@@ -188,9 +189,11 @@ def expand(
     found = _REMEMBERED.pop(key, None)
     if found is None:
         found = _expand(ellipse, times, tolerance, load=load)
+        while sum(kept.size for kept in _REMEMBERED.values()) + found.size > _MOST_NUMBERS:
+            if not _REMEMBERED:
+                return found
+            _REMEMBERED.pop(next(iter(_REMEMBERED)))
     _REMEMBERED[key] = found
-    if len(_REMEMBERED) > 1 and sum(kept.size for kept in _REMEMBERED.values()) > _MOST_NUMBERS:
-        _REMEMBERED.pop(next(iter(_REMEMBERED)))
     return found
 
 

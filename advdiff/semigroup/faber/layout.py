@@ -30,6 +30,8 @@ WINDOW = 128
 """Rows that are sorted by length, so that those of a slice have the same."""
 KEPT, MOST = 2**25, 4
 """Bytes of room that is kept for the next run, and how often."""
+SPARE = 16
+"""Vectors more than are asked for now, for the next who asks for some more."""
 CALL = 2**20
 """Rows times steps of a call of the kernels, so that it is not what costs."""
 FILLED = 1.5
@@ -70,6 +72,7 @@ class Layout:
         self.mass = np.zeros(self.rows)
         self.mass[self.own] = generator.mass.diagonal.array_r
         self._values: dict[str, tuple[tuple, np.ndarray]] = {}
+        self._known: tuple = (None, ())
         self._free: list[np.ndarray] = []
 
     # ---- places -----------------------------------------------------------------------------
@@ -209,7 +212,7 @@ class Layout:
             self._values[name] = ((), self.entries())
         known, values = self._values[name]
         if state is None or known != key:
-            indptr, indices, entries = self.halo.values(matrix)
+            indptr, indices, entries = self._rows(matrix, state)
             back = name == "adjoint"
             place, diagonal = self._back if back else self._forth
             arrays = indptr, indices, entries, self.inverse
@@ -217,6 +220,14 @@ class Layout:
             self.library.fill(len(indptr) - 1, *map(pointer, arrays), back, scale, centre, *ends)
             self._values[name] = (key, values)
         return self.shaped(values)
+
+    def _rows(self, matrix: PETSc.Mat, state: int | None) -> tuple[np.ndarray, ...]:
+        """Rows of the halo; those of K once a state."""
+        if state is None:
+            return self.halo.values(matrix)
+        if self._known[0] != state:
+            self._known = state, self.halo.values(matrix)
+        return self._known[1]
 
     def shaped(self, values: np.ndarray) -> native.Matrix:
         """A matrix with these values, which stay where they are."""
@@ -253,13 +264,12 @@ class Layout:
         stride = self.rows + self.pad
         size = self.pad + count * stride
         for i, kept in enumerate(self._free):
-            if len(kept) == size:
-                return self._viewed(self._free.pop(i), count)
-        return self._viewed(np.zeros(size), count)
-
-    def _viewed(self, whole: np.ndarray, count: int) -> np.ndarray:
-        stride = self.rows + self.pad
-        return whole[self.pad :].reshape(count, stride)[:, : self.rows]
+            if len(kept) >= size:
+                whole = self._free.pop(i)
+                break
+        else:
+            whole = np.zeros(size + (SPARE * stride if 8 * size <= KEPT else 0))
+        return whole[self.pad : size].reshape(count, stride)[:, : self.rows]
 
     def put(self, vector: PETSc.Vec, out: np.ndarray) -> None:
         """A distributed vector into a row of :meth:`vectors` (collective)."""
@@ -268,5 +278,5 @@ class Layout:
 
     def release(self, vectors: np.ndarray) -> None:
         """Keep room that nobody needs any more for the next who asks."""
-        if vectors.base.nbytes <= KEPT and len(self._free) < MOST:
-            self._free.append(vectors.base)
+        if vectors.base.nbytes <= KEPT + 8 * SPARE * (self.rows + self.pad):
+            self._free = sorted([*self._free, vectors.base], key=len)[-MOST:]

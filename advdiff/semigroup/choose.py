@@ -22,12 +22,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator
 from advdiff.algebra.numerical_range import NumericalRange, bounds
 from advdiff.core.errors import ConvergenceError
 from advdiff.semigroup.faber.ellipse import Ellipse, expand, predicted_terms, search
+from advdiff.semigroup.faber.layout import laid_out
 from advdiff.semigroup.rational.design import design_filter
 
 # Nanoseconds.  A product, an entry of K; a vector added to another, an entry; a sampled product of
@@ -35,6 +37,8 @@ from advdiff.semigroup.rational.design import design_filter
 PRODUCT = 0.6
 AXPY = 0.35
 PAIR = 1.0
+# The compiled recurrence with its sums and pairs, over PETSc's, by how the matrix is laid out.
+COMPILED = {"diagonals, 2-D": 0.25, "diagonals, 3-D": 0.5, "rows": 0.6}
 # Sharp bounds of the numerical range, an entry of K; the share of the products that they save.
 BOUNDS = 85.0
 SHARPER = 0.1
@@ -165,7 +169,7 @@ def _recurrence(
     rival: float,
     quick: NumericalRange | None,
 ) -> tuple[Ellipse, int, float, bool]:
-    """Ellipse, number of products, their cost, and whether that is all from quick bounds; from quick bounds of the numerical range where
+    """Ellipse, number of products, their cost, and whether that is all from quick bounds: where
     sharp ones would cost more than they save, or not bring the cost below the rival's.
 
     Raises:
@@ -176,9 +180,11 @@ def _recurrence(
         ellipse = search(region.rounded(), times[-1], tolerance)
         least = predicted_terms(ellipse, times[-1], tolerance)
         terms = np.full(len(times), math.ceil(least))
-        if least * PRODUCT * entries < _HOPELESS * rival:
-            terms = expand(ellipse, times, tolerance).terms
-        return ellipse, *_product_cost(terms, generator.size, entries, gradient)
+        share = min(COMPILED.values())
+        if share * least * PRODUCT * entries < _HOPELESS * rival:
+            terms, share = expand(ellipse, times, tolerance).terms, _compiled_share(generator)
+        products, cost = _product_cost(terms, generator.size, entries, gradient)
+        return ellipse, products, share * cost
 
     if quick is not None:
         found = tried(quick)
@@ -186,6 +192,19 @@ def _recurrence(
         if saved <= BOUNDS * entries or found[2] - 2.0 * saved > rival:
             return *found, True
     return *tried(bounds(generator)), False
+
+
+def _compiled_share(generator: Generator) -> float:
+    """Cost of the recurrence as it will be made, over PETSc's (collective)."""
+    layout = laid_out(generator)
+    if (
+        isinstance(layout, str)
+        or PETSc.Options("advdiff_faber_").getString("backend", "") == "petsc"
+    ):
+        return 1.0
+    dimension = min(generator.dimension or 2, 3)
+    share = COMPILED[f"diagonals, {max(dimension, 2)}-D" if layout.diagonals else "rows"]
+    return generator.comm.allreduce(share, MPI.MAX)
 
 
 def _quick_bounds(generator: Generator) -> NumericalRange:

@@ -26,12 +26,12 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator
-from advdiff.core.errors import ConvergenceError, InputError, NoCompiler, NotFinite
+from advdiff.core.errors import ConvergenceError, InputError, NotFinite
 from advdiff.semigroup.engine import Change, Cotangent, Pullback, Solution, checked_times, finite
 from advdiff.semigroup.faber.checkpoints import Recurrence, checkpoint_stride
 from advdiff.semigroup.faber.compiled import CompiledRecurrence, Trail
 from advdiff.semigroup.faber.ellipse import Ellipse, Expansion, expand
-from advdiff.semigroup.faber.layout import Layout, Unsuitable
+from advdiff.semigroup.faber.layout import Layout, laid_out
 from advdiff.semigroup.faber.options import EllipseChoice, FaberOptions, unchanged
 from advdiff.semigroup.faber.recurrence import Bounded, FaberRecurrence, Growth, destroy
 
@@ -280,17 +280,10 @@ class FaberEngine:
         """
         if self.options.backend == "petsc":
             return "asked for"
-        made, key = self.generator.made, "faber"
-        if key not in made:
-            try:
-                made[key] = Layout(self.generator)
-            except (Unsuitable, NoCompiler) as error:
-                made[key] = str(error)
-        if self.options.backend == "compiled" and isinstance(made[key], str):
-            raise InputError(
-                f"-{self._prefix}backend compiled: {made[key]}; take 'auto' or 'petsc'"
-            )
-        return made[key]
+        layout = laid_out(self.generator)
+        if self.options.backend == "compiled" and isinstance(layout, str):
+            raise InputError(f"-{self._prefix}backend compiled: {layout}; take 'auto' or 'petsc'")
+        return layout
 
     def _backend(self) -> str:
         layout = self._layout()

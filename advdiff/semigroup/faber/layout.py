@@ -16,6 +16,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from advdiff.algebra.generator import Generator
+from advdiff.core.errors import NoCompiler
 from advdiff.semigroup.faber import native
 from advdiff.semigroup.faber.halo import Halo
 from advdiff.semigroup.faber.native import CHUNK, LANES, STRIP, pointer
@@ -280,3 +281,13 @@ class Layout:
         """Keep room that nobody needs any more for the next who asks."""
         if vectors.base.nbytes <= KEPT + 8 * SPARE * (self.rows + self.pad):
             self._free = sorted([*self._free, vectors.base], key=len)[-MOST:]
+
+
+def laid_out(generator: Generator) -> Layout | str:
+    """The layout for the pattern of K, made once, or why there is none (collective)."""
+    if "layout" not in generator.made:
+        try:
+            generator.made["layout"] = Layout(generator)
+        except (Unsuitable, NoCompiler) as error:
+            generator.made["layout"] = str(error)
+    return generator.made["layout"]

@@ -1,4 +1,4 @@
-"""The command line: init, check, run, info, plot, report.
+"""The command line: init, check, run, readings, info, plot, report.
 
 Options with one dash go to PETSc (``-tao_monitor``, ``-advdiff_mfn_type expokit``, ``-log_view``).
 Exit codes: 0 done, 1 an iteration did not converge, 2 bad input or a full disk, 3 a bug (with its
@@ -229,6 +229,21 @@ def check(experiment: Path, settings: tuple[str, ...]) -> None:
     for line in room.check(task):
         _say(line)
     _say("ok")
+
+
+@app.command()
+@click.argument("file", type=FILE, metavar="FILE")
+@overrides
+def readings(file: Path, settings: tuple[str, ...]) -> None:
+    """Say what is understood of a table of readings.
+
+    FILE is the table, or an experiment's file (.toml) that names one.
+    """
+    from advdiff.core.ranks import on_root, world
+    from advdiff.views import readings as view
+
+    for line in on_root(world(), lambda: view.lines(file, settings)):
+        _say(line)
 
 
 @app.command()

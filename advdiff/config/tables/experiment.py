@@ -8,7 +8,7 @@ no number, ``"1"`` neither.  A validator that finds fault with a key of its tabl
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -122,7 +122,16 @@ class Experiment(ExperimentFile):
             found["domain.file"] = self.domain.file
         if self.observations is not None:
             found["observations.file"] = self.observations.file
+            if self.observations.sensors is not None:
+                found["observations.sensors"] = self.observations.sensors
         found |= {f"{k}.file": v.file for k, v in walk(self) if isinstance(v, Gridded)}
+        return found
+
+    def written(self) -> dict[str, Any]:
+        """What it says of how the file of readings is written."""
+        found = self.observations.written | {"unit": self.time.unit}
+        if found["sensors"] is not None:
+            found["sensors"] = self.resolve(found["sensors"])
         return found
 
     def boundary_parts(self) -> list[tuple[str, str]]:

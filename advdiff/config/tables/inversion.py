@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from advdiff.config.given import refuse
-from advdiff.config.tables.equation import PhysicsTable
+from advdiff.config.tables.equation import ClockTable, PhysicsTable
 from advdiff.config.tables.space import DiscretizationTable, DomainTable
 from advdiff.config.types import (
     Count,
     FileName,
+    Instant,
     NumberOrField,
     Positive,
     Scalar,
@@ -26,6 +28,27 @@ EVERY_NODE = "a value at every node"
 """Marks a key of [unknowns] that is a field where it is true."""
 
 
+ColumnName = Literal[
+    "x", "y", "z", "t", "value", "std", "sensor", "part", "kind", "censored",
+    "x2", "y2", "z2", "radius", "t_start", "t_end",
+]  # fmt: skip
+"""What a column of readings may be."""
+Word = Annotated[str, Field(min_length=1)]
+
+
+def _separator(value: str) -> str:
+    if len(value) != 1 or value.isalnum() or value in '\n\r."':
+        raise ValueError("must be one sign, such as ';' or '\\t'")
+    return value
+
+
+def _marks(value: Any) -> Any:
+    marks = value if isinstance(value, list) else [value]
+    if any(isinstance(mark, bool) or not isinstance(mark, int | float | str) for mark in marks):
+        raise ValueError("must be a number, a word, or a list of them")
+    return [mark if isinstance(mark, str) else float(mark) for mark in marks]
+
+
 class ObservationsTable(Table):
     """The measurements to explain."""
 
@@ -34,6 +57,46 @@ class ObservationsTable(Table):
     snap_distance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         0.0, description="how far outside the domain a sensor is still read, at the nearest point"
     )
+    separator: Annotated[str, AfterValidator(_separator)] | None = Field(
+        None, description="of the columns of a .csv, where that is in doubt"
+    )
+    decimal: Literal[".", ","] | None = Field(None, description="its decimal sign, likewise")
+    missing: Annotated[list[float | str], BeforeValidator(_marks)] | None = Field(
+        None, description="cells that stand for no reading, as -999; blank ones and NA do"
+    )
+    origin: Instant | None = Field(None, description="the moment of time 0, for date-times")
+    time_format: Word | None = Field(None, description="of date-times, as %d/%m/%Y %H:%M")
+    columns: dict[ColumnName, Word] = Field({}, description="what a column is → its header")
+    sensors: FileName | None = Field(
+        None, description=".csv of places (sensor, x, …), for a table without coordinates"
+    )
+
+    @model_validator(mode="after")
+    def _written(self):
+        if self.file.endswith((".h5", ".hdf5")):
+            keys = ["separator", "decimal", "missing", "origin", "time_format", "columns"]
+            refuse(self, [*keys, "sensors"], "a .csv file")
+        if self.time_format is not None and self.origin is None:
+            raise fault("origin", "missing beside time_format; write the moment of time 0")
+        return self
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """What is stated of how the file is written; ``sensors`` is a path of the file."""
+        keys = ("separator", "decimal", "missing", "origin", "time_format", "columns", "sensors")
+        return {key: getattr(self, key) for key in keys}
+
+
+class ReadingsFile(Table):
+    """What is stated of a table of readings without an experiment."""
+
+    observations: ObservationsTable
+    time: ClockTable = ClockTable()
+
+    def written(self) -> dict[str, Any]:
+        """The same as of an experiment; paths are relative to the working directory."""
+        found = self.observations.written | {"unit": self.time.unit}
+        return found | {"sensors": found["sensors"] and Path(found["sensors"])}
 
 
 class VelocityUnknown(Table):

@@ -68,12 +68,14 @@ def _say(line: str, file=None) -> None:
     from advdiff.core.ranks import world
 
     if world().rank == 0:
-        print(_printable(line), flush=True, file=file)
+        stream = file or sys.stdout
+        print(_printable(line, stream.encoding or "utf-8"), flush=True, file=stream)
 
 
-def _printable(text: str) -> str:
+def _printable(text: str, encoding: str = "utf-8") -> str:
     """Without what a terminal would obey or cannot show, as the bytes of a damaged file may be."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return text.encode(encoding, errors="replace").decode(encoding)
 
 
 def _fail(error: str, code: int, comm) -> int:

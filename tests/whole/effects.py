@@ -24,6 +24,7 @@ Physical Curve("bottom") = {1}; Physical Curve("right") = {2};
 Physical Curve("top") = {3}; Physical Curve("left") = {4};
 """
 FILES = {"obs.csv": CSV, "jumps.csv": JUMPS, "waves.csv": WAVES, "a.geo": GEO, "rates.csv": RATES}
+FILES["wells.csv"] = "sensor,x,y\nA,.5,.5\n"
 FILES |= {"obs2.csv": CSV.replace(".2", ".3"), "jumps2.csv": JUMPS.replace(",3", ",4")}
 FILES |= {"waves2.csv": WAVES.replace(".2", ".3"), "rates2.csv": RATES.replace("0,1,1", "0,1,2")}
 FILES |= {"b.geo": GEO.replace("{1, 0", "{1.5, 0"), "near.csv": CSV.replace(".25", "-.05")}

@@ -20,6 +20,8 @@ FLAGS |= {"right": 1, "above": 1, ">": 1}
 """Words of a column ``censored``: where the truth is, as seen from the value."""
 KINDS = {"": False, "value": False, "flux": True}
 """Words of a column ``kind``: whether it is of the flux."""
+DATES = ("date", "datetime", "date_time", "date time", "timestamp")
+"""Names of columns that do not hold numbers."""
 T = TypeVar("T")
 
 
@@ -32,6 +34,7 @@ class Cells(dict[str, list[Cell]]):
 
     Attributes:
         units: column → unit that the file states.
+        dates: column → its header, where that promises date-times.
         left_out: how many readings are missing.
         missing: which cells are.
     """
@@ -50,6 +53,7 @@ class Cells(dict[str, list[Cell]]):
         if not kept:
             raise place.error("has no readings: all values are missing", "add rows")
         self.units = {c.role: c.unit for c in columns if c.role in NUMBERS and c.unit}
+        self.dates = {c.role: c.header for c in columns if c.name.lower() in DATES}
         self.left_out, self.missing = len(rows) - len(kept), missing
         self.lines = [lines[i] for i in kept]
         for role, j in where.items():
@@ -89,6 +93,13 @@ def filled(
         InputError: for the first cell that cannot be read, or may be read in two ways.
     """
     dated = {role for role in TIMES if role in cells and times.are_dates(cells[role], stated)}
+    for role in TIMES:
+        if role in cells.dates and role not in dated:
+            raise place.cell(
+                *cells[role][0],
+                f"is no date-time, though the column is {cells.dates[role]!r}",
+                "call it t, if times count from 0, or state observations.time_format",
+            )
     plain = [name for name in cells if name in NUMBERS and name not in dated]
     shown = [cell for name in plain for cell in cells[name] if cell.text not in cells.missing]
     sign = stated.decimal or decimal_sign(shown, place)
@@ -146,7 +157,7 @@ def _in_one_unit(
         for name in dated:
             said.pop(name, None)
         said |= dict.fromkeys(dated, stated.unit)
-        notes = [f"time 0 at {stated.origin.isoformat(sep=' ')}"]
+        notes = [f"time in {stated.unit} from {stated.origin.isoformat(sep=' ')} on"]
     else:
         notes = []
         if stated.origin is not None:

@@ -28,7 +28,9 @@ ROLES = {name: role for role, names in SYNONYMS.items() for name in names.split(
 ROLES |= {name: name for name in NAMES if name != "clock"}
 MEANT = dict.fromkeys(("obs", "reading", "theta", "measurement", "measured"), "value")
 MEANT |= dict.fromkeys(("error", "err", "uncertainty", "noise"), "std")
-MEANT |= dict.fromkeys(("id", "name", "site", "location"), "sensor")
+MEANT |= dict.fromkeys(
+    ("id", "name", "site", "location", "beam", "channel", "logger", "node"), "sensor"
+)
 MEANT |= dict.fromkeys(("elapsed", "minute", "hour", "day", "pore_volumes"), "t")
 MEANT |= dict.fromkeys(("depth", "distance", "position", "easting", "lon", "longitude"), "x")
 MEANT |= dict.fromkeys(("northing", "lat", "latitude"), "y") | {"height": "z", "elevation": "z"}
@@ -110,9 +112,10 @@ def understood(
         _require_unit(column, place)
         if not column.role:
             if not stated:
-                raise place.error(
-                    f"unknown column {shortened(column.header)}", _remedy(column, known, axes)
-                )
+                remedy = _remedy(column, known, axes)
+                if place.key != Place.key:
+                    remedy = f"remove it; known: sensor, {', '.join(axes)}, radius, part, kind, std"
+                raise place.error(f"unknown column {shortened(column.header)}", remedy)
             found[i] = column._replace(unit="")
     return found
 
@@ -238,6 +241,9 @@ def with_units(
 
 def require_one_unit(columns: Sequence[Column], place: Place) -> None:
     """All lengths in one unit, and all values, whose std is in it too."""
+    unit = {column.role: column.unit for column in columns}
+    if unit.get("std") == "%" != unit.get("value"):
+        raise place.error("std is in %, not in the unit of value", "give it in that")
     for roles in (LENGTHS, ("value", "std", "at")):
         stated = [column for column in columns if column.role in roles and column.unit]
         for column in stated[1:]:

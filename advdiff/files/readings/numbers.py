@@ -19,7 +19,9 @@ LIMIT = re.compile(r"([<>])\s*(\S+)")
 """A reading of which only a bound is known."""
 WITH_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?", re.ASCII)
 GROUPED = {
-    sign: re.compile(rf"[+-]?[1-9]\d{{0,2}}({re.escape(group)}\d{{3}})+({re.escape(sign)}\d*)?")
+    sign: re.compile(
+        rf"[+-]?[1-9]\d{{0,2}}({re.escape(group)}\d{{3}})+({re.escape(sign)}\d*)?", re.ASCII
+    )
     for sign, group in ((".", ","), (",", "."))
 }
 """Decimal sign → numbers whose thousands are parted by the other sign."""
@@ -56,7 +58,7 @@ def decimal_sign(cells: Iterable[Cell], place: Place) -> str:
             comma.name,
             comma.text,
             f"has a decimal comma, {point.text} in row {point.line} a point",
-            f'write one sign, or {KEY} = "," where points part thousands',
+            place.remedy(f'one sign, or {KEY} = "," where points part thousands', "write one sign"),
         )
     if doubtful and not comma:
         raise place.cell(
@@ -64,7 +66,7 @@ def decimal_sign(cells: Iterable[Cell], place: Place) -> str:
             doubtful.name,
             doubtful.text,
             "may have a decimal comma, or thousands",
-            f'write {KEY} = "," or "."',
+            place.remedy(f'{KEY} = "," or "."', "write it with a point or without the comma"),
         )
     return "," if comma else "."
 
@@ -139,7 +141,7 @@ class Reader:
         if cell.text in self.missing:
             return "fill it in, or remove the row"
         if WITH_COMMA.fullmatch(cell.text) or GROUPED["."].fullmatch(cell.text):
-            return f'write a decimal point, or {KEY} = ","'
+            return self.place.remedy(f'a decimal point, or {KEY} = ","', "write a decimal point")
         if self.decimal == "," and "." in cell.text:
             return f"write a decimal comma, as {KEY} says" if self.stated else "write one sign"
         if LIMIT.fullmatch(cell.text):

@@ -83,10 +83,12 @@ def _require_columns(columns, axes: Sequence[str], where: Table | None, place: P
                 "remove the key, or those columns",
                 key=f"observations.sensors = {shortened(str(where.place.path))}",
             )
-        if "at" in roles and roles & {"value", "sensor"}:
-            raise place.error(
-                "columns of single sensors beside 'value' or 'sensor'", "remove either"
-            )
+        for column in columns:
+            if "at" in roles and column.role in ("value", "sensor"):
+                raise place.error(
+                    f"column {column.header!r} is no sensor of {where.place.path.name}, others are",
+                    "add it there, or remove it",
+                )
         wanted = ["t"] if "at" in roles else ["sensor", "t", "value"]
     if roles & {"t_start", "t_end"} and "t" not in roles:
         wanted.remove("t")

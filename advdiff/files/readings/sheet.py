@@ -136,7 +136,10 @@ def _split(
     if len(even) > 1:
         words = " or ".join(SEPARATORS[s] for s in even)
         raise place.error(
-            f"columns separated by {words}", f"write observations.separator = {next(iter(even))!r}"
+            f"columns separated by {words}",
+            place.remedy(
+                f"observations.separator = {next(iter(even))!r}", "separate them by commas"
+            ),
         )
     if even:
         sign = next(iter(even))
@@ -156,7 +159,7 @@ def _uneven(separator: str, row: list[str]) -> str:
     """What to do with a row of another width."""
     if separator == "," and all(re.fullmatch(r"[+-]?\d+", cell) for cell in row):
         return "mend the row; with decimal commas, separate columns by semicolons"
-    return "mend the row, or state observations.separator"
+    return "mend the row"
 
 
 def _without_index(header: list[str], rows: Rows, notes: list[str]) -> tuple[list[str], Rows]:

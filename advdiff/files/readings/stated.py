@@ -53,6 +53,10 @@ class Place:
     path: Path
     key: str = "observations.file"
 
+    def remedy(self, key: str, other: str) -> str:
+        """To write a key, which is of the file of readings alone; of others to do something."""
+        return f"write {key}" if self.key == Place.key else other
+
     def error(
         self, what: str, remedy: str, line: int | None = None, key: str | None = None
     ) -> InputError:

@@ -81,10 +81,12 @@ class Table:
     def shown(self, name: str, i: int) -> str:
         """The entry of a reading, for messages."""
         if name in self.numbers:
-            return f"{name} = {self.numbers[name][i]:g}"
+            return f"{name} = {self.numbers[name][i]:g} {self.units.get(name, '')}".rstrip()
         if name in self.texts:
             return f"{name} = {self.texts[name][i]!r}"
-        return f"{name} = 'flux'" if name == "kind" else f"value {'<>'[self.censored[i] > 0]} …"
+        if name == "kind":
+            return "kind = 'flux'"
+        return f"value {'<' if self.censored[i] < 0 else '>'} {self.numbers['value'][i]:g}"
 
     def refuse(self, bad: np.ndarray, what: str, name: str, remedy: str) -> None:
         """Raise :class:`InputError` for the first reading where ``bad``."""

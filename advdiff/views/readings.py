@@ -71,7 +71,7 @@ def _counted(table: Table, std: float | None) -> list[str]:
         said.append(f"std         {'not given' if std is None else f'{std:g}, observations.std'}")
     for name, what in (("kind", "of the flux"), ("censored", "known as a bound only")):
         if table.has(name).any():
-            said.append(f"{name:11s} {table.has(name).sum()} readings {what}")
+            said.append(f"{name:11s} {table.has(name).sum()} {what}")
     return said
 
 

@@ -22,16 +22,16 @@ from advdiff.config.types import (
     VelocityField,
     fault,
 )
-from advdiff.core.errors import InputError
+from advdiff.core.errors import InputError, suggestion
 
 EVERY_NODE = "a value at every node"
 """Marks a key of [unknowns] that is a field where it is true."""
 
 
-ColumnName = Literal[
-    "x", "y", "z", "t", "value", "std", "sensor", "part", "kind", "censored",
-    "x2", "y2", "z2", "radius", "t_start", "t_end",
-]  # fmt: skip
+COLUMNS = (
+    *("x", "y", "z", "t", "value", "std", "sensor", "part", "kind", "censored"),
+    *("x2", "y2", "z2", "radius", "t_start", "t_end"),
+)
 """What a column of readings may be."""
 Word = Annotated[str, Field(min_length=1)]
 
@@ -47,6 +47,13 @@ def _marks(value: Any) -> Any:
     if any(isinstance(mark, bool) or not isinstance(mark, int | float | str) for mark in marks):
         raise ValueError("must be a number, a word, or a list of them")
     return [mark if isinstance(mark, str) else float(mark) for mark in marks]
+
+
+def _columns(value: dict[str, str]) -> dict[str, str]:
+    for name in value:
+        if name not in COLUMNS:
+            raise fault(name, f"no column of readings; {suggestion(name, COLUMNS)}")
+    return value
 
 
 class ObservationsTable(Table):
@@ -66,7 +73,9 @@ class ObservationsTable(Table):
     )
     origin: Instant | None = Field(None, description="the moment of time 0, for date-times")
     time_format: Word | None = Field(None, description="of date-times, as %d/%m/%Y %H:%M")
-    columns: dict[ColumnName, Word] = Field({}, description="what a column is → its header")
+    columns: Annotated[dict[str, Word], AfterValidator(_columns)] = Field(
+        {}, description="what a column is → its header"
+    )
     sensors: FileName | None = Field(
         None, description=".csv of places (sensor, x, …), for a table without coordinates"
     )

@@ -85,9 +85,12 @@ class Cells(dict[str, list[Cell]]):
 
 
 def filled(
-    cells: Cells, stated: Stated, place: Place, axes: Sequence[str]
+    cells: Cells, separator: str, stated: Stated, place: Place, axes: Sequence[str]
 ) -> tuple[Table, list[str]]:
     """The table of these cells, and how its numbers are written.
+
+    Args:
+        separator: of the columns.
 
     Raises:
         InputError: for the first cell that cannot be read, or may be read in two ways.
@@ -102,7 +105,7 @@ def filled(
             )
     plain = [name for name in cells if name in NUMBERS and name not in dated]
     shown = [cell for name in plain for cell in cells[name] if cell.text not in cells.missing]
-    sign = stated.decimal or decimal_sign(shown, place)
+    sign = stated.decimal or decimal_sign(shown, separator, place)
     reader = Reader(place, sign, stated.decimal is not None, cells.missing)
     numbers = {name: _numbers(name, cells[name], reader) for name in plain if name != "value"}
     numbers |= {name: _dates(cells[name], cells.missing, stated, place) for name in dated}

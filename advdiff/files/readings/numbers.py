@@ -36,22 +36,30 @@ class Cell(NamedTuple):
     text: str
 
 
-def decimal_sign(cells: Iterable[Cell], place: Place) -> str:
+def decimal_sign(cells: Iterable[Cell], separator: str, place: Place) -> str:
     """The decimal sign that all these numbers are written with.
 
+    Args:
+        separator: of the columns; a comma or spaces go with decimal points.
+
     Raises:
-        InputError: where some have a comma and some a point, or commas may part thousands.
+        InputError: where some have a comma and some a point, or either may part thousands.
     """
-    point = comma = doubtful = None
+    point = comma = doubtful = grouped = None
     for cell in cells:
         limit = LIMIT.fullmatch(cell.text)
         text = limit[2] if limit else cell.text
-        if "." in text and tables.DECIMAL.fullmatch(text):
+        if GROUPED[","].fullmatch(text) and "," not in text:
+            grouped = grouped or cell
+        elif "." in text and tables.DECIMAL.fullmatch(text):
             point = point or cell
         elif GROUPED["."].fullmatch(text):
             doubtful = doubtful or cell
         elif WITH_COMMA.fullmatch(text):
             comma = comma or cell
+    if not comma and not point and separator not in ", ":
+        doubtful = doubtful or grouped
+    point = point or grouped
     if comma and point:
         raise place.cell(
             comma.line,
@@ -65,8 +73,8 @@ def decimal_sign(cells: Iterable[Cell], place: Place) -> str:
             doubtful.line,
             doubtful.name,
             doubtful.text,
-            "may have a decimal comma, or thousands",
-            place.remedy(f'{KEY} = "," or "."', "write it with a point or without the comma"),
+            f"may have a decimal {'comma' if ',' in doubtful.text else 'point'}, or thousands",
+            place.remedy(f'{KEY} = "," or "."', "write decimal points alone"),
         )
     return "," if comma else "."
 

@@ -58,7 +58,7 @@ def read(path: Path, stated: Stated = NOTHING, axes: Sequence[str] | None = None
     if not rows:
         raise place.error("has no readings", "add rows")
     cells = Cells(*_long(columns, rows), Missing(stated.missing), place)
-    table, written = filled(cells, stated, place, axes)
+    table, written = filled(cells, found.separator, stated, place, axes)
     if where is not None:
         table = _joined(table, where)
     table.require_whole()
@@ -137,7 +137,7 @@ def _places(path: Path, axes: Sequence[str] | None) -> Table:
     if not rows:
         raise place.error("has no sensors", "add rows")
     cells = Cells(columns, *zip(*((r, i) for i, r in rows), strict=True), Missing(None), place)
-    table, _ = filled(cells, NOTHING, place, axes)
+    table, _ = filled(cells, found.separator, NOTHING, place, axes)
     names = list(table.texts["sensor"])
     for i, name in enumerate(names):
         if not name or name in names[:i]:

@@ -37,8 +37,8 @@ class Table:
     >>> from pathlib import Path
     >>> numbers = {"x": np.array([0.5]), "t": np.array([1.0]), "value": np.array([0.2])}
     >>> table = Table(Place(Path("a.csv")), numbers, lines=[2], axes=["x"])
-    >>> len(table), table.has("radius").any(), table.points.tolist()
-    (1, False, [[0.5]])
+    >>> len(table), table.has("radius").tolist(), table.points.tolist()
+    (1, [False], [[0.5]])
     """
 
     place: Place

@@ -153,3 +153,11 @@ def test_all_separators_in_every_cell_are_never_read_wrongly(tmp_path):
                 continue
             if stated[1] in (None, decimal):
                 check(found, {})
+
+
+@pytest.mark.parametrize("separator", [",", " ", "\t"])
+def test_points_are_decimal_where_nothing_else_can_be(tmp_path, separator):
+    """Beside commas and spaces, and where one of them cannot part thousands."""
+    text = "x,t,value\n1,2,1.234\n1,3,2.345\n" + ("1,4,.5\n" if separator == "\t" else "")
+    found = table(tmp_path, text.replace(",", separator))
+    np.testing.assert_array_equal(found.numbers["value"][:2], [1.234, 2.345])

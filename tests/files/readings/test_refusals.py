@@ -40,6 +40,10 @@ TABLES = {
         "x;t;value\n1;1;1,234\n",
         ["row 2: value = '1,234'", "thousands", 'observations.decimal = "," or "."'],
     ),
+    "the same with a point": (
+        "x;t;value\n1;1;1.234\n",
+        ["row 2: value = '1.234' may have a decimal point, or thousands", "observations.decimal"],
+    ),
     "thousands in one column of points": (
         'x,t,value\n"1,500",1,0.5\n',
         ["x = '1,500'", "observations.decimal"],

@@ -105,7 +105,7 @@ def make_tao(comm, type: str) -> PETSc.TAO:
 
 @contextmanager
 def _defaults(tao: PETSc.TAO) -> Iterator[None]:
-    """Ours among the options, where the user gave none: TAO reads some at once, some as it solves."""
+    """Ours among the options where the user gave none: TAO reads some of them only as it solves."""
     options = PETSc.Options()
     prefix = tao.getKSP().getOptionsPrefix() if tao.getType() in NEWTON else None
     inexact = {"tao_ksp_ew": True} | {f"{prefix}{k}": v for k, v in INEXACT.items()}

@@ -69,7 +69,8 @@ class Family:
         sizes = [part.template.getSize() for part in unknowns.parts]
         self._part = np.repeat(np.arange(len(sizes)), sizes)
         exponential = np.array([p.is_exponential for p in unknowns.parts])[self._part]
-        self.affine = Affine(unknowns.to_numpy(m), exponential)
+        diffuses = np.array([p.control == "diffusivity" for p in unknowns.parts])[self._part]
+        self.affine = Affine(unknowns.to_numpy(m), exponential, exponential & diffuses)
         unknowns.assign(m)
         operator.assemble()
         self.diffusivity = operator.diffusivity.copy()

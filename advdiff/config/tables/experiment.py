@@ -40,7 +40,10 @@ from advdiff.core.errors import InputError
 
 def is_velocity(key: str) -> bool:
     """Whether a velocity is written there, as a list of components for one."""
-    return key.endswith((".velocity", "].field")) and key not in ("unknowns.velocity", "prior.velocity")
+    return key.endswith((".velocity", "].field")) and key not in (
+        "unknowns.velocity",
+        "prior.velocity",
+    )
 
 
 def refuse_sampler(sampler: SamplerTable, field: bool, reduced: bool) -> None:

@@ -1,4 +1,4 @@
-"""An unknown velocity: its families of flows, and what is known of their coefficients beforehand."""
+"""An unknown velocity: its families of flows, and the prior of their coefficients."""
 
 from __future__ import annotations
 

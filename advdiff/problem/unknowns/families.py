@@ -12,7 +12,6 @@ from petsc4py import PETSc
 from advdiff.config.expression import AXES
 from advdiff.config.tables.flows import VelocityPrior, VelocityUnknown
 from advdiff.core import memory
-from advdiff.domain.fields import interpolate
 from advdiff.equation.modes import fourier_modes, sine_modes
 from advdiff.equation.velocity import wall_dofs
 from advdiff.inverse.unknowns import Part
@@ -57,7 +56,6 @@ class Family(ABC):
     @abstractmethod
     def prior(self, problem: Setting, part: Part) -> tuple[PartPrior, PETSc.Vec | None]:
         """The prior of the part, and its mean where that is not 0."""
-
 
     def numbers(self, problem: Setting, m: np.ndarray) -> dict[str, Number]:
         """Coefficients that mean something by themselves, by name.
@@ -139,7 +137,6 @@ class Uniform(_Few):
         if self.law.mean is None:
             return prior, None
         return prior, like(part.template, np.broadcast_to(self.law.mean, problem.domain.dim))
-
 
     def numbers(self, problem, m):
         given = problem.experiment.physics.velocity

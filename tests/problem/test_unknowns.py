@@ -77,7 +77,9 @@ def test_a_part_says_what_it_is(tmp_path, name):
     if part.is_field:
         assert part.rows.getSize() == part.template.getSize()
     start, once, twice = (cases.random(found.prior.mean, 1) for _ in range(3))
-    exponential = np.broadcast_to(part.is_exponential, once.getLocalSize())
+    exponential = part.is_exponential
+    if not isinstance(exponential, bool):
+        exponential = exponential[: once.getLocalSize()]
     once.array += np.where(exponential, np.log(2.0), 1.0)
     twice.array += np.where(exponential, np.log(3.0), 2.0)
     values = []

@@ -74,7 +74,7 @@ class Modes:
 
     def factors(self, m: np.ndarray) -> np.ndarray:
         """c of the numbers m, shape (mode,)."""
-        exponential = self.is_exponential
+        exponential = self.is_exponential[: len(m)]  # none of them but on rank 0
         if exponential.any() and not (np.abs(m[exponential]) < LARGEST_LOGARITHM).all():
             raise ConvergenceError(
                 f"a positive coefficient of {self.control} = exp({np.abs(m[exponential]).max():g}) "
@@ -85,10 +85,10 @@ class Modes:
     def _factors(self, m: PETSc.Vec) -> PETSc.Vec:
         here = m.array_r
         with agreed(self.function.function_space.mesh.comm):
-            values = self.factors(here) if len(here) else here
+            values = self.factors(here)
         result = m.duplicate()
         result.setArray(values)
-        self._slopes.setArray(np.where(self.is_exponential, values, 1.0)[: len(here)])
+        self._slopes.setArray(np.where(self.is_exponential[: len(here)], values, 1.0))
         return result
 
     def assign(self, m, add=False):

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from advdiff.config.messages import explain
 from advdiff.config.tables.experiment import Experiment
-from advdiff.config.tables.inversion import ReadingsFile
 from advdiff.config.tables.models import ModelExperiment
+from advdiff.config.tables.observations import ReadingsFile
 from advdiff.config.types import STUDIES, StreamVelocity, VelocityField, VorticityVelocity
 from advdiff.core.errors import InputError, shortened
 from advdiff.core.ranks import on_root

@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -166,12 +167,13 @@ def _result_name(value: str) -> str:
 
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0, lt=2**31)]
 FileName = Annotated[str, AfterValidator(_file_name)]
 ResultName = Annotated[str, AfterValidator(_result_name)]
 Moment = Annotated[int | float | str, PlainValidator(_moment)]
 """An index (whole number), a value (with a decimal point), or a date (ISO 8601)."""
-Instant = Annotated[datetime, PlainValidator(_instant)]
+Instant = Annotated[datetime, BeforeValidator(_instant)]
 Level = Annotated[int | float | dict[str, int | float], PlainValidator(_level)]
 Land = Annotated[float | str, PlainValidator(_land)]
 WallValue = Annotated[float | str, PlainValidator(_wall)]

@@ -70,13 +70,16 @@ VALUES: dict[str, tuple] = {
     "observations.separator": (";",),
     "observations.decimal": (",",),
     "observations.missing": ([0.5],),
-    "observations.origin": ("2021-08-25",),
-    "observations.time_format": ("%d/%m/%Y",),
-    "observations.columns": ({"value": "t", "t": "value"},),
-    "observations.sensors": ("wells.csv",),
+    "observations.origin": ("2020-12-31",),
+    "observations.time_format": ("%m/%d/%Y",),
+    "observations.columns": ({"t": "day", "value": "b"},),
+    "observations.sensors": ("wells2.csv",),
     "observations.snap_distance": (0.1,),
     "unknowns.velocity": ({"modes": [2, 3]},),
     "unknowns.velocity.modes": ([3, 2],),
+    "unknowns.velocity.fields": ([["y", "0"]], [{"stream": "x*y", "std": 0.1}]),
+    "prior.velocity.mean": ([0.3, 0.1],),
+    "prior.velocity.std": (0.3,),
     "truth.velocity": (FLOW,),
     "truth.diffusivity": (0.2,),
     "truth.initial": ("x",),
@@ -133,6 +136,7 @@ ELSEWHERE = {
     "plane": "of axes in degrees: files/test_grid_units.py",
     "dimensions": "of files without names of axes: files/test_grids.py",
     "components": "of a velocity on a grid: files/test_grids.py",
+    "separator": "of tables that two of them divide: files/readings/",
 }
 """Keys that no experiment here can use → where they are tried."""
 

@@ -109,15 +109,15 @@ def check_writable(path: Path, key: str = "output.file") -> None:
     An earlier result may be replaced, any other file may not.
     """
     folder = path.parent
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"{key}: the folder {folder} does not exist; create it")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"{key}: {path} is a folder; give the name of a file")
     if path.suffix == ".vtkhdf":
         raise InputError(
             f"{key}: {path} is the name for ParaView's file beside the result; end it in .h5"
         )
-    if path.exists() and not _is_ours(path):
+    if os.path.exists(path) and not _is_ours(path):
         raise InputError(f"{key}: {path} exists and is no result of advdiff; give another name")
     view = [path.with_suffix(".vtkhdf"), path.with_name(f"{path.name}.vtkhdf")]
     for other in (*view, *(path.with_name(f".{path.name}.{end}") for end in BESIDE)):

@@ -249,7 +249,6 @@ def test_tables(tmp_path, content, parts):
 
 def test_a_name_too_long_for_the_disk(tmp_path):
     for changes in ({"output.file": "n" * 260 + ".h5"}, INVERT | {"observations.file": "n" * 260}):
-        key = next(name for name in changes if name.endswith(".file"))
         text = message(tasks.check, Problem(parse(data(changes), tmp_path / "e.toml")))
         assert text.startswith(("output.file: ", "observations.file: "))
 

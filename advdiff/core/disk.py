@@ -61,6 +61,23 @@ def write_at(file: int, values: np.ndarray, place: int) -> None:
         rest, place = rest[written:], place + written
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether it says that a disk is full, in the system's words or in ours."""
+    return isinstance(error, NoRoom) or _full(error) is not None
+
+
+_abandoned: list[object] = []
+"""Files that nobody may close."""
+
+
+def abandon(file: object) -> None:
+    """Keep an HDF5 file from being closed, for HDF5 may die of what it cannot write then (local).
+
+    The process is to end by :func:`advdiff.core.stopping.leave`.
+    """
+    _abandoned.append(file)
+
+
 _lost: list[str] = []
 """Why writes have failed where nothing can be raised, until :func:`room` raises."""
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import h5py
 
-from advdiff.core.disk import room, take
-from advdiff.core.errors import InputError, NoRoom
+from advdiff.core.disk import abandon, is_full, room, take
+from advdiff.core.errors import InputError
 from advdiff.core.ranks import on_root
 from advdiff.files import hdf5, seal
 
@@ -49,14 +49,17 @@ def open_parallel(path: Path, comm, mode: str = "w", size: int = SPARE) -> h5py.
 def closing(file: h5py.File, comm):
     """Close the file behind the block (collective).
 
-    After an error of a single rank it stays open: closing a parallel file is collective.
+    After an error of a single rank it stays open: closing a parallel file is collective.  And after
+    that of a full disk, which HDF5 may not survive.
     """
     name = Path(file.filename)
     with room(name):
         try:
             yield file
         except BaseException as error:
-            if comm.size == 1 or isinstance(error, NoRoom):  # which all ranks have met
+            if is_full(error):
+                abandon(file)
+            elif comm.size == 1:
                 file.close()
             raise
         file.close()

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from advdiff.core import stopping
-from advdiff.core.disk import room
+from advdiff.core.disk import abandon, is_full, room
 from advdiff.core.errors import InputError, T
 from advdiff.core.ranks import Alone, agreed, in_turn, on_root
 from advdiff.files.parallel import check_writable, closing, end, open_parallel
@@ -104,12 +104,12 @@ class InTurn:
         """Have all that waits written; no rank has the file open then."""
         in_turn(self.comm, self._write)
 
-    def close(self) -> None:
-        """Let go of the file, if this rank has it open (local)."""
-        if self._file is not None:
-            with room(self.path):
-                self._file.close()
-            self._file = None
+    def forget(self, error: BaseException) -> None:
+        """Let go of the file after an error, if this rank has it open (local)."""
+        if self._file is not None and is_full(error):
+            abandon(self._file)
+        elif self._file is not None:
+            self._file.close()
 
     def _opened(self) -> h5py.File:
         if self._file is None:
@@ -125,7 +125,9 @@ class InTurn:
         with room(self.path):
             for path, place, values in waiting:
                 self._opened()[path][place] = values
-        self.close()
+            if self._file is not None:
+                self._file.close()
+        self._file = None
 
 
 Shared = AtOnce | InTurn
@@ -165,8 +167,9 @@ def shared(path: Path, comm, mode: str = "w") -> Iterator[Shared]:
     try:
         yield file
         file.settle()
-    finally:
-        file.close()
+    except BaseException as error:
+        file.forget(error)
+        raise
     on_root(comm, lambda: os.truncate(path, end(path)))
 
 

@@ -27,13 +27,13 @@ from advdiff.chains.run import STATISTICS, Groups, Link, Options, Progress
 from advdiff.chains.verdict import of_chains
 from advdiff.chains.warmup import Adaptation
 from advdiff.core import stopping
-from advdiff.core.disk import room, take
+from advdiff.core.disk import room
 from advdiff.core.ranks import Alone, on_root
 from advdiff.core.version import __version__
 from advdiff.files import hdf5
 from advdiff.files.beside import Beside
 from advdiff.files.finished import UNEXPECTED
-from advdiff.files.parallel import SPARE, check_writable, publish
+from advdiff.files.parallel import check_writable, closing, open_parallel, publish
 from advdiff.files.reserved import Part, Reserved
 from advdiff.files.result import FORMAT, ResultFile
 from advdiff.files.shared import AtOnce, Shared, shared
@@ -319,8 +319,7 @@ class Archive:
             on_root(self.world, lambda: self._complete(whole))
 
     def _complete(self, whole: Path) -> None:
-        take(whole, SPARE)
-        with room(self.path), h5py.File(whole, "r+") as file:
+        with closing(open_parallel(whole, Alone(), "r+"), Alone()) as file:
             seconds = file["progress/numbers"][:][*_latest(file), NUMBERS.index("seconds")]
             file["sample_stats"].attrs["seconds"] = seconds
             step = file["sample_stats/step_size"][:, -1]

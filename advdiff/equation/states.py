@@ -64,6 +64,9 @@ class States:
 
     def rows(self, vector: PETSc.Vec, out: PETSc.Vec | None = None) -> PETSc.Vec:
         """The free entries of a vector over all unknowns, in a vector of their own (collective)."""
+        if out is not None and not self.is_constrained:
+            vector.copy(out)
+            return out
         part = vector.getSubVector(self.free)
         out = part.duplicate() if out is None else out
         part.copy(out)
@@ -87,14 +90,16 @@ class States:
         """The function of a state, with the held values, or zero there (collective)."""
         out = fem.Function(self.space) if out is None else out
         vector = out.x.petsc_vec
-        if self.is_constrained:
+        if not self.is_constrained:
+            state.copy(vector)
+        else:
             if boundary:
                 self.boundary.x.petsc_vec.copy(vector)
             else:
                 vector.set(0.0)
-        part = vector.getSubVector(self.free)
-        state.copy(part)
-        vector.restoreSubVector(self.free, part)
+            part = vector.getSubVector(self.free)
+            state.copy(part)
+            vector.restoreSubVector(self.free, part)
         out.x.scatter_forward()
         return out
 

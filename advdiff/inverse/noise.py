@@ -90,10 +90,7 @@ class Student(Density):
         return Terms(value, -ratio, np.maximum(ratio * (ratio + slope), 0.0))
 
     def normal(self, z):
-        tail = (
-            special.log_ndtr(-np.abs(z)) if self.nu == np.inf else stats.t.logcdf(-abs(z), self.nu)
-        )
-        return -np.sign(z) * special.ndtri_exp(tail)
+        return -np.sign(z) * special.ndtri_exp(stats.t.logcdf(-np.abs(z), self.nu))
 
 
 class Noise(ABC):

@@ -24,8 +24,9 @@ def attributes(problem: Problem) -> dict:
 
 
 def begin(file: Store, problem: Problem) -> None:
-    times = problem.experiment.time.times
-    file.scale("time", times, long_name="output time")
+    experiment = problem.experiment
+    times = experiment.time.times
+    file.scale("time", times, experiment.time.unit or "1", long_name="output time")
     file.axis("vertex", problem.samples.count)
     file.axis("dim", problem.domain.dim)
     file.mesh()

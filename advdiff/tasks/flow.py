@@ -116,7 +116,8 @@ def _extend(problem: Problem, file: h5py.File) -> None:
     store.axis("dim", problem.domain.dim)
     store.mesh()
     fields.summarise(problem, store)
-    store.scale("time", problem.experiment.time.times, long_name="output time")
+    time = problem.experiment.time
+    store.scale("time", time.times, time.unit or "1", long_name="output time")
     _at_mean(problem, store)
 
 

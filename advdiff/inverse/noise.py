@@ -1,18 +1,23 @@
 """Noise other than one of known size: what readings say then of their predictions.
 
-Each is a :class:`~advdiff.inverse.likelihood.Likelihood`.  A reading below a limit of detection is
-one of which only that is known: its likelihood is the probability of it, at the limit.
+Each is a :class:`~advdiff.inverse.likelihood.Likelihood`.  Of a reading beyond a limit only that is
+known, and its likelihood is the probability of that.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from scipy import special, stats
 
+from advdiff.core.errors import InputError
+from advdiff.inverse.likelihood import Gaussian
+
+FEWEST = 3
+"""Readings that tell the size of their noise, if badly."""
 DEPTH, NODES = 40.0, 241
 """How small the integrand over an unknown log σ is where it is cut off, e^−40, and its nodes."""
 
@@ -97,16 +102,22 @@ class Noise(ABC):
     """Readings with errors of a kind, some of them only known to be below a limit.
 
     Args:
-        values: read, or the limit below which the reading is, shape (reading,).
+        values: read, or the limit that the reading is beyond, shape (reading,).
         std: as the kind takes it, shape (reading,).
-        below: which are below the limit, shape (reading,), bool; none if left out.
+        censored: −1 where the reading is below the limit, 1 where it is above, 0 where it is
+            known, shape (reading,); known if left out.
     """
 
-    def __init__(self, values: np.ndarray, std: np.ndarray, below: np.ndarray | None = None):
+    def __init__(self, values: np.ndarray, std: np.ndarray, censored: np.ndarray | None = None):
         self.values = np.asarray(values, dtype=float)
         self.std = np.broadcast_to(np.asarray(std, dtype=float), self.values.shape)
-        none = np.zeros(self.values.shape, dtype=bool)
-        self.below = none if below is None else np.asarray(below, dtype=bool)
+        none = np.zeros(self.values.shape, dtype=int)
+        self.censored = none if censored is None else np.asarray(censored, dtype=int)
+
+    @property
+    def seen(self) -> np.ndarray:
+        """Which readings are known, shape (reading,)."""
+        return self.censored == 0
 
     @abstractmethod
     def terms(self, predicted: np.ndarray) -> Terms:
@@ -136,27 +147,29 @@ class Noise(ABC):
         return self.terms(predicted).information
 
     def standardised(self, predicted: np.ndarray) -> np.ndarray:
-        """Residuals in standard deviations, as quantiles of a normal error; of a reading below its
-        limit, what half of such readings are below, shape (reading,)."""
+        """Residuals in standard deviations, as quantiles of a normal error; of one beyond a
+        limit, what half of such readings are beyond, shape (reading,)."""
         z = (self.values - predicted) / self.scale(predicted)
         density = getattr(self, "density", Normal())
-        result = density.normal(np.where(self.below, 0.0, z))
-        if self.below.any():
-            half = -density.below(z[self.below]).value - math.log(2.0)
-            result[self.below] = special.ndtri_exp(half)
+        result = density.normal(np.where(self.seen, z, 0.0))
+        beyond = ~self.seen
+        if beyond.any():
+            side = self.censored[beyond]
+            half = -density.below(-side * z[beyond]).value - math.log(2.0)
+            result[beyond] = -side * special.ndtri_exp(half)
         return result
 
 
 class Known(Noise):
     """Errors of known size.
 
-    >>> seen = Known(np.array([1.0, 0.5]), np.array([0.1, 0.1]), below=np.array([False, True]))
+    >>> seen = Known(np.array([1.0, 0.5]), np.array([0.1, 0.1]), censored=np.array([0, -1]))
     >>> round(seen.value(np.array([1.1, 0.5])), 4)  # one off; at the limit: ½ + log 2
     1.1931
     """
 
-    def __init__(self, values, std, below=None, density: Density | None = None):
-        super().__init__(values, std, below)
+    def __init__(self, values, std, censored=None, density: Density | None = None):
+        super().__init__(values, std, censored)
         self.density = density or Normal()
 
     def scale(self, predicted):
@@ -164,11 +177,11 @@ class Known(Noise):
 
     def terms(self, predicted):
         z = (self.values - predicted) / self.std
-        return _chosen(self.density, z, self.below, -1.0 / self.std)
+        return _chosen(self.density, z, self.censored, -1.0 / self.std)
 
     @property
     def log_constant(self):
-        inside = ~self.below
+        inside = self.seen
         return inside.sum() * self.density.log_constant - float(np.log(self.std[inside]).sum())
 
 
@@ -179,11 +192,11 @@ class Relative(Noise):
         relative: r.
     """
 
-    def __init__(self, values, std, relative: float, below=None):
-        super().__init__(values, std, below)
+    def __init__(self, values, std, relative: float, censored=None):
+        super().__init__(values, std, censored)
         self.relative = relative
 
-    log_constant = property(lambda self: (~self.below).sum() * Normal.log_constant)
+    log_constant = property(lambda self: self.seen.sum() * Normal.log_constant)
 
     def scale(self, predicted):
         return np.hypot(self.std, self.relative * predicted)
@@ -192,8 +205,8 @@ class Relative(Noise):
         scale = self.scale(predicted)
         growth = self.relative**2 * predicted / scale**2  # ∂ log scale/∂predicted
         z = (self.values - predicted) / scale
-        value, slope, information = _chosen(Normal(), z, self.below, -1.0 / scale - z * growth)
-        inside = ~self.below
+        value, slope, information = _chosen(Normal(), z, self.censored, -1.0 / scale - z * growth)
+        inside = self.seen
         value = value + np.where(inside, np.log(scale), 0.0)
         slope = slope + np.where(inside, growth, 0.0)
         fisher = 1.0 / scale**2 + 2.0 * growth**2
@@ -203,7 +216,7 @@ class Relative(Noise):
 class Unknown(Noise):
     """Errors of one unknown size σ a group, which is integrated out under p(σ) ∝ 1/σ.
 
-    Without readings below a limit in closed form, ½n log Σ((value − predicted)/std)²; with some by
+    Without readings beyond a limit in closed form, ½n log Σ((value − predicted)/std)²; with some by
     the trapezoidal rule in log σ.
 
     Args:
@@ -211,8 +224,8 @@ class Unknown(Noise):
         group: of each reading, 0, 1, …, shape (reading,).
     """
 
-    def __init__(self, values, std, group: np.ndarray, below=None):
-        super().__init__(values, std, below)
+    def __init__(self, values, std, group: np.ndarray, censored=None):
+        super().__init__(values, std, censored)
         self.group = np.asarray(group)
         self.members = [np.flatnonzero(self.group == g) for g in range(self.group.max() + 1)]
 
@@ -220,7 +233,7 @@ class Unknown(Noise):
         """(members, z in units of std, σ², number inside) of every group."""
         z = (self.values - predicted) / self.std
         for members in self.members:
-            inside = members[~self.below[members]]
+            inside = members[self.seen[members]]
             yield members, z, float(z[inside] @ z[inside]), len(inside)
 
     def scale(self, predicted):
@@ -232,7 +245,7 @@ class Unknown(Noise):
     def terms(self, predicted):
         found = Terms(*np.zeros((3, len(self.values))))
         for members, z, squares, count in self._parts(predicted):
-            part = self._closed if not self.below[members].any() else self._integrated
+            part = self._closed if self.seen[members].all() else self._integrated
             for total, one in zip(found, part(members, z, squares, count), strict=True):
                 total[members] = one
         return found
@@ -244,11 +257,10 @@ class Unknown(Noise):
         return Terms(share, -precision * z[members], precision / self.std[members])
 
     def _integrated(self, members, z, squares, count):
-        z, below, std = z[members], self.below[members], self.std[members]
-        logs = self._range(squares, np.maximum(-z[below], 0.0), count)
+        z, side, std = z[members], self.censored[members], self.std[members]
+        logs = self._range(squares, np.maximum(side * z, 0.0), count)
         sizes = np.exp(logs)[:, None]
-        inside, limits = Normal().inside(z / sizes), Normal().below(z / sizes)
-        parts = [np.where(below, b, a) for a, b in zip(inside, limits, strict=True)]
+        parts = _chosen(Normal(), z / sizes, side, 1.0)
         weights = -parts[0].sum(axis=1) - count * logs
         total = special.logsumexp(weights) + math.log(logs[1] - logs[0])
         weights = np.exp(weights - special.logsumexp(weights))[:, None]
@@ -269,18 +281,53 @@ class Unknown(Noise):
         """Of the closed form; the prior 1/σ has no constant of its own, and 1 is taken."""
         total = 0.0
         for members in self.members:
-            inside = members[~self.below[members]]
+            inside = members[self.seen[members]]
             n = len(inside)
             total += n * Normal.log_constant - float(np.log(self.std[inside]).sum())
-            if not self.below[members].any():
+            if self.seen[members].all():
                 total += (0.5 * n - 1.0) * math.log(2.0) + special.gammaln(0.5 * n)
         return total
 
 
-def _chosen(density: Density, z: np.ndarray, below: np.ndarray, by: np.ndarray) -> Terms:
-    """The terms of z, of those below a limit where they are; derivatives by what z moves with."""
-    inside = density.inside(z)
-    if below.any():
-        limits = density.below(z)
-        inside = Terms(*(np.where(below, b, a) for a, b in zip(inside, limits, strict=True)))
-    return Terms(inside.value, inside.slope * by, inside.information * by**2)
+class Seen(Protocol):
+    """Readings, as far as their noise asks; arrays of shape (reading,)."""
+
+    values: np.ndarray
+    std: np.ndarray
+    censored: np.ndarray | None
+    sensor: np.ndarray
+
+
+def make(readings: Seen, kind: str, relative: float | None, nu: float, by: str) -> Gaussian | Noise:
+    """The likelihood of a kind of noise.
+
+    Raises:
+        InputError: for an unknown size of too few readings.
+    """
+    values, std, censored = readings.values, readings.std, readings.censored
+    if kind == "relative":
+        return Relative(values, std, relative, censored)
+    if kind == "student":
+        return Known(values, std, censored, Student(nu))
+    if kind == "given":
+        return Gaussian(values, std) if censored is None else Known(values, std, censored)
+    group = readings.sensor if by == "sensor" else np.zeros(len(values), dtype=int)
+    found = Unknown(values, std, group, censored)
+    fewest = min(int(found.seen[members].sum()) for members in found.members)
+    if fewest < FEWEST:
+        raise InputError(
+            f"observations.noise = 'unknown': {fewest} readings within their limits"
+            f"{' at one sensor' if by == 'sensor' else ''} do not tell the size of their noise; "
+            f"it takes {FEWEST}: give it in observations.std, or write by = 'all'"
+        )
+    return found
+
+
+def _chosen(density: Density, z: np.ndarray, side: np.ndarray, by: np.ndarray | float) -> Terms:
+    """The terms of z, of those beyond a limit where they are; derivatives by what z moves with."""
+    found = density.inside(z)
+    if side.any():
+        limits = density.below(np.where(side > 0, -z, z))
+        limits = limits._replace(slope=np.where(side > 0, -1.0, 1.0) * limits.slope)
+        found = Terms(*(np.where(side == 0, a, b) for a, b in zip(found, limits, strict=True)))
+    return Terms(found.value, found.slope * by, found.information * by**2)

@@ -15,38 +15,43 @@ RNG = np.random.default_rng(3)
 N = 14
 VALUES, PREDICTED = RNG.uniform(0.2, 1.0, (2, N))
 STD = RNG.uniform(0.05, 0.3, N)
-NONE, SOME = np.zeros(N, bool), np.arange(N) % 3 == 0
+NONE, SOME = np.zeros(N, int), np.array([-1, 0, 0, 1, 0, 0, -1] * 2)
 GROUP = np.arange(N) % 2
 KINDS = {
-    "given": lambda below: Known(VALUES, STD, below),
-    "student": lambda below: Known(VALUES, STD, below, Student(3.5)),
-    "relative": lambda below: Relative(VALUES, STD, 0.3, below),
-    "unknown": lambda below: Unknown(VALUES, STD, GROUP, below),
+    "given": lambda limits: Known(VALUES, STD, limits),
+    "student": lambda limits: Known(VALUES, STD, limits, Student(3.5)),
+    "relative": lambda limits: Relative(VALUES, STD, 0.3, limits),
+    "unknown": lambda limits: Unknown(VALUES, STD, GROUP, limits),
 }
 each = pytest.mark.parametrize("name", KINDS)
-either = pytest.mark.parametrize("below", [NONE, SOME], ids=["all seen", "some below"])
+either = pytest.mark.parametrize("limits", [NONE, SOME], ids=["all seen", "some beyond limits"])
 
 
-def log_density(name, predicted, below):
+def log_density(name, predicted, limits):
     """By SciPy, reading by reading."""
     scale = np.hypot(STD, 0.3 * predicted) if name == "relative" else STD
     law = stats.t(3.5) if name == "student" else stats.norm
     z = (VALUES - predicted) / scale
-    return np.where(below, law.logcdf(z), law.logpdf(z) - np.log(scale)).sum()
+    inside, beyond = (
+        law.logpdf(z) - np.log(scale),
+        np.where(limits < 0, law.logcdf(z), law.logsf(z)),
+    )
+    return np.where(limits == 0, inside, beyond).sum()
 
 
 @each
 @either
-def test_value_is_the_log_density(name, below):
-    noise = KINDS[name](below)
+def test_value_is_the_log_density(name, limits):
+    noise = KINDS[name](limits)
     if name != "unknown":
-        expected = log_density(name, PREDICTED, below)
+        expected = log_density(name, PREDICTED, limits)
         assert noise.log_constant - noise.value(PREDICTED) == pytest.approx(expected, rel=1e-12)
         return
 
     def density(sigma, group):
         z = (VALUES - PREDICTED) / (STD * sigma)
-        terms = np.where(below, stats.norm.logcdf(z), stats.norm.logpdf(z) - np.log(STD * sigma))
+        beyond = np.where(limits < 0, stats.norm.logcdf(z), stats.norm.logsf(z))
+        terms = np.where(limits == 0, stats.norm.logpdf(z) - np.log(STD * sigma), beyond)
         return math.exp(terms[group].sum()) / sigma
 
     expected = sum(
@@ -58,8 +63,8 @@ def test_value_is_the_log_density(name, below):
 
 @each
 @either
-def test_slope_is_the_derivative(name, below):
-    noise, step = KINDS[name](below), RNG.standard_normal(N)
+def test_slope_is_the_derivative(name, limits):
+    noise, step = KINDS[name](limits), RNG.standard_normal(N)
     slope = noise.slope(PREDICTED) @ step
     steps = 10.0 ** -np.arange(1.0, 4.5, 0.5)
     change = [noise.value(PREDICTED + h * step) - noise.value(PREDICTED) for h in steps]
@@ -78,7 +83,6 @@ def test_information_is_fishers(name):
     law = stats.t(3.5) if name == "student" else stats.norm
     for i in (0, 5):
         squares = []
-        noise.below = NONE
         for part in np.array_split(z, 50):
             readings = PREDICTED[i] + scale[i] * part
             one = type(noise)(readings, STD[i], *_more(name))
@@ -93,8 +97,8 @@ def _more(name):
 
 @each
 @either
-def test_information_is_not_negative(name, below):
-    noise = KINDS[name](below)
+def test_information_is_not_negative(name, limits):
+    noise = KINDS[name](limits)
     for predicted in (PREDICTED, PREDICTED + 5.0, PREDICTED - 5.0, 1e3 * PREDICTED):
         assert (noise.information(predicted) >= 0.0).all()
         assert np.isfinite(noise.slope(predicted)).all()
@@ -117,7 +121,7 @@ def test_standardised_residuals_are_normal(name):
     }[name]
     assert stats.kstest(noise.standardised(truth), "norm").pvalue > 1e-3
     below = values < 0.7
-    limited = Known(np.where(below, 0.7, values), std, below)
+    limited = Known(np.where(below, 0.7, values), std, -below.astype(int))
     z = limited.standardised(truth)
     assert z[below & (truth < 0.3)] == pytest.approx(0.0, abs=1e-4)
     assert limited.standardised(truth + 3.0)[below].max() < -10.0
@@ -125,6 +129,6 @@ def test_standardised_residuals_are_normal(name):
 
 def test_far_off_limits_keep_their_slopes():
     """At forty standard deviations the probability is no double, its logarithm is."""
-    far = Known(np.array([0.0]), np.array([1.0]), np.array([True]))
+    far = Known(np.array([0.0]), np.array([1.0]), np.array([-1]))
     assert far.value(np.array([40.0])) == pytest.approx(-stats.norm.logcdf(-40.0))
     assert far.slope(np.array([40.0]))[0] == pytest.approx(40.025, abs=1e-3)

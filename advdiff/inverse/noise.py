@@ -18,7 +18,7 @@ from advdiff.inverse.likelihood import Gaussian
 
 FEWEST = 3
 """Readings that tell the size of their noise, if badly."""
-DEPTH, NODES = 40.0, 241
+DEPTH, NODES = 40.0, 129
 """How small the integrand over an unknown log σ is where it is cut off, e^−40, and its nodes."""
 
 
@@ -217,7 +217,8 @@ class Unknown(Noise):
     """Errors of one unknown size σ a group, which is integrated out under p(σ) ∝ 1/σ.
 
     Without readings beyond a limit in closed form, ½n log Σ((value − predicted)/std)²; with some by
-    the trapezoidal rule in log σ.
+    the trapezoidal rule in log σ.  ``information`` is a share (n − 2)/n of n/Σ: its inverse is the
+    variance that is left for a linear model, wider than at the most probable σ.
 
     Args:
         std: σ is in units of these.
@@ -254,7 +255,9 @@ class Unknown(Noise):
         value = 0.5 * count * math.log(squares) if squares > 0.0 else -math.inf
         precision = count / squares / self.std[members] if squares > 0.0 else math.nan
         share = np.full(len(members), value / len(members))
-        return Terms(share, -precision * z[members], precision / self.std[members])
+        # what is left of m is a multivariate t: the precision that has its variance
+        matched = max(count - 2, 1) / count * precision / self.std[members]
+        return Terms(share, -precision * z[members], matched)
 
     def _integrated(self, members, z, squares, count):
         z, side, std = z[members], self.censored[members], self.std[members]
@@ -266,6 +269,7 @@ class Unknown(Noise):
         weights = np.exp(weights - special.logsumexp(weights))[:, None]
         slope = -(weights * parts[1] / sizes).sum(axis=0) / std
         information = (weights * parts[2] / sizes**2).sum(axis=0) / std**2
+        information *= max(count - 2, 1) / count
         return Terms(np.full(len(z), -total / len(z)), slope, information)
 
     @staticmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,7 +55,7 @@ def content(path: Path, key: str, remedy: str) -> bytes:
     Raises:
         InputError: where it is none, or cannot be read.
     """
-    if path.exists() and not path.is_file():  # /dev/zero has no end
+    if os.path.exists(path) and not os.path.isfile(path):  # /dev/zero has no end
         raise InputError(f"{key}: {path} is no file; {remedy}")
     try:
         return path.read_bytes()

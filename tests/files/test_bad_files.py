@@ -247,6 +247,12 @@ def test_tables(tmp_path, content, parts):
         assert part in text
 
 
+def test_a_name_too_long_for_the_disk(tmp_path):
+    for changes in ({"output.file": "n" * 260 + ".h5"}, INVERT | {"observations.file": "n" * 260}):
+        text = message(tasks.check, Problem(parse(data(changes), tmp_path / "e.toml")))
+        assert text.startswith(("output.file: ", "observations.file: "))
+
+
 def test_table_that_is_none(tmp_path):
     write(tmp_path / "latin.csv", b"x,y,t,value\n\xe9")
     for name, part in (

@@ -94,6 +94,7 @@ def test_what_a_run_refuses_it_refuses(tmp_path):
     assert "a.csv, row 2: value = '1_0' is no number" in said.error
     (tmp_path / "m.toml").write_text(STUDY)
     assert "no readings" in advdiff(tmp_path, "readings", "m.toml").error
+    assert "does not exist" in advdiff(tmp_path, "readings", "n" * 400 + ".csv").error
     assert "does not exist" in advdiff(tmp_path, "readings", "none.csv").error
 
 

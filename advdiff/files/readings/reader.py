@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,8 +35,8 @@ def read(path: Path, stated: Stated = NOTHING, axes: Sequence[str] | None = None
         InputError: naming the file, the row and what to do.
     """
     place = Place(path)
-    if not path.is_file():
-        raise place.error("is a folder" if path.is_dir() else "does not exist", REMEDY)
+    if not os.path.isfile(path):  # of a name too long for the disk Path.is_file raises
+        raise place.error("is a folder" if os.path.isdir(path) else "does not exist", REMEDY)
     if path.suffix in (".h5", ".hdf5"):
         return _hdf5(place, axes)
     where = None if stated.sensors is None else _places(stated.sensors, axes)
@@ -121,7 +122,7 @@ def _long(columns: list[Column], rows: Rows) -> tuple[list[Column], Rows, list[i
 def _places(path: Path, axes: Sequence[str] | None) -> Table:
     """The places of sensors, a row each."""
     place = Place(path, "observations.sensors")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise place.error("no such file", "give a .csv file: sensor, x, …")
     found = sheet.read(place, None, lambda header: headers.are_known(header, axes or "xyz", {}))
     axes = _axes(found.header, NOTHING) if axes is None else axes

@@ -33,7 +33,8 @@ class Fit:
         row: of its file.
         sensor, time: of each reading, shape (reading,).
         seen: readings that are within their limits.
-        estimated: standard deviations of the noise that were estimated too.
+        estimated: standard deviations of the noise that were estimated too, in units of those
+            given.
         where: of a sensor or a time, in words.
     """
 
@@ -41,11 +42,11 @@ class Fit:
     unknowns: int
     place: str
     row: int
-    sensor: np.ndarray
-    time: np.ndarray
-    seen: int
-    estimated: int
-    where: Callable[[str, int], str]
+    sensor: np.ndarray | None = None
+    time: np.ndarray | None = None
+    seen: int | None = None
+    estimated: tuple[float, ...] = ()
+    where: Callable[[str, int], str] = "{0} {1}".format
 
     @property
     def rms(self) -> float:
@@ -66,11 +67,17 @@ class Fit:
     def freedom(self) -> tuple[int, int]:
         """Degrees of freedom, at least and at most: an unknown takes one where the data alone
         determine it, and none where the prior does."""
-        return max(self.seen - self.unknowns - self.estimated, 0), len(self.residual)
+        seen = len(self.residual) if self.seen is None else self.seen
+        return max(seen - self.unknowns - len(self.estimated), 0), len(self.residual)
 
     @property
-    def line(self) -> str:
+    def lines(self) -> list[str]:
         """For the log."""
+        sizes = ", ".join(f"{size:.3g}" for size in self.estimated)
+        return [*([f"noise       of size {sizes}, estimated"] if sizes else []), self._line]
+
+    @property
+    def _line(self) -> str:
         least, most = self.freedom
         freedom = f"{most}" if least == most else f"{least} … {most}"
         return (
@@ -79,7 +86,7 @@ class Fit:
         )
 
     @property
-    def attributes(self) -> dict[str, float | int]:
+    def attributes(self) -> dict[str, float | int | np.ndarray]:
         """For the result file."""
         least, most = self.freedom
         return {
@@ -89,6 +96,7 @@ class Fit:
             "degrees_of_freedom_most": most,
             "worst_residual": self.worst,
             "worst_reading_row": self.row,
+            **({"noise": np.array(self.estimated)} if self.estimated else {}),
         }
 
     @property
@@ -129,6 +137,8 @@ class Fit:
         """Of readings of one sensor, or of one time, that are off to one side together."""
         found = []
         for what, group in (("sensor", self.sensor), ("time", self.time)):
+            if group is None:
+                continue
             sums = np.bincount(group, self.residual) / np.sqrt(np.bincount(group))
             groups = len(sums)
             total = float(sums @ sums)
@@ -172,6 +182,6 @@ def of_predictions(problem: Problem, predicted: np.ndarray) -> Fit:
         readings.sensor,
         readings.time,
         len(readings) if readings.censored is None else int((readings.censored == 0).sum()),
-        len(likelihood.members) if isinstance(likelihood, Unknown) else 0,
+        likelihood.sizes(predicted) if isinstance(likelihood, Unknown) else (),
         where,
     )

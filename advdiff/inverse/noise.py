@@ -237,11 +237,12 @@ class Unknown(Noise):
             inside = members[self.seen[members]]
             yield members, z, float(z[inside] @ z[inside]), len(inside)
 
+    def sizes(self, predicted: np.ndarray) -> tuple[float, ...]:
+        """σ of every group, where its density is largest but for readings beyond limits."""
+        return tuple(math.sqrt(squares / n) for _, _, squares, n in self._parts(predicted))
+
     def scale(self, predicted):
-        result = np.empty_like(self.values)
-        for members, _z, squares, count in self._parts(predicted):
-            result[members] = self.std[members] * math.sqrt(squares / count)
-        return result
+        return self.std * np.array(self.sizes(predicted))[self.group]
 
     def terms(self, predicted):
         found = Terms(*np.zeros((3, len(self.values))))

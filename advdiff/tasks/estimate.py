@@ -120,7 +120,8 @@ def judge(problem: Problem, estimate: Estimate, std: PETSc.Vec | None = None) ->
 def speak(say: Say, judged: Judgement) -> None:
     """Say what an estimate is worth, its warnings apart."""
     error = judged.misfit_error
-    say(judged.fit.line)
+    for line in judged.fit.lines:
+        say(line)
     say(f"error       of the misfit {error:.1e}, by a solution {1 / FINER:g} times as exact")
     for line in judged.mesh.lines:
         say(line)

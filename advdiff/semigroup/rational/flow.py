@@ -38,7 +38,9 @@ class FilterFlow:
 
     Attributes:
         states: y(t_k), new vectors which belong to the caller.
-        increment: ‖z0‖, the norm that the filter's error refers to.
+        error: a bound of what they are off by, absolute; 0 for a filter that is learned.
+        rounding: what the rounding of the solves adds, relative to the states.
+        recurrence: what that of the sums adds, absolute.
 
     Raises:
         ConvergenceError: if a vector grows beyond its bound, which proves P too small.
@@ -54,10 +56,12 @@ class FilterFlow:
         self._resolvent = resolvent
         self._filter = rational
         self._has_load = load is not None
-        self._lifted, start, self.rounding = lift(resolvent, initial, load)
+        self._lifted, start, rounding = lift(resolvent, initial, load)
+        self.rounding = solves_rounding(rounding, resolvent.pole, rational.times[-1])
         norm = resolvent.generator.mass.norm
-        self.increment = norm(start)
-        norms = [self.increment]
+        increment = norm(start)
+        self.error = CROUZEIX * rational.error * increment if rational.bounded else 0.0
+        norms = [increment]
         h = rational.hessenberg
         self._vectors = [start]
         for j in progress.counted(range(rational.dimension - 1), "solves"):
@@ -67,13 +71,13 @@ class FilterFlow:
             x.scale(1.0 / h[j + 1, j])
             self._vectors.append(x)
             norms.append(norm(x))
-            growth, bound = norms[-1], CROUZEIX * rational.peaks[j + 1] * self.increment
-            if not growth <= 1.01 * bound + 1e-12 * self.increment:
+            growth, bound = norms[-1], CROUZEIX * rational.peaks[j + 1] * increment
+            if not growth <= 1.01 * bound + 1e-12 * increment:
                 self.destroy()
                 if rational.learned:
                     raise ConvergenceError(
                         f"vector {j + 1} of the rational filter learned from noise grows to "
-                        f"{growth / self.increment:.3g} times the start: it does not serve this "
+                        f"{growth / increment:.3g} times the start: it does not serve this "
                         "one; shorten time.final, or take solver.method = 'krylov'"
                     )
                 raise ConvergenceError(
@@ -87,8 +91,13 @@ class FilterFlow:
             y.maxpy(c, self._vectors)
             self.states.append(y)
 
-    def push(self, change: Change) -> list[PETSc.Vec]:
-        """Derivative of the states along (dθ0, dK, dF), new vectors (collective); m solves."""
+    def push(self, change: Change) -> tuple[list[PETSc.Vec], float]:
+        """Derivative of the states along (dθ0, dK, dF), new vectors, and an estimate of what they
+        are off by, absolute (collective); m solves.
+
+        The derivative of e(A) z0, e the filter's error, is that of a p_j(A) z0 but for the factor
+        max |z e'|, p_j and its slope being of size 1 over Ω: the largest of these is measured.
+        """
         d_initial, stiffness, d_load = change
         resolvent, h = self._resolvent, self._filter.hessenberg
         mass, pole = resolvent.generator.mass, resolvent.pole
@@ -132,8 +141,14 @@ class FilterFlow:
             if d_initial is not None:
                 dy.axpy(1.0, d_initial)
             derivatives.append(dy)
+        norms = np.array([self._resolvent.norm(tangent) for tangent in tangents])
+        rational = self._filter
+        error = CROUZEIX * max(rational.error, rational.slope) * norms.max()
+        # rounding enters twice, before the direction and after it
+        largest = max(norms.max(), *map(self._resolvent.norm, derivatives))
+        error += _recurrence_error(rational, norms) + 2.0 * self.rounding * largest
         _destroy((load, part, *tangents))
-        return derivatives
+        return derivatives, float(error)
 
     def pull(self, residuals: Sequence[PETSc.Vec], cotangent: Cotangent) -> Pullback:
         """Adjoint of (θ0, K, F) ↦ states; Ḡ goes to the cotangent (collective); m solves."""
@@ -178,6 +193,16 @@ def _recurrence_error(rational: RationalFilter, norms: np.ndarray) -> float:
     h = np.abs(rational.hessenberg)
     steps = np.append(norms[:1], (h.T @ norms) / np.diag(h, -1))
     return EPS * float(np.max(steps @ np.abs(rational.coefficients)))
+
+
+def solves_rounding(relative: float, pole: float, final: float) -> float:
+    """What the rounding of solves does to the states until time T, relative.
+
+    A solve off by δ is the solve of an A that is off by δ/γ where it counts, in what lives to T;
+    exp(TA) is then off by δT/γ.  δ is that of the first solve (twice, for those of later vectors):
+    it holds the slowest parts.
+    """
+    return 2.0 * relative * final / pole
 
 
 def lift(

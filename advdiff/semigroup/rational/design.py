@@ -171,12 +171,12 @@ def _expand(
     """
     points = _POINTS * max(limit, _FIRST)
     distance = np.geomspace(1e-6, 1e6, points) / pole
-    z = -distance + 1j * np.sqrt(strength * distance)
+    z = -distance + 1j * np.sqrt(strength * distance) if strength else -distance
     w, below = 1.0 / (1.0 - pole * z), -pole * z / (1.0 - pole * z)
     tz, ratio = np.outer(times, z), (1.0 - pole * z) / (pole * z)
     increments = np.expm1(tz)
     remainder = np.hstack([increments * ratio, tz * np.exp(tz) * ratio - increments / (pole * z)])
-    basis = np.zeros((limit, 2 * points), dtype=complex)
+    basis = np.zeros((limit, 2 * points), dtype=z.dtype)
     basis[0, :points] = 1.0
     real = basis.view(float)
     hessenberg = np.zeros((limit, limit))

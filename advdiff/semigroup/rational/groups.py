@@ -25,6 +25,9 @@ FACTORISATION = 40
 _ONE = 100.0
 """t_K/t_1 up to which more than one filter is no gain."""
 
+_LEARNED = 30.0
+"""The same of filters learned from noise, which beyond lose the digits that they gain."""
+
 _MOST = 8
 
 
@@ -40,7 +43,7 @@ def split(times: Sequence[float], count: int) -> list[tuple[float, ...]]:
 
 def split_by_decades(times: Sequence[float]) -> list[tuple[float, ...]]:
     """The times in parts that one filter, learned from noise, is enough for."""
-    return split(times, max(1, math.ceil(math.log(times[-1] / times[0]) / math.log(_ONE) - 1e-9)))
+    return split(times, max(1, math.ceil(math.log(times[-1] / times[0]) / math.log(_LEARNED) - 1e-9)))
 
 
 def design_groups(

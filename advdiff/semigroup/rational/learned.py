@@ -25,7 +25,7 @@ from advdiff.semigroup.rational.krylov import KrylovIncrements
 from advdiff.semigroup.rational.pair import PairResolvent
 
 _SCALES = 4
-_MARGIN = 1e-2
+_MARGIN = 1e-3
 SLACK = 10.0
 """Tolerances that it may be off: its slopes for other noise, its states for a start."""
 
@@ -41,7 +41,7 @@ def learn_filter(
     dimension: int | None = None,
     max_dimension: int = 250,
 ) -> RationalFilter:
-    """The filter of a probe and its derivative, converged two digits beyond the tolerance
+    """The filter of a probe and its derivative, converged three digits beyond the tolerance
     (collective).
 
     The margin is what other starts and derivatives were measured to lose on the probe.  The noise

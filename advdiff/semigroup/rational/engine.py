@@ -57,12 +57,11 @@ class ShiftInvertOptions(EngineOptions):
 
     Attributes:
         tolerance: error of the states relative to ‖θ0‖ or to the largest increment,
-            whichever is larger.  Recorded states and derivatives are made for the derivative:
-            of smooth starts in a flow its error relative to its own size was measured within the
-            tolerance, unless the states have all but vanished; states are then better by one to
-            two digits.  Where nothing flows recorded states were within ten tolerances, and the
-            derivative along dK = K of a rough start within 900 by design and 2100 if learned,
-            relative to the largest at any time.
+            whichever is larger, and of their derivative along dK relative to that times the largest
+            ratio of dK to K, or to the largest derivative.  A filter by design meets both for every
+            start (twice the second was measured with a load), one that is learned for those that
+            were measured.  ``push`` says what its derivatives are off by in ``tangent_error``,
+            relative to the largest of them.
         pole: γ; by default chosen from the times, the tolerance and the generator's flow bound,
             for values and for filters apart (so that an engine asked for both factorises twice).
         dimension: exactly this many vectors instead of what the tolerance asks for.

@@ -43,7 +43,9 @@ def split(times: Sequence[float], count: int) -> list[tuple[float, ...]]:
 
 def split_by_decades(times: Sequence[float]) -> list[tuple[float, ...]]:
     """The times in parts that one filter, learned from noise, is enough for."""
-    return split(times, max(1, math.ceil(math.log(times[-1] / times[0]) / math.log(_LEARNED) - 1e-9)))
+    return split(
+        times, max(1, math.ceil(math.log(times[-1] / times[0]) / math.log(_LEARNED) - 1e-9))
+    )
 
 
 def design_groups(

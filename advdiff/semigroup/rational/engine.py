@@ -35,7 +35,7 @@ from advdiff.semigroup.engine import (
     checked_times,
 )
 from advdiff.semigroup.rational.design import RationalFilter, spanning_pole
-from advdiff.semigroup.rational.flow import EPS, lift, solves_rounding
+from advdiff.semigroup.rational.flow import EPS, NEGLIGIBLE, lift, solves_rounding
 from advdiff.semigroup.rational.groups import (
     GroupedFlow,
     design_groups,
@@ -186,7 +186,10 @@ class ShiftInvert:
         options = self.options
         resolvent = self._resolvent(options.pole or self._krylov_pole(times[-1]))
         before = resolvent.solves
-        lifted, start, rounding = lift(resolvent, initial, load)
+        lost = solves_rounding(1.0, resolvent.pole, times[-1])
+        lifted, start, rounding = lift(
+            resolvent, initial, load, NEGLIGIBLE * options.tolerance / lost
+        )
         increments = KrylovIncrements(
             resolvent,
             start,
@@ -211,8 +214,7 @@ class ShiftInvert:
             "dimension": increments.arnoldi.dimension,
             "solves": resolvent.solves - before,
             "error_estimate": increments.estimate,
-            "rounding": solves_rounding(rounding, resolvent.pole, times[-1])
-            + EPS * increments.arnoldi.dimension,
+            "rounding": lost * rounding + EPS * increments.arnoldi.dimension,
         }
         increments.destroy()
         if not states:

@@ -25,6 +25,8 @@ from advdiff.semigroup.rational.design import CROUZEIX, RationalFilter
 
 _PAIRS = 8
 EPS = float(np.finfo(float).eps)
+NEGLIGIBLE = 1e-3
+"""Of a tolerance: rounding that is within it is not looked into."""
 
 
 class FilterFlow:
@@ -56,8 +58,10 @@ class FilterFlow:
         self._resolvent = resolvent
         self._filter = rational
         self._has_load = load is not None
-        self._lifted, start, rounding = lift(resolvent, initial, load)
-        self.rounding = solves_rounding(rounding, resolvent.pole, rational.times[-1])
+        final = rational.times[-1]
+        negligible = NEGLIGIBLE * rational.slope / solves_rounding(1.0, resolvent.pole, final)
+        self._lifted, start, rounding = lift(resolvent, initial, load, negligible)
+        self.rounding = solves_rounding(rounding, resolvent.pole, final)
         norm = resolvent.generator.mass.norm
         increment = norm(start)
         self.error = CROUZEIX * rational.error * increment if rational.bounded else 0.0
@@ -206,10 +210,10 @@ def solves_rounding(relative: float, pole: float, final: float) -> float:
 
 
 def lift(
-    resolvent: Resolvent, initial: PETSc.Vec, load: PETSc.Vec | None
+    resolvent: Resolvent, initial: PETSc.Vec, load: PETSc.Vec | None, negligible: float = 0.0
 ) -> tuple[PETSc.Vec, PETSc.Vec, float]:
     """R (M θ0 + γF), z0, that minus θ0: the start of the increment, and the size of the rounding
-    errors of the first (collective); two solves."""
+    errors of the first, relative (collective); two solves, or one where that is negligible."""
     right, start = initial.duplicate(), initial.duplicate()
     resolvent.generator.mass.mult(initial, start)
     if load is not None:
@@ -217,7 +221,9 @@ def lift(
     resolvent.solve(start, right)
     norm = resolvent.generator.mass.norm
     scale = max(norm(right), norm(initial))
-    rounding = resolvent.rounding(start, right) / scale if scale > 0.0 else 0.0
+    rounding = 0.0
+    if scale > 0.0:
+        rounding = resolvent.rounding(start, right, negligible * scale) / scale
     right.copy(start)
     start.axpy(-1.0, initial)
     return right, start, rounding

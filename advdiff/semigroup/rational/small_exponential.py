@@ -39,10 +39,13 @@ def resolvent_increments(hessenberg: np.ndarray, pole: float, times: Sequence[fl
     from scipy.linalg import schur, solve_sylvester
 
     m = len(hessenberg)
-    # no eigenvalue is below 1/‖H⁻¹‖: mostly none need be found
-    inverse = np.linalg.inv(hessenberg)
-    small = 1.0 / np.linalg.norm(inverse) < _SMALL
-    limit = _limit(np.linalg.eigvals(hessenberg), pole, times[0]) if small else 0.0
+    try:
+        inverse = np.linalg.inv(hessenberg)
+        limit = 0.0  # no eigenvalue is below 1/‖H⁻¹‖: mostly none need be found
+    except np.linalg.LinAlgError:
+        inverse = np.full_like(hessenberg, np.inf)
+    if not np.linalg.norm(inverse) * _SMALL <= 1.0:
+        limit = _limit(np.linalg.eigvals(hessenberg), pole, times[0])
     if limit == 0.0:
         return _slow(inverse, np.eye(m)[:, 0], pole, times)
     form, basis, slow = schur(hessenberg, sort=lambda re, im=0.0: np.hypot(re, im) > limit)

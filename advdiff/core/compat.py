@@ -67,6 +67,19 @@ def _load_first() -> None:
         importlib.import_module("dolfinx_solver")
 
 
+def steady_sums() -> None:
+    """Let inner products of vectors made from now on be the same bits wherever these lie in memory.
+
+    From 3.21 on PETSc takes several of them together by BLAS where the vectors happen to lie at
+    equal distances, and one by one elsewhere (``-vec_mdot_use_gemv``).
+    """
+    from petsc4py import PETSc
+
+    options = PETSc.Options()
+    if not options.hasName("vec_mdot_use_gemv"):
+        options.setValue("vec_mdot_use_gemv", False)
+
+
 def compiler() -> list[str]:
     """The words of the command that compiles forms, as Python's build tools choose it."""
     return shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")

@@ -6,7 +6,9 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import numpy as np
 import pytest
+from petsc4py import PETSc
 
 from advdiff.core import compat, ranks
 from tests.commands.test_bad_commands import SMALL
@@ -90,6 +92,22 @@ def test_a_foreign_petsc_is_one_line_of_the_command(wheels, tmp_path):
     assert done.returncode == 2
     line = "advdiff: petsc4py would be imported from elsewhere; type advdiff doctor\n"
     assert done.stderr == line
+
+
+def test_inner_products_do_not_depend_on_where_vectors_lie():
+    compat.steady_sums()
+    random, n = np.random.default_rng(3), 501
+    for _ in range(20):
+        together, one = random.standard_normal((6, n)), random.standard_normal(n)
+        apart = [np.empty(n + 2 * i)[:n] for i in range(6)]
+        for array, row in zip(apart, together, strict=True):
+            array[:] = row
+        x, y = (
+            [PETSc.Vec().createWithArray(row, comm=PETSc.COMM_SELF) for row in rows]
+            for rows in (together, apart)
+        )
+        first = PETSc.Vec().createWithArray(one, comm=PETSc.COMM_SELF)
+        assert np.array_equal(first.mDot(x), first.mDot(y))
 
 
 def test_what_a_compile_lacks(monkeypatch):

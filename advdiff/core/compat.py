@@ -50,7 +50,7 @@ class _Order:
 
 def keep_order() -> None:
     """See to it that PETSc, whoever imports it, finds what has to be loaded before it."""
-    if any(name in sys.modules for name in PETSC_INSIDE):
+    if any(sys.modules.get(name) is not None for name in PETSC_INSIDE):
         _load_first()  # late, and often early enough
     elif _Order not in sys.meta_path:
         sys.meta_path.insert(0, _Order)

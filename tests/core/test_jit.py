@@ -28,7 +28,7 @@ from tests.commands.test_bad_commands import SMALL
 pytestmark = pytest.mark.serial
 LIMIT = 60
 SLOW = """
-import sys, time, ffcx.compiler
+import sys, time, advdiff, ffcx.compiler
 from pathlib import Path
 from tests.core import test_jit
 test_jit.use(Path(sys.argv[1]))

@@ -152,6 +152,7 @@ def _start_petsc() -> None:
     import slepc4py
 
     slepc4py.init(options)
+    stopping.keep()
 
 
 @app.command()

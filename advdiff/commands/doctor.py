@@ -24,7 +24,8 @@ from advdiff.core import compat
 from advdiff.core.version import __version__
 
 CHECKOUT = Path(__file__).parents[2]
-NEEDED = ("numpy", "scipy", "numba", "pydantic", "click", "rich", "matplotlib", "arviz_stats")
+NEEDED = ("numpy", "scipy", "numba", "pydantic", "click", "rich", "matplotlib", "pandas")
+NEEDED += ("arviz_stats",)
 """Modules that come as wheels everywhere, as pyproject.toml lists them."""
 SOLVERS = {"mumps": "MUMPS", "superlu_dist": "SuperLU_DIST", "umfpack": "UMFPACK"}
 """PETSc's name of a package of direct solvers → its own."""

@@ -1,7 +1,9 @@
 """``advdiff doctor``: what is here, what is missing; its exit code says whether a run works."""
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import dolfinx
@@ -27,6 +29,13 @@ def test_what_is_here(tmp_path):
     assert ".".join(map(str, SLEPc.Sys.getVersion())) in said["SLEPc"]
     assert "float64" in said["PETSc"] and "MUMPS" in said["direct"]
     assert "gcc" in said["compiler"] or "clang" in said["compiler"] or "cc" in said["compiler"]
+
+
+@pytest.mark.serial
+def test_modules_are_those_that_pip_brings():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = [re.split("[<>=]", text)[0].replace("-", "_") for text in project["dependencies"]]
+    assert sorted(names) == sorted(doctor.NEEDED)
 
 
 @pytest.mark.serial

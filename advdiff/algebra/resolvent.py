@@ -6,6 +6,8 @@ under ``advdiff_resolvent_``, for instance where a factorisation does not fit:
 
     -advdiff_resolvent_ksp_type gmres -advdiff_resolvent_pc_type hypre
 
+(``gamg`` in a PETSc without hypre, as PyPI's; ``advdiff doctor`` says what there is.)
+
 An iterative solver is stopped by its true residual, and gets a second KSP for the transposed
 matrix when first needed: the transposed BoomerAMG of PETSc 3.22 returns zero, and KSP calls that
 converged.

@@ -74,12 +74,28 @@ def interpolate(field: Field, space: fem.FunctionSpace, key: str) -> fem.Functio
         InputError: where a value is not finite.
     """
     function = fem.Function(space, name=key)
-    with agreed(space.mesh.comm):
-        function.interpolate(lambda x: field(_clean(x)))
+    if space.element.interpolation_ident:
+        _take_nodal_values(function, field)
+    else:
+        with agreed(space.mesh.comm):
+            function.interpolate(lambda x: field(_clean(x)))
     _require_finite(function, key, field)
     if isinstance(space.mesh, PeriodicMesh) and not space.element.basix_element.discontinuous:
         _require_periodic(function, key, field)
     return function
+
+
+def _take_nodal_values(function: fem.Function, field: Field) -> None:
+    """Values at the nodes, each asked for once and not by every cell around it (collective)."""
+    space = function.function_space
+    size = space.dofmap.index_map_bs
+    with agreed(space.mesh.comm):
+        x = _clean(np.ascontiguousarray(space.tabulate_dof_coordinates().T))
+        values = np.asarray(field(x))
+        if values.shape not in ((size, x.shape[1]), x.shape[size:]):
+            raise ValueError(f"values of shape {values.shape} at {x.shape[1]} points")
+        function.x.array[:] = values.reshape(size, -1).T.ravel()
+    function.x.scatter_forward()
 
 
 def interpolate_positive(

@@ -169,9 +169,9 @@ class InitialPrior(Table):
 class PriorTable(Table):
     """Gaussian prior, one part an unknown."""
 
-    velocity: VelocityPrior = VelocityPrior()
-    diffusivity: DiffusivityPrior = DiffusivityPrior()
-    initial: InitialPrior = InitialPrior()
+    velocity: VelocityPrior = VelocityPrior.model_construct()
+    diffusivity: DiffusivityPrior = DiffusivityPrior.model_construct()
+    initial: InitialPrior = InitialPrior.model_construct()
 
 
 class OptimizerTable(Table):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import numpy as np
+from advdiff.core import child
+from advdiff.core.errors import T
 
 if TYPE_CHECKING:
     from mpi4py import MPI
-from advdiff.core.errors import T
 
 
 class Alone:
@@ -25,8 +27,29 @@ class Alone:
         return value
 
 
+_stays_alone = False
+
+
+def stay_alone() -> bool:
+    """Have this process do without MPI, where no launcher has started it as a rank: whether so.
+
+    To be called before h5py and numpy are loaded.
+    """
+    global _stays_alone
+    if not _stays_alone and "mpi4py.MPI" not in sys.modules:
+        _stays_alone = not any(name.startswith(child.LAUNCHED) for name in os.environ)
+    if _stays_alone:
+        os.environ.update(child.ALONE)
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        for name in child.WITHOUT:
+            os.environ.pop(name, None)
+    return _stays_alone
+
+
 def world() -> MPI.Comm | Alone:
-    """All ranks; without mpi4py, this process."""
+    """All ranks; without mpi4py, or after :func:`stay_alone`, this process."""
+    if _stays_alone:
+        return Alone()
     try:
         from mpi4py import MPI
     except ImportError:
@@ -64,6 +87,7 @@ def agreed(comm: MPI.Comm, patience: float = math.inf):
         patience: seconds for which a rank that has failed waits for the others, and then raises
             alone; finite where the block itself communicates, for they may wait for it there.
     """
+    import numpy as np
     from mpi4py import MPI
 
     error: Exception | None = None

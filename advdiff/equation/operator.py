@@ -23,7 +23,7 @@ from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator, Mass
 from advdiff.core import jit
-from advdiff.domain.fields import Field
+from advdiff.domain.fields import Field, Uniform
 from advdiff.domain.quadrature import points_of
 from advdiff.equation.conditions import held
 from advdiff.equation.discretization import Discretization
@@ -81,7 +81,7 @@ class Operator:
         self._full: PETSc.Mat | None = None
         self._total = fem.Function(self.space)
         self.mass = self._restricted_mass()
-        self._constant = self.state(lambda x: np.ones(x.shape[1]), "1")
+        self._constant = self.state(Uniform(1.0), "1")
         self._stiffness: PETSc.Mat | None = None
         self.load: PETSc.Vec | None = None
         self.generator: Generator | None = None

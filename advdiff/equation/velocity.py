@@ -106,12 +106,17 @@ class Velocity:
         (collective).
         """
         domain = self.domain
-        ds = domain.ds if name is None else domain.ds(domain.tags[name])
         u_n = ufl.dot(self.expression, ufl.FacetNormal(domain.mesh))
-        one = fem.Constant(domain.mesh, 1.0)
-        forms = (ufl.max_value(u_n, 0.0) * ds, ufl.max_value(-u_n, 0.0) * ds, one * ds)
-        local = [fem.assemble_scalar(jit.form(form)) for form in forms]
-        return tuple(domain.comm.allreduce(value, MPI.SUM) for value in local)
+        which = fem.Constant(domain.mesh, np.zeros(3))  # of one form, the same for all parts
+        found = which[0] * ufl.max_value(u_n, 0.0) + which[1] * ufl.max_value(-u_n, 0.0) + which[2]
+        form = jit.form(found * domain.side(name))
+
+        def total(i: int) -> float:
+            which.value[:] = 0.0
+            which.value[i] = 1.0
+            return domain.comm.allreduce(fem.assemble_scalar(form), MPI.SUM)
+
+        return total(0), total(1), total(2)
 
     @property
     def is_nodal(self) -> bool:

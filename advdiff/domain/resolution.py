@@ -109,17 +109,19 @@ def _lattices(function: fem.Function) -> Iterator[tuple[np.ndarray, np.ndarray, 
     msh = space.mesh
     cells = msh.topology.index_map(msh.topology.dim)
     points, weights = _lattice(space.element.basix_element.cell_type, cells.size_global)
-    corners = msh.ufl_domain().ufl_coordinate_element().basix_element.tabulate(1, points)[..., 0]
+    shape = msh.ufl_domain().ufl_coordinate_element().basix_element
+    corners = shape.tabulate(1, points)[..., 0]
+    straight = shape.cell_type in SIMPLICES and shape.degree == 1
+    slopes = corners[1:, :1] if straight else corners[1:]  # the same at all points
     values = space.element.basix_element.tabulate(0, points)[0, :, :, 0]
     geometry, dofs = cell_nodes(msh), space.dofmap.list
     chunk = max(1, CHUNK // len(points))
     for first in range(0, cells.size_local, chunk):
         some = slice(first, min(first + chunk, cells.size_local))
         nodes = msh.geometry.x[geometry[some]]
-        x = np.einsum("pn,cnd->cpd", corners[0], nodes)
-        jacobian = np.einsum("apn,cnd->cpda", corners[1:], nodes[..., : msh.geometry.dim])
-        scaled = weights * np.abs(np.linalg.det(jacobian))
-        yield x, scaled, function.x.array[dofs[some]] @ values.T
+        jacobian = slopes[:, None] @ nodes[..., : msh.geometry.dim]  # (axis, cell, point, dim)
+        scaled = weights * np.abs(np.linalg.det(np.moveaxis(jacobian, 0, -1)))
+        yield corners[0] @ nodes, scaled, function.x.array[dofs[some]] @ values.T
 
 
 def _lattice(cell: basix.CellType, cells: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The command line: init, check, run, info, plot, report.
+"""The command line: init, check, run, readings, info, plot, report, doctor.
 
 Options with one dash go to PETSc (``-tao_monitor``, ``-advdiff_mfn_type expokit``, ``-log_view``).
 Exit codes: 0 done, 1 an iteration did not converge, 2 bad input or a full disk, 3 a bug (with its
@@ -68,12 +68,14 @@ def _say(line: str, file=None) -> None:
     from advdiff.core.ranks import world
 
     if world().rank == 0:
-        print(_printable(line), flush=True, file=file)
+        stream = file or sys.stdout
+        print(_printable(line, stream.encoding or "utf-8"), flush=True, file=stream)
 
 
-def _printable(text: str) -> str:
+def _printable(text: str, encoding: str = "utf-8") -> str:
     """Without what a terminal would obey or cannot show, as the bytes of a damaged file may be."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return text.encode(encoding, errors="replace").decode(encoding)
 
 
 def _fail(error: str, code: int, comm) -> int:
@@ -108,6 +110,7 @@ def _task(experiment: Path, settings: Sequence[str], output: Path | None = None,
     from advdiff.config.tables.models import ModelExperiment
     from advdiff.config.types import STUDIES
     from advdiff.core.errors import InputError
+    from advdiff.core.ranks import on_root, world
 
     settings = list(settings)
     if output is not None:
@@ -128,8 +131,10 @@ def _task(experiment: Path, settings: Sequence[str], output: Path | None = None,
 
         return model, loaded
     from advdiff import tasks
+    from advdiff.core import jit
     from advdiff.problem import problem
 
+    on_root(world(), jit.require_compiler)
     if groups == 1:
         return tasks, problem.Problem(loaded)
     from advdiff.reduced.offline.groups import Groups
@@ -149,6 +154,7 @@ def _start_petsc() -> None:
     import slepc4py
 
     slepc4py.init(options)
+    stopping.keep()
 
 
 @app.command()
@@ -221,14 +227,34 @@ def _showing(quiet: bool, verbose: bool):
 
 
 @app.command()
-@experiment_file
+@click.argument("experiment", type=FILE, metavar="EXPERIMENT.toml", required=False)
 @overrides
-def check(experiment: Path, settings: tuple[str, ...]) -> None:
-    """Validate everything that is cheap, run nothing."""
+def check(experiment: Path | None, settings: tuple[str, ...]) -> None:
+    """Validate everything that is cheap, run nothing.
+
+    Without a file: the same as doctor.
+    """
+    if experiment is None:
+        raise Exit(_doctor())
     room, task = _task(experiment, settings)
     for line in room.check(task):
         _say(line)
     _say("ok")
+
+
+@app.command()
+@click.argument("file", type=FILE, metavar="FILE")
+@overrides
+def readings(file: Path, settings: tuple[str, ...]) -> None:
+    """Say what is understood of a table of readings.
+
+    FILE is the table, or an experiment's file (.toml) that names one.
+    """
+    from advdiff.core.ranks import on_root, world
+    from advdiff.views import readings as view
+
+    for line in on_root(world(), lambda: view.lines(file, settings)):
+        _say(line)
 
 
 @app.command()
@@ -267,11 +293,27 @@ def report(result: Path, output: Path | None) -> None:
     _say(str(on_root(world(), lambda: pages.write(result, output))))
 
 
+@app.command()
+def doctor() -> None:
+    """Say what a run finds on this machine, what is missing, and what to type."""
+    raise Exit(_doctor())
+
+
+def _doctor() -> int:
+    from advdiff.commands import doctor as look
+
+    return look.main()
+
+
 def main() -> None:
     """The console script."""
     from advdiff.core.errors import ConvergenceError, InputError, NoRoom, suggestion
-    from advdiff.core.ranks import world
+    from advdiff.core.ranks import foreign_launcher, world
 
+    if trouble := foreign_launcher():
+        if int(os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ.get("PMI_RANK") or 0) == 0:
+            print(f"advdiff: {trouble}", flush=True, file=sys.stderr)
+        sys.exit(2)
     warnings.simplefilter("ignore", RuntimeWarning)  # numpy's: what overflows is said in our words
     comm = world()
     last = comm.Dup() if comm.size > 1 else comm
@@ -295,6 +337,10 @@ def main() -> None:
             stopping.leave(code)
     except ConvergenceError as error:
         code = _fail(str(error), 1, last)
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] == "advdiff":
+            raise
+        code = _fail(f"{error}; type advdiff doctor", 2, last)
     except BaseException:
         if comm.size == 1:
             raise

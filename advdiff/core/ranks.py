@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 if TYPE_CHECKING:
     from mpi4py import MPI
+
 from advdiff.core.errors import T
 
 
@@ -29,9 +32,26 @@ def world() -> MPI.Comm | Alone:
     """All ranks; without mpi4py, this process."""
     try:
         from mpi4py import MPI
-    except ImportError:
+    except (ImportError, RuntimeError):  # the second where its wheel finds no MPI
         return Alone()
     return MPI.COMM_WORLD
+
+
+def foreign_launcher() -> str | None:
+    """What to say where mpirun is of another MPI than this Python's; else None (starts MPI).
+
+    The ranks would be so many single processes; MPICH's would end as it starts.
+    """
+    own = Path(sys.prefix, "bin", "mpirun")
+    remedy = f"take {own if own.is_file() else 'its own'}"
+    if "OMPI_COMM_WORLD_SIZE" in os.environ and find_spec("dolfinx_solver"):  # whose MPI is MPICH
+        return f"this mpirun is Open MPI's, and the MPI of this Python is MPICH; {remedy}"
+    started = max(int(os.environ.get(name) or 1) for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"))
+    if started > 1 and world().size == 1:
+        return (
+            f"mpirun has started {started} ranks and each is alone: it is of another MPI; {remedy}"
+        )
+    return None
 
 
 def on_root(comm: MPI.Comm, function: Callable[[], T]) -> T:
@@ -49,6 +69,27 @@ def on_root(comm: MPI.Comm, function: Callable[[], T]) -> T:
     return comm.bcast(result)
 
 
+TURN = 7144
+"""Tag of the message by which a rank passes the turn on."""
+
+
+def in_turn(comm: MPI.Comm, function: Callable[[], None]) -> None:
+    """Run ``function`` on every rank, one after the other; none after one that has failed, and its
+    exception becomes that of all ranks (collective; ``function`` is not).
+    """
+    with agreed(comm):
+        goes_on = comm.recv(source=comm.rank - 1, tag=TURN) if comm.rank else True
+        try:
+            if goes_on:
+                function()
+        except Exception:
+            goes_on = False
+            raise
+        finally:
+            if comm.rank + 1 < comm.size:
+                comm.send(goes_on, comm.rank + 1, tag=TURN)
+
+
 _unheard: list[MPI.Request] = []
 """What ranks that have failed alone asked the others; their memory must stay."""
 
@@ -64,6 +105,7 @@ def agreed(comm: MPI.Comm, patience: float = math.inf):
         patience: seconds for which a rank that has failed waits for the others, and then raises
             alone; finite where the block itself communicates, for they may wait for it there.
     """
+    import numpy as np
     from mpi4py import MPI
 
     error: Exception | None = None

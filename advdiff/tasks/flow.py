@@ -8,7 +8,6 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-import h5py
 import numpy as np
 from petsc4py import PETSc
 
@@ -16,6 +15,7 @@ from advdiff.concerns import after, before, fit
 from advdiff.concerns.mesh_error import measure, of_readings
 from advdiff.core.progress import Say
 from advdiff.core.ranks import on_root
+from advdiff.files.shared import Shared
 from advdiff.inverse.likelihood import Potential
 from advdiff.inverse.prior import Prior
 from advdiff.inverse.unknowns import Part
@@ -58,6 +58,8 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
     readings, unknowns = problem.readings, mine.unknowns
     snapshot, parts = fields.Snapshot(mine), [_kept(mine, *each) for each in mine.parts]
     truth, described = _truth(problem), _constants(problem)
+    none = np.zeros(len(readings), dtype=int)
+    censored = none if readings.censored is None else readings.censored
 
     def values(m) -> dict[str, np.ndarray]:
         return {v.name: v.of(unknowns.extract(m, i)) for i, v in enumerate(parts)}
@@ -84,6 +86,7 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
             "sensor_index": Data(readings.sensor, one, "index of the sensor"),
             "time_index": Data(readings.time, one, "index of the time"),
             "std": Data(readings.std, one, "standard deviation of the noise"),
+            "censored": Data(censored, one, "-1 below its value, 1 above, 0 known"),
             **described,
             **{
                 f"{v.name}_waves": Data(v.waves, (v.axis, "axis"), "half waves of the cosines")
@@ -93,7 +96,8 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
         },
         coordinates={},
         mark=experiment.model_dump_json(include=tables)
-        + sha256(readings.values.tobytes()).hexdigest(),
+        + experiment.observations.noise.model_dump_json()
+        + sha256(readings.values.tobytes() + censored.tobytes()).hexdigest(),
         extend=partial(_extend, problem),
         snapshots=Snapshots(
             snapshot.axes,
@@ -109,14 +113,15 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
     return True
 
 
-def _extend(problem: Problem, file: h5py.File) -> None:
+def _extend(problem: Problem, file: Shared) -> None:
     """What is made of all draws (collective)."""
     store = Store(file, problem.samples)
     store.axis("vertex", problem.samples.count)
     store.axis("dim", problem.domain.dim)
     store.mesh()
     fields.summarise(problem, store)
-    store.scale("time", problem.experiment.time.times, long_name="output time")
+    time = problem.experiment.time
+    store.scale("time", time.times, time.unit or "1", long_name="output time")
     _at_mean(problem, store)
 
 

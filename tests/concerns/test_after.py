@@ -13,6 +13,7 @@ from advdiff.config.load import parse
 from advdiff.core.ranks import Alone, on_root
 from advdiff.files import concerns
 from advdiff.files.result import ResultFile
+from advdiff.files.shared import AtOnce
 from advdiff.inverse.map import Estimate, Iteration
 from advdiff.reduced.model import of_eigenbasis
 from advdiff.semigroup.engine import error_estimate
@@ -198,7 +199,7 @@ def test_a_file_of_an_earlier_version_has_none(tmp_path):
         assert concerns.read(file) == []
         found = concerns.Concerns()
         found.add([concerns.Concern("é", "Péclet κ/|u|", 3.0)])
-        found.write(ResultFile(file, Alone()))
+        found.write(ResultFile(AtOnce(file), Alone()))
         assert concerns.read(file) == list(found)
 
 
@@ -221,3 +222,12 @@ def test_an_inversion_says_how_well_it_knows(tmp_path):
         assert 0 < attributes["misfit_error_estimate"] < 1e-4
         assert 0 < attributes["gradient_reduction"] < 1
         assert attributes["misfit"] == pytest.approx(file["history/misfit"][-1], rel=1e-6)
+
+
+def test_what_is_brought_in_is_looked_at_where_it_is(tmp_path):
+    """Elsewhere its expression may be anything."""
+    robin = {"left": {"coefficient": 1.0, "exterior": "exp(5*x)"}}
+    physics = {"diffusivity": 0.2, "initial": "cos(pi*x)", "robin": robin}
+    problem = experiment(tmp_path, physics=physics)
+    assert keys(after.of_range(problem, -0.9, 50.0)) == ["bounds"]
+    assert after.of_range(problem, -0.9, 1.0) == []

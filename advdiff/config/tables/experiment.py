@@ -8,7 +8,7 @@ no number, ``"1"`` neither.  A validator that finds fault with a key of its tabl
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,12 +16,12 @@ from advdiff.config.expression import Expression
 from advdiff.config.tables.equation import PhysicsTable, SensitivityTable, SolverTable, TimeTable
 from advdiff.config.tables.inversion import (
     LaplaceTable,
-    ObservationsTable,
     OptimizerTable,
     PriorTable,
     TruthTable,
     UnknownsTable,
 )
+from advdiff.config.tables.observations import ObservationsTable
 from advdiff.config.tables.reduced import ReducedTable
 from advdiff.config.tables.sampler import SamplerTable
 from advdiff.config.tables.space import DiscretizationTable, DomainTable
@@ -36,6 +36,14 @@ from advdiff.config.types import (
     walk,
 )
 from advdiff.core.errors import InputError
+
+
+def is_velocity(key: str) -> bool:
+    """Whether a velocity is written there, as a list of components for one."""
+    return key.endswith((".velocity", "].field")) and key not in (
+        "unknowns.velocity",
+        "prior.velocity",
+    )
 
 
 def refuse_sampler(sampler: SamplerTable, field: bool, reduced: bool) -> None:
@@ -99,6 +107,13 @@ class Experiment(ExperimentFile):
                 raise fault(
                     "reduced", "only task = 'invert' and 'sample' take it; remove the table"
                 )
+            kind = "given" if self.observations is None else self.observations.noise.kind
+            if kind != "given":
+                raise fault(
+                    "reduced",
+                    f"its misfit takes noise of known size, not observations.noise = '{kind}'; "
+                    "remove one of them",
+                )
             if self.unknowns.has_field:
                 raise fault(
                     "reduced",
@@ -122,7 +137,16 @@ class Experiment(ExperimentFile):
             found["domain.file"] = self.domain.file
         if self.observations is not None:
             found["observations.file"] = self.observations.file
+            if self.observations.sensors is not None:
+                found["observations.sensors"] = self.observations.sensors
         found |= {f"{k}.file": v.file for k, v in walk(self) if isinstance(v, Gridded)}
+        return found
+
+    def written(self) -> dict[str, Any]:
+        """What it says of how the file of readings is written."""
+        found = self.observations.written | {"unit": self.time.unit}
+        if found["sensors"] is not None:
+            found["sensors"] = self.resolve(found["sensors"])
         return found
 
     def boundary_parts(self) -> list[tuple[str, str]]:
@@ -143,19 +167,18 @@ class Experiment(ExperimentFile):
     @model_validator(mode="after")
     def _dimensions(self):
         dim, shape = self.domain.dim, f"shape = '{self.domain.shape}'"
+        for i, flow in enumerate(self.unknowns.flows):
+            where = f"[{i}]" if isinstance(self.unknowns.velocity, list) else ""
+            flow.require(self.domain, f"unknowns.velocity{where}")
         planar = [key for key, value in walk(self) if getattr(value, "is_planar", False)]
         if planar and dim not in (None, 2):
             raise InputError(
                 f"{planar[0]}: a stream function needs two dimensions, {shape} has {dim}; "
                 "give the components of a velocity, or another shape"
             )
-        if self.unknowns.velocity is not None:
-            self.unknowns.velocity.require(self.domain)
         for key, value in walk(self):
             if isinstance(value, Formula):
                 Expression(value, key, dim or 3)
-            elif not (key.endswith(".velocity") and isinstance(value, list) and dim):
-                continue
-            elif len(value) != dim:
+            elif isinstance(value, list) and is_velocity(key) and dim and len(value) != dim:
                 raise InputError(f"{key}: {len(value)} components; {shape} needs {dim}")
         return self

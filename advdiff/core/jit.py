@@ -16,7 +16,6 @@ import hashlib
 import logging
 import os
 import platform
-import shlex
 import shutil
 import subprocess
 import sysconfig
@@ -34,7 +33,8 @@ from ffcx.naming import compute_signature
 from mpi4py import MPI
 
 from advdiff.core import stopping
-from advdiff.core.errors import NoCompiler
+from advdiff.core.compat import compiler, compiler_trouble
+from advdiff.core.errors import InputError, NoCompiler
 from advdiff.core.ranks import agreed, on_root
 
 PATIENCE = 300
@@ -77,6 +77,8 @@ def _compiled(what: ufl.Form | tuple) -> Path:
     folder = cache / _name(what)
     if folder.is_dir():
         return folder
+    if trouble := compiler_trouble():
+        raise InputError(trouble)
     with _workshop(cache) as place, stopping.hushed():
         jit.ffcx_jit(MPI.COMM_SELF, what, _scalars(), {"cache_dir": place, "timeout": PATIENCE})
         _named(place, folder)
@@ -115,8 +117,7 @@ def library(comm: MPI.Comm, source: Path) -> Path:
 
 def _built(source: Path) -> Path:
     """The shared object of a file of C (local)."""
-    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
-    words = [*compiler, *FLAGS]
+    words = [*compiler(), *FLAGS]
     text = source.read_bytes() + repr((words, _processor())).encode()
     cache = _cache()
     folder = cache / f"{source.stem}-{hashlib.sha256(text).hexdigest()[:40]}"
@@ -133,7 +134,7 @@ def _built(source: Path) -> Path:
                 errors="replace",
             )
         except OSError as error:
-            raise NoCompiler(f"no C compiler: {' '.join(compiler)}: {error.strerror}") from None
+            raise NoCompiler(f"no C compiler: {words[0]}: {error.strerror}") from None
         if done.returncode != 0:
             last = (done.stderr.strip().split("\n") or [""])[-1]
             raise NoCompiler(f"no C compiler: {' '.join(words)}: {last}")
@@ -150,6 +151,17 @@ def _processor() -> str:
         lines = []
     kept = ("vendor_id", "cpu family", "model", "flags", "Features", "CPU ")
     return platform.machine() + "".join(line for line in lines if line.startswith(kept))
+
+
+def require_compiler() -> None:
+    """Refuse, before anything else is done, where no form can be compiled or has been (local).
+
+    Raises:
+        InputError: with the line to type.
+    """
+    trouble = compiler_trouble()
+    if trouble and not any(_cache().glob("*")):
+        raise InputError(trouble)
 
 
 def _scalars() -> dict:

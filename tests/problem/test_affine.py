@@ -60,8 +60,9 @@ def test_the_controls_and_k_are_left_as_they_were():
     before = operator.generator.stiffness.copy()
     flow = [control.x.array.copy() for control in operator.controls.values()]
     assert affine(operator, unknowns) is not None
+    size = before.norm()
     before.axpy(-1.0, operator.generator.stiffness)
-    assert before.norm() == 0.0
+    assert before.norm() <= 1e-15 * size  # ranks add in the order in which messages come
     for control, kept in zip(operator.controls.values(), flow, strict=True):
         assert np.array_equal(control.x.array, kept)
 

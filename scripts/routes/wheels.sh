@@ -1,7 +1,8 @@
 # shellcheck shell=bash disable=SC2154  # scripts/run reads this file and sets what it uses
 # The route "wheels": the wheels of wheels.txt beside a private Python, in one folder of the cache. The
-# Python is Debian 13's, unpacked from its packages with its own C library; nothing is installed,
-# mounted or asked of root. A folder that was moved is settled in its new place.
+# Python is Debian 13's, unpacked from its packages with its own C library; where apt cannot read Debian's
+# archive, it is the machine's own. Nothing is mounted or asked of root. A folder that was moved is
+# settled in its new place.
 
 recipe=1  # another number where what is made from the same packages and wheels changes
 uv=0.13.9 # installs the wheels; not kept
@@ -16,8 +17,6 @@ python_packages=(
     libpng16-16t64 libbrotli1
 )
 
-give_up() { say "no wheels here: $*"; exit 4; }
-
 libraries=usr/lib/x86_64-linux-gnu
 
 debian_mirror() { # the archive that this machine's apt reads
@@ -29,7 +28,7 @@ debian_mirror() { # the archive that this machine's apt reads
 }
 
 unpack_python() { # unpack_python DIR MIRROR: Debian 13's Python into DIR
-    local apt=$1.apt signed='' options keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    local apt=${1%/*}.tmp-apt signed='' options keyring=/usr/share/keyrings/debian-archive-keyring.gpg
     [ ! -r "$keyring" ] || signed=" signed-by=$keyring"
     mkdir -p "$apt"/{lists,archives,debs}/partial
     : >"$apt/status"
@@ -54,52 +53,91 @@ with_loader() { # with_loader PYTHON CMD …: CMD of the unpacked packages, with
     "$1/$libraries/ld-linux-x86-64.so.2" --library-path "$1/$libraries" "$1/usr/bin/$2" "${@:3}"
 }
 
-settle() { # settle DIR [PLACE]: what names its own place in DIR, which is or shall be at PLACE
-    local python=$1/python
-    with_loader "$python" patchelf --set-interpreter "$python/$libraries/ld-linux-x86-64.so.2" \
-        --output "$python/usr/bin/python3.13.new" "$python/usr/bin/unsettled"
-    chmod 755 "$python/usr/bin/python3.13.new"
-    mv "$python/usr/bin/python3.13.new" "$python/usr/bin/python3.13"
-    printf '%s\n' "home = $python/usr/bin" 'version = 3.13' 'relocatable = true' >"$1/pyvenv.cfg.new"
+settle() { # settle DIR: what names its own place in DIR
+    local python=$1/python home
+    if [ -d "$python" ]; then
+        with_loader "$python" patchelf --set-interpreter "$python/$libraries/ld-linux-x86-64.so.2" \
+            --output "$python/usr/bin/python3.13.new" "$python/usr/bin/unsettled" || return
+        chmod 755 "$python/usr/bin/python3.13.new"
+        mv "$python/usr/bin/python3.13.new" "$python/usr/bin/python3.13"
+    fi
+    home=$(readlink -m "$1/bin/python3")
+    printf '%s\n' "home = ${home%/*}" 'relocatable = true' >"$1/pyvenv.cfg.new" || return
     mv "$1/pyvenv.cfg.new" "$1/pyvenv.cfg"
     printf '%s' "$1" >"$1/place"
 }
 
-install_wheels() { # install_wheels DIR
-    local python=$1/bin/python3 site=$1/lib/python3.13/site-packages bundle pip
-    mkdir -p "$1/bin" "$site"
-    ln -s ../python/usr/bin/python3.13 "$1/bin/python3"
+host_python() { # the path of a Python of this machine that has headers and pip
+    local name
+    for name in python3.13 python3.12 python3.14 python3; do
+        ! "$name" -I - 2>/dev/null <<<'if True:
+            import os, sys, sysconfig
+            import pip
+            header = os.path.join(sysconfig.get_path("include"), "Python.h")
+            assert (3, 12) <= sys.version_info[:2] <= (3, 14) and os.path.exists(header)
+            assert sys.prefix == sys.base_prefix
+            print(os.path.realpath(sys.executable))' || return 0
+    done
+}
+
+install_wheels() { # install_wheels DIR PYTHON
+    local python=$1/bin/python3 bundle pip
+    mkdir -p "$1/bin"
+    ln -s "$2" "$python"
     ln -s python3 "$1/bin/python"
-    settle "$1"
-    bundle=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
-    [ -r "$bundle" ] || bundle=$1/python/ca-certificates.crt
-    export SSL_CERT_FILE=$bundle PIP_CERT=${PIP_CERT:-$bundle} UV_CACHE_DIR=$1.uv PIP_USER=0
+    settle "$1" || return
     pip=("$1"/python/usr/share/python-wheels/pip-*.whl)
-    "$python" -I "${pip[0]}/pip" install --quiet --no-cache-dir --no-deps \
-        --disable-pip-version-check --target "$1.tools" "uv==$uv" || return
-    "$1.tools/bin/uv" pip install --quiet --no-deps --python "$python" -r "$scripts/routes/wheels.txt" || return
-    find "$site"/{numba,numpy,pandas,scipy,xarray} -type d -name tests -prune -exec rm -r {} +
-    rm -r "$1"/share/doc
-    with_loader "$1/python" patchelf --set-rpath "\$ORIGIN/../python/$libraries" "$1"/lib/libgmsh.so.*.*
+    if [ -e "${pip[0]}" ]; then pip=("$python" -I "${pip[0]}/pip"); else pip=("$2" -I -m pip); fi
+    bundle=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
+    [ -r "$bundle" ] || [ ! -d "$1/python" ] || bundle=$1/python/ca-certificates.crt
+    [ ! -r "$bundle" ] || export SSL_CERT_FILE=$bundle PIP_CERT=${PIP_CERT:-$bundle}
+    export UV_CACHE_DIR=$1.tmp-uv PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+    "${pip[@]}" install --quiet --no-cache-dir --no-deps --target "$1.tmp-tools" "uv==$uv" || return
+    "$1.tmp-tools/bin/uv" pip install --quiet --no-deps --require-hashes --python "$python" \
+        -r "$scripts/routes/wheels.txt" || return
+    rm -r "$1/share/doc"
+    find "$1"/lib/python3.*/site-packages/{numba,numpy,pandas,scipy,xarray} -type d -name tests \
+        -prune -exec rm -r {} +
+    [ ! -d "$1/python" ] ||
+        with_loader "$1/python" patchelf --set-rpath "\$ORIGIN/../python/$libraries" "$1"/lib/libgmsh.so.*.*
 }
 
 make_wheels() { # make_wheels DIR
-    local log=$place.log
+    local log=$place.log python=../python/usr/bin/python3.13
     say "making a place for PyPI's DOLFINx, once"
     say "    in $place (about 0.9 GB; takes half a minute)"
-    step unpack_python "$1/python" "$mirror" >"$log" 2>&1 ||
-        give_up "Debian's packages cannot be fetched or unpacked, see $log"
-    step install_wheels "$1" >>"$log" 2>&1 || give_up "the wheels cannot be fetched or installed, see $log"
-    (use_wheels "$1" && step mpirun -n 2 python3 "$scripts/routes/verify.py" "$scripts/routes/wheels.txt") \
-        >>"$log" 2>&1 || give_up "what was installed does not work, see $log"
-    rm "$log"
+    : >"$log"
+    if [ -z "$mirror" ] || ! step unpack_python "$1/python" "$mirror" >>"$log" 2>&1; then
+        rm -rf "$1/python"
+        python=$(host_python)
+        [ -n "$python" ] || give_up "Debian's packages cannot be had"
+    fi
+    step install_wheels "$1" "$python" >>"$log" 2>&1 || give_up "PyPI's wheels cannot be had"
+    if ! (use_wheels "$1" && step mpirun -n 2 python3 "$scripts/routes/verify.py" "$scripts/routes/wheels.txt") \
+        >>"$log" 2>&1; then
+        echo "what was installed does not work" >"$place.refused"
+        give_up "$(<"$place.refused")"
+    fi
+    rm -f "$log" "$place.refused"
+}
+
+give_up() { # give_up WHY: exit code 4, or 5 without a network, which all routes need
+    local network='resolv|unreachable|Could not connect|timed out|connection error|Network'
+    if grep -qiE "$network" "$place.log"; then
+        say "$1: no network? see $place.log"
+        exit 5
+    fi
+    say "$1, see $place.log$otherwise"
+    exit 4
 }
 
 obstacle() { # why this machine cannot have the wheels, if so
     if [ "$(uname -m)" != x86_64 ]; then
         echo "they are for x86-64"
-    elif [ -z "$mirror" ]; then
-        echo "their Python comes from Debian's archive, which apt does not know here"
+    elif ! printf '%s\n' "glibc 2.34" "$(getconf GNU_LIBC_VERSION 2>&1)" | sort -CV; then
+        echo "they need glibc 2.34"
+    elif [ -z "$mirror" ] && [ -z "$(host_python)" ]; then
+        echo "neither can apt read Debian's archive here, nor is there a Python 3.12 to 3.14 with pip and Python.h"
     fi
 }
 
@@ -111,27 +149,31 @@ compiler() { # the C compiler for forms
     return 1
 }
 
-have_wheels() {
-    place=$(readlink -m "$cache")/wheels-$({ echo "$recipe" "${python_packages[@]}" && cat "$scripts/routes/wheels.txt"; } | sha256sum | cut -c1-10)
+compiles() { # the C library's headers are a package of their own
+    local cc
+    cc=$(compiler) && echo '#include <math.h>' | $cc -shared -fPIC -x c -o /dev/null - 2>/dev/null
+}
+
+have_wheels() { # have_wheels "" or what to say after a reason why not; called with set +e
+    local otherwise=$1 mirror trouble status
+    place=$(readlink -m "$cache")/wheels-$({ echo "$recipe $uv" "${python_packages[@]}" &&
+        cat "$scripts/routes/wheels.txt"; } | sha256sum | cut -c1-10)
     [ "$(cat "$place/place" 2>/dev/null)" != "$place" ] || return 0
-    local mirror trouble
     mirror=$(debian_mirror)
     trouble=$(obstacle)
-    [ -z "$trouble" ] || { say "no wheels here: $trouble" && return 1; }
-    compiler >/dev/null && echo '#include <math.h>' | $(compiler) -shared -fPIC -x c -o /dev/null - 2>/dev/null ||
-        install_or_say "no C compiler here, which forms need" gcc libc6-dev
-    local status=0
-    set +e
+    [ -z "$otherwise" ] || [ -n "$trouble" ] || trouble=$(cat "$place.refused" 2>/dev/null) || true
+    [ -z "$trouble" ] || { say "no wheels here: $trouble$otherwise" && return 1; }
+    compiles || install_or_say "no C compiler here, which forms need" gcc libc6-dev
     (set -e && locked "$place" settled)
     status=$?
-    set -e
-    [ "$status" -eq 0 ] || [ "$status" -eq 4 ] || exit "$status"
+    [[ $status =~ ^[04]$ ]] || exit "$status"
     return "$status"
 }
 
 settled() {
     make_once "$place" make_wheels
-    [ "$(cat "$place/place")" = "$place" ] || settle "$place"
+    [ "$(cat "$place/place")" = "$place" ] || settle "$place" ||
+        die "cannot write to $place, which was moved; set ADVDIFF_CACHE"
 }
 
 use_wheels() { # use_wheels DIR

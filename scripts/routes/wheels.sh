@@ -155,7 +155,7 @@ compiles() { # the C library's headers are a package of their own
 }
 
 have_wheels() { # have_wheels "" or what to say after a reason why not; called with set +e
-    local otherwise=$1 mirror trouble status
+    local otherwise=$1 mirror trouble status maker
     place=$(readlink -m "$cache")/wheels-$({ echo "$recipe $uv" "${python_packages[@]}" &&
         cat "$scripts/routes/wheels.txt"; } | sha256sum | cut -c1-10)
     [ "$(cat "$place/place" 2>/dev/null)" != "$place" ] || return 0
@@ -164,10 +164,21 @@ have_wheels() { # have_wheels "" or what to say after a reason why not; called w
     [ -z "$otherwise" ] || [ -n "$trouble" ] || trouble=$(cat "$place.refused" 2>/dev/null) || true
     [ -z "$trouble" ] || { say "no wheels here: $trouble$otherwise" && return 1; }
     compiles || install_or_say "no C compiler here, which forms need" gcc libc6-dev
-    (set -e && locked "$place" settled)
+    (set -e && locked "$place" settled) & # a shell of its own, because it may give up
+    maker=$!
+    trap 'stop_making 130' INT
+    trap 'stop_making 143' TERM HUP
+    wait "$maker"
     status=$?
+    trap - INT TERM HUP
     [[ $status =~ ^[04]$ ]] || exit "$status"
     return "$status"
+}
+
+stop_making() { # stop_making CODE
+    kill -TERM "$maker" 2>/dev/null
+    wait "$maker"
+    exit "$1"
 }
 
 settled() {

@@ -23,8 +23,16 @@ debian_mirror() { # the archive that this machine's apt reads
     command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null && [ -r /etc/os-release ] || return 0
     local codename
     codename=$(. /etc/os-release && [ "$ID" = debian ] && echo "${VERSION_CODENAME:-sid}") || return 0
-    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null |
-        awk -v codename="$codename" '$2 == codename && $3 == "main" && !seen++ { print $1 }'
+    cat /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2>/dev/null | awk -v codename="$codename" '
+        function offer(uri, suites, components) {
+            if (uri && (" " suites " ") ~ (" " codename " ") && components ~ /main/ && !seen++) print uri
+        }
+        $1 == "deb" { sub(/\[[^]]*\]/, ""); offer($2, $3, $4) }
+        $1 == "URIs:" { uri = $2 }
+        $1 == "Suites:" { suites = $0 }
+        $1 == "Components:" { components = $0 }
+        /^[[:space:]]*$/ { offer(uri, suites, components); uri = "" }
+        END { offer(uri, suites, components) }'
 }
 
 unpack_python() { # unpack_python DIR MIRROR: Debian 13's Python into DIR

@@ -94,11 +94,18 @@ install_wheels() { # install_wheels DIR PYTHON
     ln -s "$2" "$python"
     ln -s python3 "$1/bin/python"
     settle "$1" || return
-    pip=("$1"/python/usr/share/python-wheels/pip-*.whl)
-    if [ -e "${pip[0]}" ]; then pip=("$python" -I "${pip[0]}/pip"); else pip=("$2" -I -m pip); fi
     bundle=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
     [ -r "$bundle" ] || [ ! -d "$1/python" ] || bundle=$1/python/ca-certificates.crt
     [ ! -r "$bundle" ] || export SSL_CERT_FILE=$bundle PIP_CERT=${PIP_CERT:-$bundle}
+    pip=("$2" -I -m pip)
+    # Debian's pip reads /etc/ssl/certs as it is imported, whether that is there or not
+    [ ! -d "$1/python" ] || pip=("$python" -I -c 'if True:
+        import os, sys
+        sys.path.insert(0, sys.argv.pop(1))
+        import pip._vendor.certifi
+        pip._vendor.certifi.where = lambda: os.environ["SSL_CERT_FILE"]
+        from pip._internal.cli.main import main
+        sys.exit(main())' "$1"/python/usr/share/python-wheels/pip-*.whl)
     export UV_CACHE_DIR=$1.tmp-uv PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
     "${pip[@]}" install --quiet --no-cache-dir --no-deps --target "$1.tmp-tools" "uv==$uv" || return
     "$1.tmp-tools/bin/uv" pip install --quiet --no-deps --require-hashes --python "$python" \

@@ -4,7 +4,7 @@
 # archive, it is the machine's own. Nothing is mounted or asked of root. A folder that was moved is
 # settled in its new place.
 
-recipe=1  # another number where what is made from the same packages and wheels changes
+recipe=2  # another number where what is made from the same packages and wheels changes
 uv=0.13.9 # installs the wheels; not kept
 
 python_packages=(
@@ -70,7 +70,7 @@ settle() { # settle DIR: what names its own place in DIR
         mv "$python/usr/bin/python3.13.new" "$python/usr/bin/python3.13"
     fi
     home=$(readlink -m "$1/bin/python3")
-    printf '%s\n' "home = ${home%/*}" 'relocatable = true' >"$1/pyvenv.cfg.new" || return
+    printf '%s\n' "home = ${home%/*}" 'include-system-site-packages = false' 'relocatable = true' >"$1/pyvenv.cfg.new" || return
     mv "$1/pyvenv.cfg.new" "$1/pyvenv.cfg"
     printf '%s' "$1" >"$1/place"
 }

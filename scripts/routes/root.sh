@@ -10,13 +10,13 @@ packages() { # packages debian|pypi
 }
 
 need_tools() {
-    local missing=()
+    local missing=() more=debian-archive-keyring
     command -v mmdebstrap >/dev/null || [ -d "$root" ] || missing+=(mmdebstrap)
     command -v bwrap >/dev/null || missing+=(bubblewrap)
     [ ${#missing[@]} -gt 0 ] || return 0
-    # without root, mmdebstrap also wants newuidmap
+    [ "$EUID" -eq 0 ] || more=uidmap # without root, mmdebstrap also wants newuidmap
     install_or_say "no DOLFINx here, and no ${missing[*]} to make a place for it" \
-        "${missing[@]}" $([ "$EUID" -eq 0 ] && echo debian-archive-keyring || echo uidmap)
+        "${missing[@]}" "$more"
 }
 
 mounts() { # mounts ROOT ro-bind|bind: fill the array box with bwrap's arguments
@@ -85,7 +85,7 @@ have_root() {
     root=$cache/$key
     need_tools
     bwrap --dev-bind / / true 2>/dev/null ||
-        die "bubblewrap may not make namespaces here, which a Debian root needs; ADVDIFF_ROUTE=wheels needs none"
+        die "bubblewrap may not make namespaces here, which a Debian root needs and ADVDIFF_ROUTE=wheels does not"
     [ -d "$root" ] || locked "$root" make_once "$root" make_root
     mounts "$root" ro-bind
 }

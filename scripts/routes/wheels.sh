@@ -125,21 +125,22 @@ make_wheels() { # make_wheels DIR
     if [ -z "$mirror" ] || ! step unpack_python "$1/python" "$mirror" >>"$log" 2>&1; then
         rm -rf "$1/python"
         python=$(host_python)
-        [ -n "$python" ] || give_up "Debian's packages cannot be had"
+        [ -n "$python" ] || not_fetched "Debian's packages cannot be had"
     fi
-    step install_wheels "$1" "$python" >>"$log" 2>&1 || give_up "PyPI's wheels cannot be had"
-    if ! (use_wheels "$1" && step mpirun -n 2 python3 "$scripts/routes/verify.py" "$scripts/routes/wheels.txt") \
-        >>"$log" 2>&1; then
+    step install_wheels "$1" "$python" >>"$log" 2>&1 || not_fetched "PyPI's wheels cannot be had"
+    (use_wheels "$1" && step mpirun -n 2 python3 "$scripts/routes/verify.py" "$scripts/routes/wheels.txt") \
+        >>"$log" 2>&1 || {
         echo "what was installed does not work" >"$place.refused"
-        give_up "$(<"$place.refused")"
-    fi
+        say "$(<"$place.refused"), see $log$otherwise"
+        exit 4
+    }
     rm -f "$log" "$place.refused"
 }
 
-give_up() { # give_up WHY: exit code 4, or 5 without a network, which all routes need
-    local network='resolv|unreachable|Could not connect|timed out|connection error|Network'
+not_fetched() { # not_fetched WHY: exit code 5 without a network, which a Debian root needs as well, else 4
+    local network='name resolution|failure resolving|network is unreachable|could not connect|dns error'
     if grep -qiE "$network" "$place.log"; then
-        say "$1: no network? see $place.log"
+        say "no network? $1, see $place.log"
         exit 5
     fi
     say "$1, see $place.log$otherwise"
@@ -169,16 +170,23 @@ compiles() { # the C library's headers are a package of their own
     cc=$(compiler) && echo '#include <math.h>' | $cc -shared -fPIC -x c -o /dev/null - 2>/dev/null
 }
 
+wheels_place() { # the folder, by what is in it
+    local what
+    what=$({ echo "$recipe $uv ${python_packages[*]}" && cat "$scripts/routes/wheels.txt"; } | sha256sum)
+    echo "$(readlink -m "$cache")/wheels-${what:0:10}"
+}
+
 have_wheels() { # have_wheels "" or what to say after a reason why not; called with set +e
     local otherwise=$1 mirror trouble status maker
-    place=$(readlink -m "$cache")/wheels-$({ echo "$recipe $uv" "${python_packages[@]}" &&
-        cat "$scripts/routes/wheels.txt"; } | sha256sum | cut -c1-10)
+    place=$(wheels_place)
     [ "$(cat "$place/place" 2>/dev/null)" != "$place" ] || return 0
-    mirror=$(debian_mirror)
-    trouble=$(obstacle)
-    [ -z "$otherwise" ] || [ -n "$trouble" ] || trouble=$(cat "$place.refused" 2>/dev/null) || true
-    [ -z "$trouble" ] || { say "no wheels here: $trouble$otherwise" && return 1; }
-    compiles || install_or_say "no C compiler here, which forms need" gcc libc6-dev
+    if [ ! -d "$place" ]; then
+        mirror=$(debian_mirror)
+        trouble=$(obstacle)
+        [ -z "$otherwise" ] || [ -n "$trouble" ] || trouble=$(cat "$place.refused" 2>/dev/null)
+        [ -z "$trouble" ] || { say "no wheels here: $trouble$otherwise" && return 1; }
+        compiles || install_or_say "no C compiler here, which forms need" gcc libc6-dev
+    fi
     (set -e && locked "$place" settled) & # a shell of its own, because it may give up
     maker=$!
     trap 'stop_making 130' INT
@@ -186,7 +194,7 @@ have_wheels() { # have_wheels "" or what to say after a reason why not; called w
     wait "$maker"
     status=$?
     trap - INT TERM HUP
-    [[ $status =~ ^[04]$ ]] || exit "$status"
+    [[ $status =~ ^[04]$ ]] || exit $((status == 5 ? 2 : status))
     return "$status"
 }
 

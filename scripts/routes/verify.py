@@ -1,14 +1,14 @@
 """Is this the environment that wheels.txt asks for, and does it solve on two ranks?
 
-`mpirun -n 2 python3 verify.py wheels.txt` exits with 0 if so, and else with a line that says what is wrong.
+`mpirun -n 2 python3 verify.py wheels.txt` exits with 0 if so, else with a line that says what is wrong.
 """
 
 import re
 import sys
 from importlib import metadata
 
+import dolfinx_solver  # noqa: F401  # before DOLFINx: it finds MPI's library
 import h5py  # noqa: F401  # before DOLFINx, whose PETSc brings an HDF5 of its own
-import dolfinx_solver  # noqa: F401, I001  # before DOLFINx: it finds MPI's library
 import numpy as np
 import ufl
 from dolfinx import fem, mesh

@@ -10,10 +10,8 @@ import pytest
 pytestmark = pytest.mark.serial
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-TOOLS = (
-    "awk bash cat chmod cut dirname du env find flock grep ln mkdir mv nproc paste readlink rm sed "
-    "setpriv sh sha256sum sleep sort touch"
-).split()
+TOOLS = """awk bash cat chmod cut dirname du env find flock grep ln mkdir mv nproc paste readlink rm
+sed setpriv sh sha256sum sleep sort touch"""
 OLD_LIBRARY = "echo glibc 2.31"
 LIBRARY = "echo glibc 2.41"
 X86 = '[ "$1" != -m ] && echo Linux || echo x86_64'
@@ -27,7 +25,7 @@ def machine(tmp_path):
     """A function that runs scripts/run on a machine with the given programs alone."""
     bin = tmp_path / "bin"
     bin.mkdir()
-    for tool in TOOLS:
+    for tool in TOOLS.split():
         path = next((f for f in (Path("/usr/bin", tool), Path("/bin", tool)) if f.exists()), None)
         (bin / tool).symlink_to(path)
 
@@ -49,8 +47,13 @@ def machine(tmp_path):
 @pytest.fixture
 def place(tmp_path):
     """The folder of the wheels, made of one program, as if it had been built there."""
-    program = f"scripts={SCRIPTS} cache='{tmp_path}/.cache/advdiff'; . $scripts/routes/wheels.sh; wheels_place"
-    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["bash", "-c", '. "$scripts/routes/wheels.sh"; wheels_place'],
+        env={**os.environ, "scripts": str(SCRIPTS), "cache": f"{tmp_path}/.cache/advdiff"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     place = Path(done.stdout.strip())
     (place / "bin").mkdir(parents=True)
     (place / "bin/python3").write_text("#!/bin/sh\necho the wheels: $ADVDIFF_INSIDE\n")

@@ -1,6 +1,6 @@
 """Is this the environment that wheels.txt asks for, and does it solve on two ranks?
 
-`mpirun -n 2 python3 verify.py wheels.txt` exits with 0 if so, else with a line that says what is wrong.
+`mpirun -n 2 python3 verify.py wheels.txt` exits with 0 if so, else with a line that says why.
 """
 
 import re

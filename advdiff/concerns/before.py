@@ -40,6 +40,7 @@ def concerns(problem: Transport) -> list[Concern]:
     """Of the present velocity and diffusivity of a problem, and of its data (collective)."""
     operator = problem.operator
     found = [*under_resolved(problem.resolutions), _steep(problem), data.jump(operator)]
+    found.append(_one_number(problem))
     flows = operator.velocity.given is not None or operator.velocity.stream is not None
     speed = operator.velocity.largest_speed() if flows else 0.0
     if speed > 0.0:
@@ -51,6 +52,18 @@ def concerns(problem: Transport) -> list[Concern]:
             data.turn(operator, speed),
         ]
     return [concern for concern in found if concern is not None]
+
+
+def _one_number(problem: Transport) -> Concern | None:
+    nodal = any(flow.family == "nodal" for flow in problem.experiment.unknowns.flows)
+    if problem.domain.dim > 1 or not nodal:
+        return None
+    return Concern(
+        "one-number",
+        "unknowns.velocity.family = 'nodal' in one dimension, where a flow without sources is one "
+        "number, and readings rarely say more; write family = 'uniform'",
+        float(problem.domain.num_vertices),
+    )
 
 
 def _steep(problem: Transport) -> Concern | None:

@@ -157,6 +157,7 @@ def _result_name(value: str) -> str:
 
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0, lt=2**31)]
 FileName = Annotated[str, AfterValidator(_file_name)]
 ResultName = Annotated[str, AfterValidator(_result_name)]

@@ -78,6 +78,14 @@ class Condition:
         """The tracer that it brings in or draws θ to."""
         return None
 
+    def range(self, function: fem.Function) -> tuple[float, float]:
+        """Least and largest nodal value of one of ``functions`` on the part (collective)."""
+        domain, space = self._discretization.domain, function.function_space
+        facets = domain.facets([self.part], self.key)
+        values = function.x.array[fem.locate_dofs_topological(space, domain.dim - 1, facets)]
+        low, high = values.min(initial=np.inf), values.max(initial=-np.inf)
+        return domain.comm.allreduce(low, MPI.MIN), domain.comm.allreduce(high, MPI.MAX)
+
     def keeps_bounds(self) -> bool:
         """Whether θ stays between what it is and what is brought in."""
         return True
@@ -149,11 +157,7 @@ class Robin(Condition):
         return function
 
     def _require_not_negative(self, function: fem.Function, key: str) -> None:
-        domain, space = self._discretization.domain, function.function_space
-        facets = domain.facets([self.part], key)
-        nodes = fem.locate_dofs_topological(space, domain.dim - 1, facets)
-        smallest = float(function.x.array[nodes].min(initial=np.inf))
-        smallest = domain.comm.allreduce(smallest, MPI.MIN)
+        smallest, _ = self.range(function)
         if smallest < 0.0:
             raise InputError(f"{key}: {smallest:g} somewhere on '{self.part}'; give α >= 0")
 
@@ -196,9 +200,8 @@ def extremes(conditions: Iterable[Condition]) -> tuple[float, float]:
     """The least and the largest tracer that conditions bring in; (inf, -inf) where none does
     (collective).
     """
-    vectors = [c.brought.x.petsc_vec for c in conditions if c.brought is not None]
-    low, high = [v.min()[1] for v in vectors], [v.max()[1] for v in vectors]
-    return min(low, default=np.inf), max(high, default=-np.inf)
+    ranges = [c.range(c.brought) for c in conditions if c.brought is not None]
+    return min((r[0] for r in ranges), default=np.inf), max((r[1] for r in ranges), default=-np.inf)
 
 
 def require_inflow_data(

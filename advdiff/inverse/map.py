@@ -12,7 +12,8 @@ that the iterations do not grow with the mesh.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import get_args
@@ -73,8 +74,9 @@ class Estimate:
     evaluation: Evaluation | None = None
 
 
-INEXACT = {"tao_ksp_ew": True, "tao_ksp_ew_rtol0": 0.5, "tao_ksp_ew_rtolmax": 0.5}
-"""How exactly Newton's steps are solved for, where no option says otherwise."""
+INEXACT = {"ksp_ew_rtol0": 0.5, "ksp_ew_rtolmax": 0.5}
+"""How exactly Newton's steps are solved for, where no option says otherwise: ``-tao_ksp_ew``
+asks for it, and these are read under the prefix of its KSP (``-tao_nls_``)."""
 DAMPED = {"tao_nls_sval": 0.1, "tao_nls_psfac": 0.1, "tao_nls_pmgfac": 0.01}
 """Added to the Hessian over the first gradient norm, a tenth of it a step later and less with the
 gradient: what is tried first is at most ten of the prior's standard deviations away, for beyond a
@@ -98,15 +100,24 @@ def make_tao(comm, type: str) -> PETSc.TAO:
         if tao.getType() == "nls":
             ksp.setType("cg")
         ksp.getPC().setType("none")
-        options = PETSc.Options()
-        ours = {k: v for k, v in (INEXACT | DAMPED).items() if not options.hasName(k)}
-        for name, value in ours.items():
-            options.setValue(name, value)
-        with good_options():
-            tao.setFromOptions()
+    return tao
+
+
+@contextmanager
+def _defaults(tao: PETSc.TAO) -> Iterator[None]:
+    """Ours among the options where the user gave none: TAO reads some of them only as it solves."""
+    options = PETSc.Options()
+    prefix = tao.getKSP().getOptionsPrefix() if tao.getType() in NEWTON else None
+    inexact = {"tao_ksp_ew": True} | {f"{prefix}{k}": v for k, v in INEXACT.items()}
+    ours = {} if prefix is None else DAMPED | inexact
+    ours = {k: v for k, v in ours.items() if not options.hasName(k)}
+    for name, value in ours.items():
+        options.setValue(name, value)
+    try:
+        yield
+    finally:
         for name in ours:
             options.delValue(name)
-    return tao
 
 
 def minimise(
@@ -178,9 +189,11 @@ def minimise(
     if tao.getType() in NEWTON:  # no step need be solved for beyond what ends the iteration
         tao.getKSP().setTolerances(atol=0.5 * stop.target(first) / white.scale)
     tao.setSolution(xi)
-    tao.setFromOptions()
-    with callbacks.raising():
-        tao.solve()
+    with _defaults(tao):
+        with good_options():
+            tao.setFromOptions()
+        with callbacks.raising():
+            tao.solve()
     estimate.m = prior.color(xi)
     estimate.converged = tao.getConvergedReason() > 0
     estimate.message = _message(tao, white, stop, first, estimate.history[-1].gradient_norm)

@@ -23,16 +23,19 @@ class Part(Protocol):
         control: what of the model it moves.
         template: a vector with its layout.
         is_field: False for a few coefficients, all on rank 0.
-        is_exponential: True where the control is affine in eᵐ, False where in m.
+        is_exponential: True where the control is affine in eᵐ, False where in m; one for all
+            coefficients, or one each.
+
+    ``assign`` sets the control, or adds to what another part of the same control has set.
     """
 
     name: str
     control: str
     template: PETSc.Vec
     is_field: bool
-    is_exponential: bool
+    is_exponential: bool | np.ndarray
 
-    def assign(self, m: PETSc.Vec) -> None: ...
+    def assign(self, m: PETSc.Vec, add: bool = False) -> None: ...
     def push(self, dm: PETSc.Vec) -> Any: ...
     def pull(self, gradient: PETSc.Vec, out: PETSc.Vec) -> None: ...
 
@@ -41,7 +44,7 @@ class Unknowns:
     """The parameter vector m: its parts one behind the other on each rank.
 
     Args:
-        parts: at least one, each with a control of its own.
+        parts: at least one; those that move one control add up.
 
     Making it is collective; each part has a unit of its own.
 
@@ -59,8 +62,9 @@ class Unknowns:
 
     def __init__(self, parts: Sequence[Part]):
         self.parts = list(parts)
-        if len({part.control for part in parts}) < len(self.parts):
-            raise ValueError(f"two parts move one control: {', '.join(p.control for p in parts)}")
+        names = [part.name for part in parts]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two parts have one name: {', '.join(names)}")
         self.comm = parts[0].template.comm
         local = [part.template.getLocalSize() for part in self.parts]
         self._template = PETSc.Vec().createMPI((sum(local), PETSc.DECIDE), comm=self.comm)
@@ -102,12 +106,22 @@ class Unknowns:
 
     def assign(self, m: PETSc.Vec) -> None:
         """Set the controls (collective)."""
+        done = set()
         for i, part in enumerate(self.parts):
-            part.assign(self.extract(m, i))
+            more = {"add": True} if part.control in done else {}
+            part.assign(self.extract(m, i), **more)
+            done.add(part.control)
 
     def push(self, dm: PETSc.Vec) -> dict[str, Any]:
         """Control → its direction (collective)."""
-        return {part.control: part.push(self.extract(dm, i)) for i, part in enumerate(self.parts)}
+        moved = {}
+        for i, part in enumerate(self.parts):
+            change = part.push(self.extract(dm, i))
+            if part.control in moved:
+                moved[part.control].x.array[:] += change.x.array
+            else:
+                moved[part.control] = change
+        return moved
 
     def pull(self, gradient: Mapping[str, PETSc.Vec]) -> PETSc.Vec:
         """The gradient with respect to m (collective).
@@ -131,6 +145,15 @@ class Unknowns:
     def to_numpy(self, m: PETSc.Vec) -> np.ndarray:
         """All coefficients on every rank (collective; only where ``is_small``)."""
         return self.comm.tompi4py().bcast(m.array.copy() if self.comm.rank == 0 else None)
+
+    def coefficients(self, m: PETSc.Vec) -> dict[str, np.ndarray]:
+        """Name of a part that is no field → its coefficients, on every rank (collective)."""
+        comm, found = self.comm.tompi4py(), {}
+        for i, part in enumerate(self.parts):
+            if not part.is_field:
+                local = self.extract(m, i).array
+                found[part.name] = comm.bcast(local if comm.rank == 0 else None)
+        return found
 
     def from_numpy(self, values: np.ndarray) -> PETSc.Vec:
         """The parameter vector of coefficients known on every rank."""

@@ -18,10 +18,12 @@ class Affine:
     Attributes:
         reference: m̄, where A_0 was assembled, shape (parameter,).
         exponential: shape (parameter,), bool.
+        diffuses: which of these multiply the diffusivity, shape (parameter,), bool.
     """
 
     reference: np.ndarray
     exponential: np.ndarray
+    diffuses: np.ndarray
 
     @property
     def size(self) -> int:
@@ -48,4 +50,4 @@ class Affine:
 
     def diffusivity(self, m: np.ndarray) -> float:
         """The diffusivity over that at m̄; 1 where it is known."""
-        return float(np.exp(np.sum((np.asarray(m) - self.reference)[self.exponential])))
+        return float(np.exp(np.sum((np.asarray(m) - self.reference)[self.diffuses])))

@@ -49,7 +49,7 @@ class ReducedModel(System):
     x' = -mx from 1, read at the times 1 and 2: e^{-m} and e^{-2m}, with the slopes -e^{-m} and
     -2e^{-2m}:
 
-    >>> family = Affine(reference=np.array([0.0]), exponential=np.array([False]))
+    >>> family = Affine(np.zeros(1), exponential=np.array([False]), diffuses=np.array([False]))
     >>> model = ReducedModel(
     ...     family, np.array([[0.0], [-1.0]]), start=np.array([1.0]), sensors=np.array([[1.0]]),
     ...     times=np.array([1.0, 2.0]), sensor=np.array([0, 0]), time=np.array([0, 1]),
@@ -147,6 +147,7 @@ class ReducedModel(System):
         found = {
             "reference": self.affine.reference,
             "exponential": self.affine.exponential.astype("i1"),
+            "diffuses": self.affine.diffuses.astype("i1"),
             **{n: getattr(self, n) for n in ("stack", "start", "sensors", "times")},
             **{n: getattr(self, n) for n in ("sensor", "time")},
         }
@@ -159,8 +160,10 @@ class ReducedModel(System):
             with hdf5.read(source) as file:
                 return cls.load(file)
         data = {name: source[name][...] for name in source}
+        exponential = data["exponential"].astype(bool)
+        diffuses = data.get("diffuses", exponential)  # before 0.2 nothing else was exponential
         return cls(
-            Affine(data["reference"], data["exponential"].astype(bool)),
+            Affine(data["reference"], exponential, np.asarray(diffuses, dtype=bool)),
             *(data[n] for n in ("stack", "start", "sensors", "times", "sensor", "time")),
             bound=ResidualBound.from_arrays(data) if "residuals" in data else None,
             method=str(source.attrs["method"]),

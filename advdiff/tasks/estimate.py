@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from petsc4py import PETSc
 
 from advdiff.concerns import after, before, fit
 from advdiff.concerns.mesh_error import MeshError, measure, of_readings
@@ -18,6 +19,7 @@ from advdiff.core.progress import Say
 from advdiff.files.concerns import Concern
 from advdiff.inverse.map import Estimate, Iteration
 from advdiff.problem.problem import Problem
+from advdiff.problem.unknowns.base import Number
 from advdiff.results import store
 from advdiff.results.store import Store
 from advdiff.results.writing import (
@@ -43,7 +45,8 @@ class Judgement:
         recovery, first_guess: as the functions of these names say; empty where nothing is known.
         fit: what is left of the readings.
         mesh: what cells twice as large change of the readings.
-        numbers: estimates that are worth a line each, by name.
+        numbers: estimates that are worth a line each, and their standard deviations where these
+            are known, by name.
         solution_warnings, estimate_warnings: what there is to warn of, before and after the
             tracer's bounds, which are looked at while it is written.
     """
@@ -53,7 +56,7 @@ class Judgement:
     first_guess: dict[str, float]
     fit: fit.Fit
     mesh: MeshError
-    numbers: dict[str, float]
+    numbers: dict[str, tuple[Number, float | None]]
     solution_warnings: tuple[Concern, ...]
     estimate_warnings: tuple[Concern, ...]
 
@@ -65,15 +68,17 @@ def conclude(
     estimate: Estimate,
     split: dict[str, float],
     more: Callable[[Store], None] = lambda file: None,
+    std: PETSc.Vec | None = None,
 ) -> None:
     """Judge an estimate, at which the problem stands, say so, and write it (collective).
 
     Args:
         split: seconds of the run, by what they were spent on.
         more: writes what else there is.
+        std: posterior standard deviations of m, where they are known.
     """
     with progress.stage("judgement"):
-        judged = judge(problem, estimate)
+        judged = judge(problem, estimate, std)
         solution = problem.semigroup().solve(problem.experiment.time.times)
     speak(say, judged)
     with (
@@ -91,7 +96,7 @@ def conclude(
         more(file)
 
 
-def judge(problem: Problem, estimate: Estimate) -> Judgement:
+def judge(problem: Problem, estimate: Estimate, std: PETSc.Vec | None = None) -> Judgement:
     """What an estimate is worth (collective; solves again, finer, and on a coarser mesh)."""
     evaluation = estimate.evaluation
     misfit_error = numerical_error(problem, estimate)
@@ -106,7 +111,7 @@ def judge(problem: Problem, estimate: Estimate) -> Judgement:
         first_guess(problem),
         found,
         mesh,
-        {name: value for kind in problem.kinds for name, value in kind.numbers(problem).items()},
+        numbers(problem, estimate.m, std),
         (*before.concerns(problem), *after.of_solver(evaluation.linearisation.report)),
         (*after.of_estimate(estimate, misfit_error), *blind, *found.concerns, *mesh.concerns),
     )
@@ -119,13 +124,35 @@ def speak(say: Say, judged: Judgement) -> None:
     say(f"error       of the misfit {error:.1e}, by a solution {1 / FINER:g} times as exact")
     for line in judged.mesh.lines:
         say(line)
-    for name, value in judged.numbers.items():
-        say(f"estimate    {name} {value:.5g}")
+    for name, (number, std) in judged.numbers.items():
+        say(f"estimate    {name} {shown(number, std)}")
     for name, value in judged.recovery.items():
         say(f"error       {name.replace('_', ' ')} {100 * value:.2f} %")
     for name, value in judged.first_guess.items():
         what = name.removesuffix("_first_guess_error")
         say(f"first guess {what} relative error {100 * value:.2f} %")
+
+
+def numbers(
+    problem: Problem, m: PETSc.Vec, std: PETSc.Vec | None
+) -> dict[str, tuple[Number, float | None]]:
+    """Estimates that are worth a line each, with their standard deviations (collective)."""
+    coefficients = problem.unknowns.coefficients(m)
+    stds = None if std is None else problem.unknowns.coefficients(std)
+    return {
+        name: (number, stds and abs(number.slope) * float(stds[number.part][number.index]))
+        for kind in problem.kinds
+        for name, number in kind.numbers(problem, coefficients).items()
+    }
+
+
+def shown(number: Number, std: float | None) -> str:
+    """A number, to a tenth of its standard deviation and no less than five digits."""
+    digits = 5
+    if std and number.value:
+        digits = min(max(5, 2 + math.ceil(math.log10(abs(number.value) / std))), 15)
+    band = "" if std is None else f" ± {std:.2g}"
+    return f"{number.value:.{digits}g}{band}{number.what and f', the {number.what}'}"
 
 
 def write(
@@ -191,7 +218,7 @@ def _estimate(file: Store, problem: Problem, estimate: Estimate, judged: Judgeme
         title = "estimated unknowns, part by part"
         file.array("estimate/coefficients", coefficients, ("coefficient",), long_name=title)
     first, final = estimate.history[0].gradient_norm, estimate.history[-1].gradient_norm
-    numbers = {
+    found = {
         "converged": estimate.converged,
         "message": estimate.message,
         "gradient_norm": final,
@@ -200,8 +227,12 @@ def _estimate(file: Store, problem: Problem, estimate: Estimate, judged: Judgeme
         "misfit": estimate.evaluation.misfit,
         "misfit_error_estimate": judged.misfit_error,
     }
-    numbers |= judged.fit.attributes | judged.mesh.attributes | judged.recovery | judged.first_guess
-    file.attributes(numbers, "estimate")
+    for name, (number, std) in judged.numbers.items():
+        found[name.replace(" ", "_")] = number.value
+        if std is not None:
+            found[f"{name.replace(' ', '_')}_std"] = std
+    found |= judged.fit.attributes | judged.mesh.attributes | judged.recovery | judged.first_guess
+    file.attributes(found, "estimate")
 
 
 def _truth(file: Store, problem: Problem) -> None:

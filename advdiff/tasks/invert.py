@@ -10,7 +10,7 @@ from advdiff.problem.problem import Problem
 from advdiff.results.checkpoint import Checkpoint
 from advdiff.results.writing import say_solver
 from advdiff.tasks.estimate import conclude
-from advdiff.tasks.laplace import laplace
+from advdiff.tasks.laplace import uncertainty
 from advdiff.tasks.stages import Descent, TimeSplit
 
 
@@ -46,8 +46,8 @@ def _minimise(problem: Problem, say: Say, path: Path, checkpoint: Checkpoint, re
     say_solver(say, estimate.evaluation.linearisation.report)
     split = clock.seconds()
     say("time        " + ", ".join(f"{k} {v:.1f} s" for k, v in split.items()))
-    more = laplace(problem, say, estimate) if problem.experiment.laplace else lambda file: None
-    conclude(problem, say, path, estimate, split, more)
+    found = uncertainty(problem, say, estimate)
+    conclude(problem, say, path, estimate, split, found.write, found.std)
     if estimate.converged:  # else --resume with more iterations goes on
         checkpoint.remove()
     return estimate.converged

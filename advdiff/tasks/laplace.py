@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 from petsc4py import PETSc
 
@@ -15,16 +18,44 @@ from advdiff.problem.unknowns.base import Kind, components
 from advdiff.results.spread import Directions, Spread, standard_deviations
 from advdiff.results.store import Store
 
+SEEN = 1e-3
+"""Eigenvalues that are looked at for few numbers: their standard deviations are right to 0.1 %."""
 BAND = 1.959963984540054
 """Standard deviations either side of the mean that hold 95 % of a Gaussian."""
 
 
-def laplace(problem: Problem, say: Say, estimate: Estimate):
-    """The Laplace approximation at the estimate (collective).
+FEW = 12
+"""Unknown numbers whose standard deviations are said without being asked for."""
 
-    Returns:
-        What writes it to a :class:`Store`.
+
+class Uncertainty(NamedTuple):
+    """What is known of an estimate's uncertainty.
+
+    ``std``: of m, None where it was not looked at; ``write`` puts the rest into a result.
     """
+
+    std: PETSc.Vec | None = None
+    write: Callable[[Store], None] = lambda file: None
+
+
+def uncertainty(problem: Problem, say: Say, estimate: Estimate) -> Uncertainty:
+    """[laplace] where a file has it, else the standard deviations of few numbers (collective)."""
+    if problem.experiment.laplace is not None:
+        return laplace(problem, say, estimate)
+    unknowns = problem.unknowns
+    if not (unknowns.is_small and unknowns.size <= FEW):
+        return Uncertainty()
+    with progress.stage("spread"):
+        found = approximate(problem.objective, estimate.m, threshold=SEEN, most=FEW)
+    variances = np.zeros(unknowns.size)
+    for i, unit in enumerate(np.eye(unknowns.size)):
+        direction = unknowns.from_numpy(unit)
+        variances[i] = found.covariance(direction).dot(direction)
+    return Uncertainty(unknowns.from_numpy(np.sqrt(variances)))
+
+
+def laplace(problem: Problem, say: Say, estimate: Estimate) -> Uncertainty:
+    """The Laplace approximation at the estimate (collective)."""
     table = problem.experiment.laplace
     with progress.stage("laplace", unit="directions"):
         found = approximate(
@@ -70,7 +101,7 @@ def laplace(problem: Problem, say: Say, estimate: Estimate):
         _write(file, problem, found, spread, directions)
         file.attributes(attributes, "laplace")
 
-    return write
+    return Uncertainty(spread.posterior_m, write)
 
 
 def _mean_square(parts: list[PETSc.Vec]) -> float:

@@ -221,3 +221,12 @@ def test_an_inversion_says_how_well_it_knows(tmp_path):
         assert 0 < attributes["misfit_error_estimate"] < 1e-4
         assert 0 < attributes["gradient_reduction"] < 1
         assert attributes["misfit"] == pytest.approx(file["history/misfit"][-1], rel=1e-6)
+
+
+def test_what_is_brought_in_is_looked_at_where_it_is(tmp_path):
+    """Elsewhere its expression may be anything."""
+    robin = {"left": {"coefficient": 1.0, "exterior": "exp(5*x)"}}
+    physics = {"diffusivity": 0.2, "initial": "cos(pi*x)", "robin": robin}
+    problem = experiment(tmp_path, physics=physics)
+    assert keys(after.of_range(problem, -0.9, 50.0)) == ["bounds"]
+    assert after.of_range(problem, -0.9, 1.0) == []

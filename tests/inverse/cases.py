@@ -45,7 +45,8 @@ def problem(
     """An inversion of a family of unknowns."""
     unknowns = more.get("unknowns", FAMILIES[family])
     flow = {"std": 0.2}
-    if unknowns.get("velocity", {}).get("family") in ("stream", "nodal"):
+    family = unknowns.get("velocity", {})
+    if isinstance(family, dict) and family.get("family") in ("stream", "nodal"):
         flow["correlation_length"] = 1.0
     tables = flows.data(
         n,

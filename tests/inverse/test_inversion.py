@@ -75,6 +75,25 @@ ELSEWHERE = {
         {},
         {"method": "dg", "degree": 1},
     ),
+    "uniform and nodal velocity": (
+        {"velocity": [{"family": "uniform"}, {"family": "nodal", "degree": 1}]},
+        {},
+        {"method": "cg"},
+    ),
+    "flows of a basis, one positive": (
+        {
+            "velocity": {
+                "family": "basis",
+                "fields": [
+                    {"stream": "x*(1-x)*y", "std": 0.3},
+                    {"stream": "x*y", "mean": 0.5, "std": 0.2, "positive": True},
+                ],
+            },
+            "diffusivity": True,
+        },
+        {},
+        {"method": "dg", "degree": 1},
+    ),
     "diffusivity field, spectral": (
         {"diffusivity": "field"},
         {"cells": [3, 3], "cell": "quadrilateral"},
@@ -94,15 +113,19 @@ def test_taylor_remainder_elsewhere(tmp_path, name):
     """Other domains, discretisations and families, with the recurrence and the penalty."""
     unknowns, domain, kind = ELSEWHERE[name]
     velocity = ["0.3 + 0*x", "0.2"] if domain.get("periodic") else flows.CELL
-    nodal = unknowns.get("velocity", {}).get("family") == "nodal"
-    penalty = {"divergence_penalty": 2.0} if nodal else {}
+    families = unknowns.get("velocity", [])
+    families = families if isinstance(families, list) else [families]
+    laws = [
+        {"std": 0.2} | ({"divergence_penalty": 2.0} if one["family"] == "nodal" else {})
+        for one in families
+    ]
     problem = inverse_problem(
         tmp_path,
         unknowns,
         domain=domain,
         discretization=kind,
         physics={"velocity": velocity},
-        prior={"velocity": {"std": 0.2} | penalty},
+        prior={"velocity": laws if len(laws) > 1 else laws[0]} if laws else {},
         solver={"tolerance": 1e-12, "method": "faber"},
     )
     check_taylor(problem)

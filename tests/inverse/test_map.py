@@ -8,6 +8,9 @@ from petsc4py import PETSc
 
 from advdiff.core.errors import ConvergenceError, InputError
 from advdiff.inverse.map import NEWTON, make_tao, minimise
+from advdiff.inverse.objective import Objective
+from advdiff.models.coefficients import independent_prior
+from advdiff.models.rate_matrix import RateMatrixModel, Transitions
 from tests.inverse import cases
 
 
@@ -74,11 +77,35 @@ def test_the_first_trial_is_not_beyond_what_the_prior_allows(monkeypatch):
     assert estimate.converged, estimate.message
 
 
-def test_inexactness_is_a_default_only():
-    """An option of the user's comes first, and ours do not stay behind."""
+@pytest.mark.parametrize("type", ["nls", "ntr"])
+def test_steps_are_solved_for_as_exactly_as_said(type):
+    """Ours have an effect, an option of the user's comes first, and ours do not stay behind."""
+    pairs = np.array([[i, j] for i in range(4) for j in range(4)])
+    counts = 5 + 7 * np.arange(16) % 60
+    model = RateMatrixModel(4, Transitions.collect(*pairs.T, np.ones(16), counts))
+    prior = independent_prior(model.unknowns, mean=0.0, std=0.5)
     options = PETSc.Options()
-    make_tao(PETSc.COMM_WORLD, "nls").destroy()
-    assert not options.hasName("tao_ksp_ew")
+    names = [f"tao_{type}_ksp_ew_{name}" for name in ("rtol0", "rtolmax")]
+
+    def products(**given):
+        for name, value in given.items():
+            options.setValue(name, value)
+        try:
+            objective = Objective(model.potential(), prior)
+            return minimise(objective, prior.mean, type=type).history[-1].hessian_products
+        finally:
+            for name in given:
+                options.delValue(name)
+
+    ours = products()
+    assert not any(options.hasName(name) for name in [*names, "tao_ksp_ew"])
+    assert ours == products(**dict.fromkeys(names, 0.5))
+    assert ours != products(**dict.fromkeys(names, 1e-9))
+    assert ours != products(**dict.fromkeys(names, 0.95))
+
+
+def test_a_type_with_constraints_is_refused():
+    options = PETSc.Options()
     options.setValue("tao_type", "tron")
     try:
         with pytest.raises(InputError, match="-tao_type tron: take one of"):

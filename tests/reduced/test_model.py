@@ -31,7 +31,7 @@ def model(d=7, parameters=4, times=(0.0, 0.1, 0.2, 0.4), seed=0, method="frechet
     stack = np.array([base, *skew, diffusion]).reshape(parameters + 1, d * d)
     sensor, time = np.meshgrid(np.arange(3), np.arange(len(times)))
     return ReducedModel(
-        Affine(reference, np.arange(parameters) == parameters - 1),
+        Affine(reference, *[np.arange(parameters) == parameters - 1] * 2),
         stack,
         rng.standard_normal(d),
         rng.standard_normal((3, d)),
@@ -175,6 +175,12 @@ print(*map(float, [*at.predicted, *at.pull(np.linspace(-1.0, 2.0, len(at.predict
     assert done.returncode == 0, done.stderr
     expected = [*at.predicted, *at.linearisation.pull(weights), *reduced.state_bound(m)]
     assert [float(word) for word in done.stdout.split()] == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_diffusivity_is_of_what_multiplies_it():
+    """A Robin coefficient is e^m too."""
+    affine = Affine(np.zeros(3), np.array([False, True, True]), np.array([False, True, False]))
+    assert affine.diffusivity(np.array([5.0, np.log(2.0), 7.0])) == pytest.approx(2.0)
 
 
 def test_a_wrong_number_of_parameters_is_refused():

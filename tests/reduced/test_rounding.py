@@ -38,7 +38,7 @@ def unlike_units(rng, d):
 def model(Q, start, method="pade", bound=None) -> ReducedModel:
     zero = np.zeros(1, int)
     stack = np.array([Q.ravel(), 0.0 * Q.ravel()])
-    affine = Affine(np.zeros(1), np.zeros(1, bool))
+    affine = Affine(np.zeros(1), *np.zeros((2, 1), bool))
     return ReducedModel(
         affine, stack, start, np.eye(len(Q)), TIMES, zero, zero, bound=bound, method=method
     )

@@ -160,6 +160,15 @@ BASES: dict[str, Base] = {
     "fourier": Base(
         _velocity(family="fourier", largest=2.0) | TORUS, ("unknowns.velocity", "prior.velocity")
     ),
+    "uniform": Base(
+        _velocity(family="uniform")
+        | {"prior": {"velocity": {"mean": [0.0, 0.1], "std": [1.0, 2.0]}}},
+        ("unknowns.velocity", "prior.velocity"),
+    ),
+    "basis": Base(
+        _velocity(family="basis", fields=[{"stream": "x*y*(1-x)*(1-y)", "mean": 0.1}]),
+        ("unknowns.velocity", "prior.velocity"),
+    ),
     "stream": Base(_velocity(family="stream"), ("unknowns.velocity", "prior.velocity")),
     "nodal": Base(
         _velocity(family="nodal"), ("domain.open", "unknowns.velocity", "prior.velocity")

@@ -38,6 +38,14 @@ from advdiff.config.types import (
 from advdiff.core.errors import InputError
 
 
+def is_velocity(key: str) -> bool:
+    """Whether a velocity is written there, as a list of components for one."""
+    return key.endswith((".velocity", "].field")) and key not in (
+        "unknowns.velocity",
+        "prior.velocity",
+    )
+
+
 def refuse_sampler(sampler: SamplerTable, field: bool, reduced: bool) -> None:
     """Raise a ``fault`` for what the chains of a flow do not offer."""
     if sampler.gradient not in ("exact", "reduced"):
@@ -143,19 +151,18 @@ class Experiment(ExperimentFile):
     @model_validator(mode="after")
     def _dimensions(self):
         dim, shape = self.domain.dim, f"shape = '{self.domain.shape}'"
+        for i, flow in enumerate(self.unknowns.flows):
+            where = f"[{i}]" if isinstance(self.unknowns.velocity, list) else ""
+            flow.require(self.domain, f"unknowns.velocity{where}")
         planar = [key for key, value in walk(self) if getattr(value, "is_planar", False)]
         if planar and dim not in (None, 2):
             raise InputError(
                 f"{planar[0]}: a stream function needs two dimensions, {shape} has {dim}; "
                 "give the components of a velocity, or another shape"
             )
-        if self.unknowns.velocity is not None:
-            self.unknowns.velocity.require(self.domain)
         for key, value in walk(self):
             if isinstance(value, Formula):
                 Expression(value, key, dim or 3)
-            elif not (key.endswith(".velocity") and isinstance(value, list) and dim):
-                continue
-            elif len(value) != dim:
+            elif isinstance(value, list) and is_velocity(key) and dim and len(value) != dim:
                 raise InputError(f"{key}: {len(value)} components; {shape} needs {dim}")
         return self

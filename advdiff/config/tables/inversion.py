@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from advdiff.config.given import refuse
 from advdiff.config.tables.equation import PhysicsTable
-from advdiff.config.tables.space import DiscretizationTable, DomainTable
+from advdiff.config.tables.flows import (
+    VelocityPrior,
+    VelocityPriors,
+    VelocityUnknown,
+    VelocityUnknowns,
+    several,
+)
+from advdiff.config.tables.space import DiscretizationTable
 from advdiff.config.types import (
     Count,
     FileName,
@@ -20,7 +26,6 @@ from advdiff.config.types import (
     VelocityField,
     fault,
 )
-from advdiff.core.errors import InputError
 
 EVERY_NODE = "a value at every node"
 """Marks a key of [unknowns] that is a field where it is true."""
@@ -36,62 +41,12 @@ class ObservationsTable(Table):
     )
 
 
-class VelocityUnknown(Table):
-    """The unknown part of the velocity, added to physics.velocity."""
-
-    family: Literal["sine", "fourier", "stream", "nodal"] = Field(
-        "sine",
-        description="sine modes, Fourier modes of a torus, ψ itself (P2), or the velocity itself",
-    )
-    modes: Annotated[list[Count], Field(min_length=2, max_length=2)] = Field(
-        [5, 5], description="sine modes along each axis"
-    )
-    largest: Annotated[float, Field(ge=1, le=64)] = Field(
-        8.0, description="fourier: largest |k| of the wave vectors"
-    )
-    degree: Literal[1, 2] = Field(2, description="nodal: of the velocity's elements")
-
-    @model_validator(mode="after")
-    def _used(self):
-        for name, family in (("modes", "sine"), ("largest", "fourier"), ("degree", "nodal")):
-            if self.family != family:
-                refuse(self, [name], f"family = '{family}'")
-        return self
-
-    @property
-    def control(self) -> str:
-        """The part of the velocity that it moves."""
-        return "stream" if self.family in ("sine", "stream") else "given"
-
-    @property
-    def is_field(self) -> bool:
-        """Whether it has a value a node."""
-        return self.family in ("stream", "nodal")
-
-    @property
-    def is_planar(self) -> bool:
-        """Whether it needs two dimensions."""
-        return self.family != "nodal"
-
-    def require(self, domain: DomainTable) -> None:
-        """Raise InputError where the family does not suit the domain."""
-        closed, shape = sorted(domain.periodic), f"shape = '{domain.shape}'"
-        if self.family == "sine" and (domain.shape != "rectangle" or closed):
-            raise InputError(
-                "unknowns.velocity.family = 'sine': needs a rectangle with walls, not "
-                f"{shape}{f', periodic = {closed}' if closed else ''}; write family = 'stream'"
-            )
-        if self.family == "fourier" and closed != ["x", "y"]:
-            raise InputError(
-                "unknowns.velocity.family = 'fourier': needs a torus; write domain.periodic = "
-                "['x', 'y'], or family = 'stream'"
-            )
-
-
 class UnknownsTable(Table):
     """What to estimate."""
 
-    velocity: VelocityUnknown | None = None
+    velocity: VelocityUnknowns | None = Field(
+        None, description="a family of flows, or a list of them"
+    )
     diffusivity: NumberOrField = Field(
         False, description="κ through its logarithm: one number, or 'field': one a vertex"
     )
@@ -102,11 +57,18 @@ class UnknownsTable(Table):
         """Those that are unknown, by key."""
         return {name: value for name, value in self if value}
 
+    @property
+    def flows(self) -> list[VelocityUnknown]:
+        """The families of the velocity; none where it is known."""
+        return [] if self.velocity is None else several(self.velocity)
+
     def is_field(self, name: str) -> bool:
         """Whether one of them has a value a node."""
         value = getattr(self, name)
+        if name == "velocity":
+            return any(flow.is_field for flow in self.flows)
         everywhere = EVERY_NODE in type(self).model_fields[name].metadata
-        return bool(value) and (value == "field" or getattr(value, "is_field", False) or everywhere)
+        return bool(value) and (value == "field" or everywhere)
 
     @property
     def has_field(self) -> bool:
@@ -132,24 +94,6 @@ class UnknownsTable(Table):
             )
 
 
-class VelocityPrior(Table):
-    """Prior of the unknown velocity."""
-
-    std: Positive = Field(1.0, description="of a coefficient, or of ψ")
-    decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        0.0, description="modes: std·|k|^−decay, relative to the first mode"
-    )
-    spectrum: Literal["power", "kraichnan"] = Field(
-        "power", description="fourier: std by decay, or std·√2E(|k|) of a turbulent flow"
-    )
-    correlation_length: Positive | None = Field(
-        None, description="of ψ or u (stream, nodal); none: a quarter of the domain"
-    )
-    divergence_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        0.0, description="nodal: γ in ½γ∫(∇·u)²"
-    )
-
-
 class DiffusivityPrior(Table):
     """Prior of log κ; its mean is the logarithm of physics.diffusivity."""
 
@@ -169,7 +113,7 @@ class InitialPrior(Table):
 class PriorTable(Table):
     """Gaussian prior, one part an unknown."""
 
-    velocity: VelocityPrior = VelocityPrior()
+    velocity: VelocityPriors = VelocityPrior()
     diffusivity: DiffusivityPrior = DiffusivityPrior()
     initial: InitialPrior = InitialPrior()
 

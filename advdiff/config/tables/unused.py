@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from advdiff.config.given import alternatives, is_given, refuse
 from advdiff.config.tables.equation import SOLVERS
+from advdiff.config.tables.flows import several
 from advdiff.config.types import ExperimentFile, fault
 
 OTHERS = {
@@ -58,19 +59,15 @@ def _require_used_solver(experiment: ExperimentFile) -> None:
 
 def _require_used_prior(experiment: ExperimentFile) -> None:
     unknowns, prior = experiment.unknowns, experiment.prior
-    flow = unknowns.velocity
-    if flow is not None:
-        path = ("prior", "velocity")
-        if flow.is_field:
-            refuse(prior.velocity, ["decay", "spectrum"], "a velocity of modes", *path)
-        else:
-            only = "unknowns.velocity.family = 'stream' or 'nodal'"
-            refuse(prior.velocity, ["correlation_length"], only, *path)
-        if flow.family != "nodal":
-            only = "unknowns.velocity.family = 'nodal'"
-            refuse(prior.velocity, ["divergence_penalty"], only, *path)
-        if prior.velocity.spectrum != "power":
-            refuse(prior.velocity, ["decay"], "spectrum = 'power'", *path)
+    flows, laws = unknowns.flows, several(prior.velocity)
+    if isinstance(prior.velocity, list) and len(laws) != len(flows):
+        raise fault(
+            ("prior", "velocity"),
+            f"{len(laws)} tables for {len(flows)} of unknowns.velocity; give one for each, or one",
+        )
+    for i, flow in enumerate(flows):
+        law, *index = (laws[i], i) if isinstance(prior.velocity, list) else laws
+        law.agree(flow, experiment.domain.dim, ("prior", "velocity", *index))
     for name, value in unknowns.named.items():
         law, number = getattr(prior, name), value is True and not unknowns.is_field(name)
         if number and "correlation_length" in type(law).model_fields:

@@ -40,6 +40,7 @@ def components(field: Sampled) -> list[PETSc.Vec]:
 class Setting(Protocol):
     """A problem, as far as a kind of unknown asks."""
 
+    experiment: Experiment
     comm: MPI.Comm
     domain: Domain
     samples: Samples
@@ -62,6 +63,20 @@ class Taken(NamedTuple):
     nodes: float = 0.0
     modes: float = 0.0
     subject: str = ""
+
+
+class Number(NamedTuple):
+    """An estimate that is worth a line: its value, and where in m it comes from.
+
+    ``part`` and ``index``: the name of a part and which of its coefficients; ``slope``: ∂value/∂m;
+    ``what``: what of a log-normal quantity the value is.
+    """
+
+    value: float
+    part: str
+    index: int = 0
+    slope: float = 1.0
+    what: str = ""
 
 
 class Constant(NamedTuple):
@@ -198,8 +213,14 @@ class Kind(ABC):
         """How far the first guess was from the truth, None where that is not to be said."""
         return None
 
-    def numbers(self, problem: Setting) -> dict[str, float]:
-        """Estimates that are worth a line of the log each, by name."""
+    def numbers(
+        self, problem: Setting, coefficients: Mapping[str, np.ndarray]
+    ) -> dict[str, Number]:
+        """Estimates that are worth a line of the log each, by name.
+
+        Args:
+            coefficients: name of a part that is no field → its numbers.
+        """
         return {}
 
     def about(self, value: Value) -> dict[str, float]:

@@ -16,6 +16,7 @@ from dolfinx import fem
 from petsc4py import PETSc
 
 from advdiff.core.errors import ConvergenceError
+from advdiff.core.ranks import agreed
 from advdiff.domain.fields import interpolate
 from advdiff.equation.operator import Operator
 
@@ -28,30 +29,33 @@ def coefficients(comm, size: int) -> PETSc.Vec:
 
 
 class Modes:
-    """w = w_given + Σ m_i w_i for given fields w_i, w a control.
+    """w = w_given + Σ c_i w_i for given fields w_i, w a control; c_i = m_i, or e^{m_i}.
 
     Args:
         name: of the part.
         operator: its control is what moves.
         control: which.
-        modes: callables w_i.
+        modes: w_i, callables or functions in the control's space.
         waves: wave vectors of the modes, shape (mode, axis), where they have some.
+        positive: which of the c_i are e^{m_i}; none if left out.
     """
 
-    is_field = is_exponential = False
+    is_field = False
 
     def __init__(
         self,
         name: str,
         operator: Operator,
         control: str,
-        modes: Sequence[Callable],
+        modes: Sequence[Callable | fem.Function],
         waves: np.ndarray | None = None,
+        positive: Sequence[bool] | None = None,
     ):
         self.name, self.control, self.waves = name, control, waves
         self.function = operator.controls[control]
         self.background = self.function.x.petsc_vec.copy()
         self.template = coefficients(operator.domain.comm, len(modes))
+        self.is_exponential = np.zeros(len(modes), bool) if positive is None else np.array(positive)
         rows = self.function.x.petsc_vec.getSizes()
         self.basis = PETSc.Mat().createDense(
             (rows, self.template.getSizes()), comm=operator.domain.comm
@@ -60,21 +64,49 @@ class Modes:
         owned = space.dofmap.index_map.size_local * space.dofmap.index_map_bs
         local = self.basis.getDenseArray()
         for i, mode in enumerate(modes):
-            local[:, i] = interpolate(mode, space, f"mode {i}").x.array[:owned]
+            known = isinstance(mode, fem.Function)
+            function = mode if known else interpolate(mode, space, f"mode {i}")
+            local[:, i] = function.x.array[:owned]
         self.basis.assemble()
         self._direction = fem.Function(space)
+        self._slopes = self.template.duplicate()
+        self._slopes.set(1.0)
 
-    def assign(self, m):
-        self.basis.multAdd(m, self.background, self.function.x.petsc_vec)
+    def factors(self, m: np.ndarray) -> np.ndarray:
+        """c of the numbers m, shape (mode,)."""
+        exponential = self.is_exponential[: len(m)]  # none of them but on rank 0
+        if exponential.any() and not (np.abs(m[exponential]) < LARGEST_LOGARITHM).all():
+            raise ConvergenceError(
+                f"a positive coefficient of {self.control} = exp({np.abs(m[exponential]).max():g}) "
+                "was tried; tighten its std or mend the observations"
+            )
+        return np.where(exponential, np.exp(np.where(exponential, m, 0.0)), m)
+
+    def _factors(self, m: PETSc.Vec) -> PETSc.Vec:
+        here = m.array_r
+        with agreed(self.function.function_space.mesh.comm):
+            values = self.factors(here)
+        result = m.duplicate()
+        result.setArray(values)
+        self._slopes.setArray(np.where(self.is_exponential[: len(here)], values, 1.0))
+        return result
+
+    def assign(self, m, add=False):
+        vector = self.function.x.petsc_vec
+        factors = self._factors(m) if self.is_exponential.any() else m
+        self.basis.multAdd(factors, vector.copy() if add else self.background, vector)
         self.function.x.scatter_forward()
 
     def push(self, dm):
-        self.basis.mult(dm, self._direction.x.petsc_vec)
+        change = dm.duplicate()
+        change.pointwiseMult(self._slopes, dm)
+        self.basis.mult(change, self._direction.x.petsc_vec)
         self._direction.x.scatter_forward()
         return self._direction
 
     def pull(self, gradient, out):
         self.basis.multTranspose(gradient, out)
+        out.pointwiseMult(out, self._slopes)
 
 
 class Nodal:
@@ -107,9 +139,10 @@ class Nodal:
         part.axpy(1.0, m)
         vector.restoreSubVector(self.rows, part)
 
-    def assign(self, m):
+    def assign(self, m, add=False):
         vector = self.function.x.petsc_vec
-        self.background.copy(vector)
+        if not add:
+            self.background.copy(vector)
         self._place(m, vector)
         self.function.x.scatter_forward()
 

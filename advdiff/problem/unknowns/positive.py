@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from dolfinx import fem
 
-from advdiff.problem.unknowns.base import Kind, Taken
+from advdiff.problem.unknowns.base import Kind, Number, Taken
 from advdiff.problem.unknowns.parts import LogField, LogNumber
 
 
@@ -65,10 +65,11 @@ class Positive(Kind):
     def recovery(self, problem, truth):
         return super().recovery(problem, truth) if self.is_unknown else None
 
-    def numbers(self, problem):
+    def numbers(self, problem, coefficients):
         if self.table is not True:
             return {}
-        return {self.title: self.present(problem).x.petsc_vec.max()[1]}
+        value = self.present(problem).x.petsc_vec.max()[1]
+        return {self.title: Number(value, f"log_{self.key}", slope=value)}
 
     def true_coefficients(self, problem, part, truth):
         value = getattr(self.experiment.truth, self.key)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
+from functools import cached_property
 
 import numpy as np
 import ufl
@@ -11,12 +11,13 @@ from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
 from petsc4py import PETSc
 
-from advdiff.core import jit, memory
+from advdiff.config.tables.flows import several
+from advdiff.core import jit
 from advdiff.core.errors import ConvergenceError
-from advdiff.equation.modes import fourier_modes, sine_modes
-from advdiff.equation.velocity import DEGREE, Velocity, curl, wall_dofs
+from advdiff.equation.velocity import DEGREE, Velocity, curl
 from advdiff.problem.unknowns.base import Constant, Kind, Sampled, Setting, Taken
-from advdiff.problem.unknowns.parts import Modes, Nodal
+from advdiff.problem.unknowns.families import Family, families
+from advdiff.problem.unknowns.parts import Modes
 
 CONTROLS = ("given", "stream")
 """The parts of a velocity."""
@@ -28,72 +29,47 @@ class Flow(Kind):
     key, title, units, magnitude = "velocity", "velocity", "length/time", "speed"
     shows_samples = in_solutions = True
 
+    @cached_property
+    def families(self) -> list[Family]:
+        """What its flow is a sum of, beside [physics]."""
+        return families(self.experiment.unknowns.flows, several(self.law))
+
+    def _family(self, part) -> Family:
+        return next(family for family in self.families if family.name == part.name)
+
     @property
     def controls(self):
-        if self.table is None:
-            return {}
-        return {self.table.control: self.table.degree if self.table.family == "nodal" else None}
-
-    @property
-    def _count(self) -> tuple[str, float]:
-        """The key and its value that say how many modes there are, and about how many; 0: none."""
-        table = self.table
-        if table.family == "sine":
-            return f"unknowns.velocity.modes = {table.modes}", math.prod(table.modes)
-        if table.family == "fourier":
-            what = f"unknowns.velocity.largest = {table.largest:g}"
-            return what, math.pi * table.largest**2
-        return "", 0.0
+        degrees: dict[str, int | None] = {}
+        for family in self.families:
+            degrees[family.control] = family.degree or degrees.get(family.control)
+        return degrees
 
     def taken(self, size, states):
-        degree, parts = DEGREE, 1
-        if self.table.control == "given":
-            largest = max(DEGREE, self.experiment.discretization.degree)
-            degree, parts = self.controls["given"] or largest, size.dim
-        nodes = float(size.nodes * parts * degree**size.dim)
-        subject, count = self._count
-        return Taken(modes=8.0 * nodes * count, subject=subject) if count else Taken(nodes=nodes)
+        nodes, modes, subject = 0.0, 0.0, ""
+        for family in self.families:
+            degree, parts = DEGREE, 1
+            if family.control == "given":
+                largest = max(DEGREE, self.experiment.discretization.degree)
+                degree, parts = self.controls["given"] or largest, size.dim
+            numbers = float(size.nodes * parts * degree**size.dim)
+            what, count = family.count
+            nodes, modes = nodes + (0.0 if count else numbers), modes + 8.0 * numbers * count
+            subject = subject or what
+        return Taken(nodes=nodes, modes=modes, subject=subject)
 
     def parts(self, problem):
-        operator, domain, control = problem.operator, problem.domain, self.table.control
-        subject, count = self._count
-        if not count:
-            outlets = self.experiment.domain.open
-            for name in outlets:
-                domain.tag(name, "domain.open")
-            space = operator.controls[control].function_space
-            return [Nodal(self.key, operator, control, wall_dofs(domain, space, outlets))]
-        size = 8.0 * operator.controls[control].x.petsc_vec.getSize() * count
-        memory.require(problem.comm, size, subject, "take fewer modes")
-        if self.table.family == "sine":
-            modes, waves = sine_modes(domain, self.table.modes)
-        else:
-            modes, waves = fourier_modes(domain, self.table.largest)
-        return [Modes(self.key, operator, control, modes, waves)]
+        return [family.part(problem) for family in self.families]
 
     def prior(self, problem, part):
-        from advdiff.inverse.matern import Matern
-        from advdiff.inverse.prior import Independent, decaying, kraichnan, like
-
-        law = self.law
-        if not part.is_field:
-            if law.spectrum == "kraichnan":
-                std = kraichnan(part.waves, law.std)
-            else:
-                std = decaying(part.waves, law.std, law.decay)
-            return Independent(like(part.template, std)), None
-        length = law.correlation_length or 0.25 * problem.domain.extent
-        # a stream function one power smoother, so that its velocity has a variance
-        power = 2 if part.control == "stream" else 1
-        return Matern(part.space, part.rows, law.std, length, power), None
+        return self._family(part).prior(problem, part)
 
     def penalties(self, unknowns, index):
         from advdiff.inverse.penalty import DivergencePenalty
 
-        weight = self.law.divergence_penalty
+        weight = self._family(unknowns.parts[index]).law.divergence_penalty
         if unknowns.parts[index].control != "given" or not weight > 0:
             return []
-        return [DivergencePenalty(unknowns, index, weight)]
+        return [DivergencePenalty(unknowns, weight)]
 
     # -- values ---------------------------------------------------------------------------------
 
@@ -127,6 +103,13 @@ class Flow(Kind):
     def tangent(self, problem):
         return _Tangent(problem)
 
+    def numbers(self, problem, coefficients):
+        found = {}
+        for family in self.families:
+            if family.name in coefficients:
+                found |= family.numbers(problem, coefficients[family.name])
+        return found
+
     # -- chains ---------------------------------------------------------------------------------
 
     def variable(self, part):
@@ -136,17 +119,22 @@ class Flow(Kind):
         return True
 
     def true_coefficients(self, problem, part, truth):
-        return None if part.is_field or truth is None else nearest(problem, part, truth)
+        if part.is_field or truth is None or len(self.families) > 1:
+            return None
+        found, exponential = nearest(problem, part, truth), part.is_exponential
+        if (found[exponential] <= 0.0).any():
+            return None
+        return np.where(exponential, np.log(np.where(exponential, found, 1.0)), found)
 
     def constants(self, problem, part, prior):
         if part.is_field:
             return {}
         std = problem.comm.bcast(prior.std.array.copy() if problem.comm.rank == 0 else None)
         index = f"{self.variable(part)}_index"
-        return {
-            "wave": Constant(part.waves, (index, "axis"), "wave vectors"),
-            "prior_std": Constant(std, (index,), "standard deviation under the prior"),
-        }
+        found = {"prior_std": Constant(std, (index,), "standard deviation under the prior")}
+        if part.waves is not None:
+            found["wave"] = Constant(part.waves, (index, "axis"), "wave vectors")
+        return found
 
 
 class _Tangent:

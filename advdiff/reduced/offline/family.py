@@ -68,8 +68,14 @@ class Family:
         self.operator, self.unknowns, self.groups = operator, unknowns, groups
         sizes = [part.template.getSize() for part in unknowns.parts]
         self._part = np.repeat(np.arange(len(sizes)), sizes)
-        exponential = np.array([p.is_exponential for p in unknowns.parts])[self._part]
-        self.affine = Affine(unknowns.to_numpy(m), exponential)
+        exponential = np.concatenate(
+            [
+                np.broadcast_to(part.is_exponential, size)
+                for part, size in zip(unknowns.parts, sizes, strict=True)
+            ]
+        )
+        diffuses = np.array([p.control == "diffusivity" for p in unknowns.parts])[self._part]
+        self.affine = Affine(unknowns.to_numpy(m), exponential, exponential & diffuses)
         unknowns.assign(m)
         operator.assemble()
         self.diffusivity = operator.diffusivity.copy()

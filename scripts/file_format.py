@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -47,6 +48,7 @@ PLAIN = {
     study_schema._counts: "whole number, or one for each of dimensions",
 }
 NAMES = {bool: "true or false", int: "whole number", float: "number", str: "string"}
+NAMES |= {datetime: "date-time"}
 SIGNS = {Gt: (">", "gt"), Ge: ("≥", "ge"), Lt: ("<", "lt"), Le: ("≤", "le")}
 
 # -- the experiment file --------------------------------------------------------------------------

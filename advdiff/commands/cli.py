@@ -1,4 +1,4 @@
-"""The command line: init, check, run, info, plot, report.
+"""The command line: init, check, run, readings, info, plot, report.
 
 Options with one dash go to PETSc (``-tao_monitor``, ``-advdiff_mfn_type expokit``, ``-log_view``).
 Exit codes: 0 done, 1 an iteration did not converge, 2 bad input or a full disk, 3 a bug (with its
@@ -68,12 +68,14 @@ def _say(line: str, file=None) -> None:
     from advdiff.core.ranks import world
 
     if world().rank == 0:
-        print(_printable(line), flush=True, file=file)
+        stream = file or sys.stdout
+        print(_printable(line, stream.encoding or "utf-8"), flush=True, file=stream)
 
 
-def _printable(text: str) -> str:
+def _printable(text: str, encoding: str = "utf-8") -> str:
     """Without what a terminal would obey or cannot show, as the bytes of a damaged file may be."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return text.encode(encoding, errors="replace").decode(encoding)
 
 
 def _fail(error: str, code: int, comm) -> int:
@@ -229,6 +231,21 @@ def check(experiment: Path, settings: tuple[str, ...]) -> None:
     for line in room.check(task):
         _say(line)
     _say("ok")
+
+
+@app.command()
+@click.argument("file", type=FILE, metavar="FILE")
+@overrides
+def readings(file: Path, settings: tuple[str, ...]) -> None:
+    """Say what is understood of a table of readings.
+
+    FILE is the table, or an experiment's file (.toml) that names one.
+    """
+    from advdiff.core.ranks import on_root, world
+    from advdiff.views import readings as view
+
+    for line in on_root(world(), lambda: view.lines(file, settings)):
+        _say(line)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from advdiff.config.messages import explain
 from advdiff.config.tables.experiment import Experiment
 from advdiff.config.tables.models import ModelExperiment
+from advdiff.config.tables.observations import ReadingsFile
 from advdiff.config.types import STUDIES, StreamVelocity, VelocityField, VorticityVelocity
 from advdiff.core.errors import InputError, shortened
 from advdiff.core.ranks import on_root
@@ -85,6 +86,21 @@ def parse(
         return kind(**data, path=Path(path), text=text)
     except ValidationError as error:
         raise InputError(explain(error, kind)) from None
+
+
+def table_of_readings(path: Path, overrides: tuple[str, ...] = ()) -> ReadingsFile:
+    """What is stated of a table of readings that no experiment file names (local).
+
+    Args:
+        overrides: as of :func:`load`, of [observations] and time.unit.
+    """
+    data: dict[str, Any] = {"observations": {"file": str(path)}}
+    for setting in overrides:
+        _override(data, setting)
+    try:
+        return ReadingsFile(**data)
+    except ValidationError as error:
+        raise InputError(explain(error, ReadingsFile)) from None
 
 
 def _kind(data: dict[str, Any]) -> type[Experiment | ModelExperiment | Study]:

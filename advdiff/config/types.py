@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -98,6 +99,15 @@ def _moment(value: Any) -> int | float | str:
         raise ValueError("must be an index such as 3, a value such as 3.0, or a date") from None
 
 
+def _instant(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    try:
+        return datetime.fromisoformat(value.isoformat() if isinstance(value, date) else value)
+    except (TypeError, ValueError, AttributeError):
+        raise ValueError("must be a date-time such as 2021-08-25T14:03:00") from None
+
+
 def _level(value: Any) -> int | float | dict[str, int | float]:
     if isinstance(value, dict) and value:
         return {name: _level(entry) for name, entry in value.items()}
@@ -163,6 +173,7 @@ FileName = Annotated[str, AfterValidator(_file_name)]
 ResultName = Annotated[str, AfterValidator(_result_name)]
 Moment = Annotated[int | float | str, PlainValidator(_moment)]
 """An index (whole number), a value (with a decimal point), or a date (ISO 8601)."""
+Instant = Annotated[datetime, BeforeValidator(_instant)]
 Level = Annotated[int | float | dict[str, int | float], PlainValidator(_level)]
 Land = Annotated[float | str, PlainValidator(_land)]
 WallValue = Annotated[float | str, PlainValidator(_wall)]

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+
 from advdiff.core.errors import NoRoom
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -34,6 +36,46 @@ def room(path: Path):
         reason = _lost.pop()
         _lost.clear()
         raise _no_room(path, reason)
+
+
+def take(path: Path, size: int) -> None:
+    """Have the disk make room for so many bytes more at the end of a file (local).
+
+    HDF5, which does not survive a full disk, need then not ask for it.
+
+    Raises:
+        NoRoom: where there is none.
+    """
+    with room(path), path.open("r+b") as file:
+        if size and hasattr(os, "posix_fallocate"):  # not on macOS
+            os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, size)
+
+
+def write_at(file: int, values: np.ndarray, place: int) -> None:
+    """All bytes of ``values``, from a place in an open file on, wherever the system stops for
+    breath (local).
+    """
+    rest = memoryview(np.ascontiguousarray(values)).cast("B")
+    while len(rest):
+        written = os.pwrite(file, rest, place)
+        rest, place = rest[written:], place + written
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether it says that a disk is full, in the system's words or in ours."""
+    return isinstance(error, NoRoom) or _full(error) is not None
+
+
+_abandoned: list[object] = []
+"""Files that nobody may close."""
+
+
+def abandon(file: object) -> None:
+    """Keep an HDF5 file from being closed, for HDF5 may die of what it cannot write then (local).
+
+    The process is to end by :func:`advdiff.core.stopping.leave`.
+    """
+    _abandoned.append(file)
 
 
 _lost: list[str] = []

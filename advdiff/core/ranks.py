@@ -49,6 +49,27 @@ def on_root(comm: MPI.Comm, function: Callable[[], T]) -> T:
     return comm.bcast(result)
 
 
+TURN = 7144
+"""Tag of the message by which a rank passes the turn on."""
+
+
+def in_turn(comm: MPI.Comm, function: Callable[[], None]) -> None:
+    """Run ``function`` on every rank, one after the other; none after one that has failed, and its
+    exception becomes that of all ranks (collective; ``function`` is not).
+    """
+    with agreed(comm):
+        goes_on = comm.recv(source=comm.rank - 1, tag=TURN) if comm.rank else True
+        try:
+            if goes_on:
+                function()
+        except Exception:
+            goes_on = False
+            raise
+        finally:
+            if comm.rank + 1 < comm.size:
+                comm.send(goes_on, comm.rank + 1, tag=TURN)
+
+
 _unheard: list[MPI.Request] = []
 """What ranks that have failed alone asked the others; their memory must stay."""
 

@@ -1,4 +1,4 @@
-"""One HDF5 file written by all ranks, whole or not at all."""
+"""One HDF5 file open on all ranks, whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import h5py
 
-from advdiff.core.disk import room
-from advdiff.core.errors import InputError, NoRoom
+from advdiff.core.disk import abandon, is_full, room, take
+from advdiff.core.errors import InputError
 from advdiff.core.ranks import on_root
 from advdiff.files import hdf5, seal
 
@@ -26,24 +26,15 @@ BESIDE = ("checkpoint", "chains", "partial", "checkpoint.partial")
 """Ends of the hidden names beside a result under which a run keeps what is not yet done."""
 
 
-def require_parallel(path: Path, comm) -> None:
-    """Raise :class:`InputError` where several ranks have an h5py that was built for one (local)."""
-    if comm.size > 1 and not h5py.get_config().mpi:
-        raise InputError(
-            f"output.file: this h5py cannot write {path} from {comm.size} ranks; install a "
-            "parallel h5py (Debian: python3-h5py-mpi), or run on one rank"
-        )
-
-
 def open_parallel(path: Path, comm, mode: str = "w", size: int = SPARE) -> h5py.File:
     """An HDF5 file that all ranks write to, a new one by default, with room for ``size`` bytes
     more (collective).
 
+    Several ranks need a parallel h5py (``shared`` knows).
+
     Raises:
-        InputError: where several ranks have an h5py that was built for one.
         NoRoom: where the disk is full.
     """
-    require_parallel(path, comm)
     if mode == "w":
         on_root(comm, lambda: path.write_bytes(b""))
     on_root(comm, lambda: take(path, size))
@@ -54,31 +45,21 @@ def open_parallel(path: Path, comm, mode: str = "w", size: int = SPARE) -> h5py.
     return file
 
 
-def take(path: Path, size: int) -> None:
-    """Have the disk make room for so many bytes more at the end of a file (local).
-
-    HDF5, which does not survive a full disk, need then not ask for it.
-
-    Raises:
-        NoRoom: where there is none.
-    """
-    with room(path), path.open("r+b") as file:
-        if size and hasattr(os, "posix_fallocate"):  # not on macOS
-            os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, size)
-
-
 @contextmanager
 def closing(file: h5py.File, comm):
     """Close the file behind the block (collective).
 
-    After an error of a single rank it stays open: closing a parallel file is collective.
+    After an error of a single rank it stays open: closing a parallel file is collective.  And after
+    that of a full disk, which HDF5 may not survive.
     """
     name = Path(file.filename)
     with room(name):
         try:
             yield file
         except BaseException as error:
-            if comm.size == 1 or isinstance(error, NoRoom):  # which all ranks have met
+            if is_full(error):
+                abandon(file)
+            elif comm.size == 1:
                 file.close()
             raise
         file.close()
@@ -109,15 +90,15 @@ def check_writable(path: Path, key: str = "output.file") -> None:
     An earlier result may be replaced, any other file may not.
     """
     folder = path.parent
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"{key}: the folder {folder} does not exist; create it")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"{key}: {path} is a folder; give the name of a file")
     if path.suffix == ".vtkhdf":
         raise InputError(
             f"{key}: {path} is the name for ParaView's file beside the result; end it in .h5"
         )
-    if path.exists() and not _is_ours(path):
+    if os.path.exists(path) and not _is_ours(path):
         raise InputError(f"{key}: {path} exists and is no result of advdiff; give another name")
     view = [path.with_suffix(".vtkhdf"), path.with_name(f"{path.name}.vtkhdf")]
     for other in (*view, *(path.with_name(f".{path.name}.{end}") for end in BESIDE)):

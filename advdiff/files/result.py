@@ -19,9 +19,11 @@ import h5py
 import numpy as np
 
 from advdiff.core import stopping
+from advdiff.core.disk import take
 from advdiff.core.ranks import on_root
 from advdiff.core.version import __version__
-from advdiff.files.parallel import check_writable, closing, open_parallel, publish, take
+from advdiff.files.parallel import check_writable, publish
+from advdiff.files.shared import Shared, shared
 
 FORMAT = 2
 """1: without /warnings, and the number in an attribute ``format``."""
@@ -31,89 +33,107 @@ class ResultFile:
     """An open result file; every method is collective.
 
     Args:
-        file: the h5py file (parallel where there are several ranks).
-        comm: the ranks that write it.
+        file: open on, or shared by, the ranks.
+        comm: these ranks.
     """
 
-    def __init__(self, file: h5py.File, comm):
+    def __init__(self, file: Shared, comm):
         self.file, self.comm = file, comm
-        self._scales: dict[str, h5py.Dataset] = {}
+        self._scales: dict[str, tuple[str, int]] = {}
 
     def attributes(self, values: Mapping[str, Any], path: str = "/") -> None:
-        """Set attributes of a group or dataset: numbers, strings, or (as JSON) anything else."""
-        for name, value in values.items():
-            if not isinstance(value, str | int | float | bool | np.generic | np.ndarray):
-                value = json.dumps(value)
-            self.file[path].attrs[name] = value
+        """Set attributes of a dataset or a group, which is made where it is not there: numbers,
+        strings, or (as JSON) anything else."""
 
-    def dataset(self, path: str, shape: Sequence[int], dtype, **more) -> h5py.Dataset:
+        def describe(file: h5py.File) -> None:
+            item = file[path] if path in file else file.create_group(path)
+            for name, value in values.items():
+                if not isinstance(value, str | int | float | bool | np.generic | np.ndarray):
+                    value = json.dumps(value)
+                item.attrs[name] = value
+
+        self.file.lay_out(describe)
+
+    def dataset(self, path: str, shape: Sequence[int], dtype, **more) -> None:
         """A new dataset, its room on the disk taken before: HDF5 does not survive a full one.
+
+        Once it is laid out, what is written to it changes nothing else in the file.
 
         Raises:
             NoRoom: where there is none, on all ranks.
         """
-        name, size = Path(self.file.filename), math.prod(shape) * np.dtype(dtype).itemsize
-        on_root(self.comm, lambda: take(name, size))
-        return self.file.create_dataset(path, shape=shape, dtype=dtype, **more)
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        on_root(self.comm, lambda: take(self.file.path, size))
+        layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        self.file.lay_out(
+            lambda file: file.create_dataset(path, shape=shape, dtype=dtype, dcpl=layout, **more)
+        )
 
     def scale(self, path: str, values: Iterable, units: str = "1", long_name: str = "") -> None:
         """A dimension scale: coordinates along an axis, known on every rank."""
-        dataset = self.array(path, np.asarray(values), (), units=units, long_name=long_name)
-        name = path.rsplit("/", 1)[-1]
-        dataset.make_scale(name)
-        self._scales[name] = dataset
+        values = np.asarray(values)
+        self.array(path, values, (), units=units, long_name=long_name)
+        self._make_scale(path, len(values))
 
     def axis(self, name: str, size: int) -> None:
         """A dimension without coordinates: its scale is the index; the file's, if it is there."""
         if name in self.file:
-            self._scales[name] = self.file[name]
+            self._scales[name] = name, size
             return
-        dataset = self.dataset(name, (size,), "i8")
+        self.dataset(name, (size,), "i8")
         start, stop = self._share(size)
-        dataset[start:stop] = np.arange(start, stop)
-        dataset.attrs["long_name"] = f"index of {name}"
-        dataset.make_scale(name)
-        self._scales[name] = dataset
+        self.file.put(name, slice(start, stop), np.arange(start, stop))
+        self.attributes({"long_name": f"index of {name}"}, name)
+        self._make_scale(name, size)
+
+    def _make_scale(self, path: str, size: int) -> None:
+        name = path.rsplit("/", 1)[-1]
+        self.file.lay_out(lambda file: file[path].make_scale(name))
+        self._scales[name] = path, size
 
     def _share(self, size: int) -> tuple[int, int]:
         each, extra = divmod(size, self.comm.size)
         start = self.comm.rank * each + min(self.comm.rank, extra)
         return start, start + each + (self.comm.rank < extra)
 
-    def _describe(self, dataset, dims: Sequence[str], units: str, long_name: str) -> None:
-        for axis, name in enumerate(dims):
-            dataset.dims[axis].attach_scale(self._scales[name])
-            dataset.dims[axis].label = name
-        dataset.attrs["units"] = units
-        if long_name:
-            dataset.attrs["long_name"] = long_name
+    def _describe(self, path: str, dims: Sequence[str], units: str, long_name: str) -> None:
+        def describe(file: h5py.File) -> None:
+            dataset = file[path]
+            for axis, name in enumerate(dims):
+                dataset.dims[axis].attach_scale(file[self._scales[name][0]])
+                dataset.dims[axis].label = name
+            dataset.attrs["units"] = units
+            if long_name:
+                dataset.attrs["long_name"] = long_name
+
+        self.file.lay_out(describe)
 
     def array(
         self, path: str, values, dims: Sequence[str], units: str = "1", long_name: str = ""
-    ) -> h5py.Dataset:
+    ) -> None:
         """A small array of numbers or strings, known on every rank; rank 0 writes it."""
         values = np.asarray(values)
         if values.dtype.kind == "U":  # of fixed length: parallel HDF5 writes no others
             values = np.char.encode(values, "utf-8")
             values = values.astype(h5py.string_dtype("utf-8", values.dtype.itemsize))
-        dataset = self.dataset(path, values.shape, values.dtype)
-        if self.comm.rank == 0 and values.size:
-            dataset[...] = values
-        self._describe(dataset, dims, units, long_name)
-        return dataset
+        self.dataset(path, values.shape, values.dtype)
 
-    def reserve(self, path: str, dims: Sequence[str], long_name: str = "") -> h5py.Dataset:
-        """Room for numbers, nan until they come, all of it on disk at once.
+        def fill(file: h5py.File) -> None:
+            if self.comm.rank == 0 and values.size:
+                file[path][...] = values
 
-        What is written to it later changes nothing else in the file: a kill at any moment leaves a
-        file that opens.
+        self.file.lay_out(fill)
+        self._describe(path, dims, units, long_name)
+
+    def reserve(self, path: str, dims: Sequence[str], long_name: str = "") -> None:
+        """Room for numbers, nan until they come (``Reserved``).
+
+        A kill at any moment leaves a file that opens.
         """
-        layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-        shape = tuple(len(self._scales[name]) for name in dims)
-        dataset = self.dataset(path, shape, "f8", fillvalue=np.nan, dcpl=layout)
-        self._describe(dataset, dims, "1", long_name)
-        return dataset
+        shape = tuple(self._scales[name][1] for name in dims)
+        self.dataset(path, shape, "f8", fillvalue=np.nan)
+        self._describe(path, dims, "1", long_name)
 
 
 @contextmanager
@@ -131,7 +151,7 @@ def create(path: Path, comm, attributes: Mapping[str, Any]):
 
     on_root(comm, prepare)
     with stopping.scratch(temporary, comm):
-        with closing(open_parallel(temporary, comm), comm) as file:
+        with shared(temporary, comm) as file:
             result = ResultFile(file, comm)
             result.attributes(
                 {
@@ -144,5 +164,5 @@ def create(path: Path, comm, attributes: Mapping[str, Any]):
                 }
             )
             yield result
-            file.attrs["complete"] = True
+            result.attributes({"complete": True})
         on_root(comm, lambda: publish(temporary, path))

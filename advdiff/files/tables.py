@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,22 +41,59 @@ def rows(
     Raises:
         InputError: naming the file and the row.
     """
-    if path.exists() and not path.is_file():  # /dev/zero has no end
+    try:
+        text = content(path, key, remedy).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{key}: {path}: not UTF-8 text; {remedy}") from None
+    found = split(without_comments(lines_of(text), ("#",)), ",", path, key)
+    return (found[0][1] if found else []), found[1:]
+
+
+def content(path: Path, key: str, remedy: str) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        InputError: where it is none, or cannot be read.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):  # /dev/zero has no end
         raise InputError(f"{key}: {path} is no file; {remedy}")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise InputError(f"{key}: {path}: {reason}; {remedy}") from None
-    reader = csv.reader(io.StringIO(text), strict=True)
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{key}: {path}: {error.strerror}; {remedy}") from None
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, whichever way they end."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def without_comments(lines: Sequence[str], signs: tuple[str, ...]) -> list[str]:
+    """The lines, those that begin with a sign left empty."""
+    return ["" if line.lstrip().startswith(signs) else line for line in lines]
+
+
+def split(
+    lines: Sequence[str], separator: str, path: Path, key: str
+) -> list[tuple[int, list[str]]]:
+    """Line and cells of every row that is not blank.
+
+    Args:
+        separator: one character; of spaces any number separates.
+
+    Raises:
+        InputError: naming the row that has quotes in the wrong place.
+    """
+    text = "\n".join(line.rstrip(" ") for line in lines)
+    spaces = separator == " "
+    reader = csv.reader(
+        io.StringIO(text), delimiter=separator, skipinitialspace=spaces, strict=True
+    )
     try:
         found = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except csv.Error as error:
         raise InputError(f"{key}: {path}, row {reader.line_num}: {error}; mend the row") from None
-    found = [(line, row) for line, row in found if any(row) and not row[0].startswith("#")]
-    found = _without_empty_columns(found)
-    header = found[0][1] if found else []
-    return header, found[1:]
+    return _without_empty_columns([(line, row) for line, row in found if any(row)])
 
 
 def _without_empty_columns(found: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:

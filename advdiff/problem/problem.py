@@ -16,6 +16,7 @@ from advdiff.config.load import Experiment
 from advdiff.config.load import load as load_experiment
 from advdiff.core.errors import InputError
 from advdiff.domain.fields import interpolate
+from advdiff.files.readings.stated import Stated
 from advdiff.inverse.unknowns import Part, Unknowns
 from advdiff.problem.model import TransportModel
 from advdiff.problem.readings import Readings, read
@@ -159,13 +160,16 @@ class Problem(Transport):
         table = self.experiment.observations
         if table is None:
             raise InputError("observations.file: missing; name the file of the measurements")
-        return read(
+        found = read(
             self.experiment.resolve(table.file),
             self.domain.dim,
             self.experiment.time.final,
             table.std,
             self.comm,
+            Stated(**self.experiment.written()),
         )
+        self.sources["observations.file"] = found.said
+        return found
 
     @cached_property
     def truth(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff.core import stopping
-from advdiff.core.disk import room
+from advdiff.core.disk import room, write_at
 from advdiff.core.ranks import agreed, on_root
 from advdiff.files.beside import Beside
 from advdiff.problem.problem import Problem
@@ -88,7 +88,7 @@ class Checkpoint(Beside):
                 self._temporary.write_bytes(title.encode().ljust(TITLE - 1) + b"\n")
         with agreed(self.comm), room(self.path):
             self._file = os.open(self._temporary, os.O_RDWR)
-            _write(self._file, self.labels, TITLE + 8 * self.start)
+            write_at(self._file, self.labels, TITLE + 8 * self.start)
 
     def load(self) -> None:
         """Open the file of a run that was killed.
@@ -179,10 +179,10 @@ class Checkpoint(Beside):
             self._rewrite()
         head["check"] = self._sum(head[0], data)
         with agreed(self.comm), room(self.path):
-            _write(self._file, data, place + HEAD.itemsize + 8 * self.start)
+            write_at(self._file, data, place + HEAD.itemsize + 8 * self.start)
         with agreed(self.comm), room(self.path):
             if self.comm.rank == 0:
-                _write(self._file, head, place)
+                write_at(self._file, head, place)
                 os.ftruncate(self._file, place + self._length)
         self._count += 1
         self._whole = self._count
@@ -219,9 +219,9 @@ class Checkpoint(Beside):
                 check = np.array([head])
                 check["check"] = self._sum(head, data)
                 with agreed(self.comm), room(self.path):
-                    _write(self._file, data, place + 8 * self.start)
+                    write_at(self._file, data, place + 8 * self.start)
                     if self.comm.rank == 0:
-                        _write(self._file, check, place - HEAD.itemsize)
+                        write_at(self._file, check, place - HEAD.itemsize)
             self._publish()
         os.close(moved)
 
@@ -234,11 +234,3 @@ def mark(problem: Problem) -> str:
     for array in (readings.points, readings.times, readings.values, readings.std):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def _write(file: int, values: np.ndarray, place: int) -> None:
-    """All of ``values``, wherever the system stops for breath."""
-    rest = memoryview(np.ascontiguousarray(values)).cast("B")
-    while len(rest):
-        written = os.pwrite(file, rest, place)
-        rest, place = rest[written:], place + written

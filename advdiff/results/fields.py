@@ -7,8 +7,10 @@ tracer themselves at the sample points.  Mean, spread and quantiles are made of 
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 
+import h5py
 import numpy as np
 import ufl
 from dolfinx import fem
@@ -147,7 +149,6 @@ def potential(problem: Problem) -> Potential | Penalised:
 
 def summarise(problem: Problem, store: Store) -> None:
     """``/estimate``: mean, spread and quantiles of the kept fields; ``/truth`` (collective)."""
-    file = store.file
     template = problem.samples.vector()
     mine = slice(*template.getOwnershipRange())
 
@@ -167,9 +168,9 @@ def summarise(problem: Problem, store: Store) -> None:
     shares = {}
     for kind in problem.kinds:
         name, title = kind.key, kind.title
-        if f"fields/{name}" not in file:
+        draws = store.file.read(partial(_kept, name, mine))
+        if draws is None:
             continue
-        draws = file[f"fields/{name}"][:, :, mine]
         draws = draws.reshape(-1, *draws.shape[2:])
         moments(name, title, draws)
         if kind.magnitude is not None:
@@ -191,3 +192,9 @@ def summarise(problem: Problem, store: Store) -> None:
     if shares:
         store.attributes(shares, "estimate")
     describe(store, problem)
+
+
+def _kept(name: str, mine: slice, file: h5py.File) -> np.ndarray | None:
+    """The draws of a field that are kept, (chain, kept, vertex, …), of this rank (local)."""
+    path = f"fields/{name}"
+    return file[path][:, :, mine] if path in file else None

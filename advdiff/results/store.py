@@ -11,22 +11,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from petsc4py import PETSc
 
 from advdiff.domain.samples import Samples
 from advdiff.files import result
+from advdiff.files.shared import Shared
 
 
 class Store(result.ResultFile):
     """An open result file with a mesh; every method is collective.
 
     Args:
-        file: the h5py file (parallel where there are several ranks).
+        file: shared by the ranks.
         samples: the points of the fields; the dimension ``vertex`` runs over them.
 
     >>> from tempfile import TemporaryDirectory
+    >>> import h5py
     >>> from mpi4py import MPI
     >>> from advdiff.domain.mesh import box
     >>> from advdiff.domain.samples import suited
@@ -40,7 +41,7 @@ class Store(result.ResultFile):
     (9, 1) interval
     """
 
-    def __init__(self, file: h5py.File, samples: Samples):
+    def __init__(self, file: Shared, samples: Samples):
         super().__init__(file, samples.domain.comm)
         self.samples = samples
 
@@ -66,15 +67,17 @@ class Store(result.ResultFile):
         for name, size in zip(dims, (count, values.shape[1]), strict=True):
             if name not in self._scales:
                 self.axis(name, size)
-        dataset = self.dataset(path, (count, values.shape[1]), values.dtype)
+        self.dataset(path, (count, values.shape[1]), values.dtype)
         vec = PETSc.Vec().createMPI((PETSc.DECIDE, count), comm=self.comm)
+        start, stop = vec.getOwnershipRange()
+        mine = np.empty((stop - start, values.shape[1]), values.dtype)
         for column in range(values.shape[1]):
             vec.setValues(rows.astype(PETSc.IntType), values[:, column].astype(float))
             vec.assemble()
-            start, stop = vec.getOwnershipRange()
-            dataset[start:stop, column] = vec.array_r.astype(values.dtype)
+            mine[:, column] = vec.array_r
         vec.destroy()
-        self._describe(dataset, dims, "1", long_name)
+        self.file.put(path, slice(start, stop), mine)
+        self._describe(path, dims, "1", long_name)
 
     def fields(
         self,
@@ -86,22 +89,22 @@ class Store(result.ResultFile):
     ) -> None:
         """A scalar field at all output times, (time, vertex), from vectors over the samples."""
         shape = (count, self.samples.count)
-        dataset = self.dataset(path, shape, "f8")
+        self.dataset(path, shape, "f8")
         for k, vector in enumerate(values):
             start, stop = vector.getOwnershipRange()
-            dataset[k, start:stop] = vector.array_r
-        self._describe(dataset, ("time", "vertex"), units, long_name)
+            self.file.put(path, (k, slice(start, stop)), vector.array_r)
+        self._describe(path, ("time", "vertex"), units, long_name)
 
     def field(self, path: str, components: Sequence[PETSc.Vec] | PETSc.Vec, long_name: str) -> None:
         """A steady scalar field (vertex) or, from a list of components, a vector (vertex, dim)."""
         scalar = not isinstance(components, list | tuple)
         parts = [components] if scalar else list(components)
         shape = (self.samples.count,) + (() if scalar else (len(parts),))
-        dataset = self.dataset(path, shape, "f8")
+        self.dataset(path, shape, "f8")
         start, stop = parts[0].getOwnershipRange()
         table = np.stack([part.array_r for part in parts], axis=1)
-        dataset[start:stop] = table[:, 0] if scalar else table
-        self._describe(dataset, ("vertex",) if scalar else ("vertex", "dim"), "1", long_name)
+        self.file.put(path, slice(start, stop), table[:, 0] if scalar else table)
+        self._describe(path, ("vertex",) if scalar else ("vertex", "dim"), "1", long_name)
 
 
 @contextmanager

@@ -24,8 +24,9 @@ def attributes(problem: Problem) -> dict:
 
 
 def begin(file: Store, problem: Problem) -> None:
-    times = problem.experiment.time.times
-    file.scale("time", times, long_name="output time")
+    experiment = problem.experiment
+    times = experiment.time.times
+    file.scale("time", times, experiment.time.unit or "1", long_name="output time")
     file.axis("vertex", problem.samples.count)
     file.axis("dim", problem.domain.dim)
     file.mesh()
@@ -71,12 +72,10 @@ def describe(file: Store, problem: Problem) -> None:
     kinds = [kind for kind in problem.kinds if kind.is_there(problem)]
     for place, kind in enumerate(kinds):
         path = f"quantities/{kind.key}"
-        file.file.require_group(path)
         file.attributes({**kind.description(), "place": place}, path)
 
 
 def write_solver(file: Store, report: dict) -> None:
-    file.file.require_group("solver")
     file.attributes(report | {"error_estimate": error_estimate(report)}, "solver")
 
 

@@ -33,8 +33,10 @@ from advdiff.core.version import __version__
 from advdiff.files import hdf5
 from advdiff.files.beside import Beside
 from advdiff.files.finished import UNEXPECTED
-from advdiff.files.parallel import SPARE, check_writable, closing, open_parallel, publish, take
+from advdiff.files.parallel import check_writable, closing, open_parallel, publish
+from advdiff.files.reserved import Part, Reserved
 from advdiff.files.result import FORMAT, ResultFile
+from advdiff.files.shared import AtOnce, Shared, shared
 from advdiff.sampling import seal
 from advdiff.sampling.layout import Layout, Snapshots
 from advdiff.sampling.order import Order
@@ -100,14 +102,14 @@ class Archive:
         new = self.path.with_name(f".{self.path.name}.partial")
         on_root(self.world, lambda: self._make_way(new))
         with stopping.scratch(new, self.world):
-            with closing(open_parallel(new, self.world), self.world) as self.file:
-                self._lay_out()
+            with shared(new, self.world) as file:
+                self._lay_out(ResultFile(file, self.world))
             on_root(self.world, lambda: seal.write(new))
             on_root(self.world, lambda: os.replace(new, self.partial))
-        self.file = open_parallel(self.partial, self.world, "r+")
+        self._numbers = Reserved(self.partial, self.world)
 
-    def _lay_out(self) -> None:
-        result, options, layout = ResultFile(self.file, self.world), self.options, self.layout
+    def _lay_out(self, result: ResultFile) -> None:
+        options, layout = self.options, self.layout
         created = self.world.bcast(datetime.now(UTC).isoformat(timespec="seconds"))
         result.attributes(
             {
@@ -185,17 +187,19 @@ class Archive:
                 raise self._beside.foreign()
 
         on_root(self.world, look)
-        self.file = open_parallel(self.partial, self.world, "r+")
+        self._numbers = Reserved(self.partial, self.world)
 
     # -- the recorder ---------------------------------------------------------------------------
 
     def _slot(self, chain: int, slot: int) -> tuple[Progress, PETSc.Vec] | None:
         """What a slot holds, and the sum of the draws so far; None where it is not whole
         (collective on the group)."""
-        group, order = self.file["progress"], self.order
-        numbers = group["numbers"][slot, chain]
-        rows = [group[name][slot, chain, order.mine] for name in ROWS]
-        if order.check(numbers, *rows) != group["check"][slot, chain, 0]:
+        read, order = self._numbers.read, self.order
+        numbers = read("progress/numbers", (slot, chain), len(NUMBERS))
+        first, count = order.mine.start, order.mine.stop - order.mine.start
+        rows = [read(f"progress/{name}", (slot, chain, first), count) for name in ROWS]
+        (check,) = read("progress/check", (slot, chain), 1)
+        if order.check(numbers, *rows) != check:
             return None
         value = dict(zip(NUMBERS, numbers, strict=True))
         xi, gradient, total = map(order.vector, rows)
@@ -240,22 +244,29 @@ class Archive:
 
     def _keep(self, chain: int, index: int, m: PETSc.Vec) -> None:
         """The fields of a draw, each rank its share; a kill makes them again."""
-        for name, parts in self.layout.snapshots.values(m).items():
-            start, stop = parts[0].getOwnershipRange()
-            dataset = self.file[f"fields/{name}"]
-            for k, part in enumerate(parts):
-                place = (chain, index, slice(start, stop), k)
-                dataset[place[: dataset.ndim]] = part.array_r
+        kept = self.layout.snapshots.values(m)
+        self._numbers.write(
+            *(
+                (
+                    f"fields/{name}",
+                    (chain, index, parts[0].getOwnershipRange()[0]),
+                    np.stack([part.array_r for part in parts], axis=-1),
+                )
+                for name, parts in kept.items()
+            )
+        )
 
     def _write(self, chain: int, progress: Progress) -> None:
         block, root = self._block, self.groups.comm.rank == 0
-        rows = slice(block.first, block.first + len(block.stats))
+        parts: list[Part] = []
         if root and block.stats:
-            for name in self.layout.variables:
-                values = np.array([row[name] for row in block.rows])
-                self.file[f"posterior/{name}"][chain, rows] = values
-            for name in STATISTICS:
-                self.file[f"sample_stats/{name}"][chain, rows] = [s[name] for s in block.stats]
+            for group, names, found in (
+                ("posterior", self.layout.variables, block.rows),
+                ("sample_stats", STATISTICS, block.stats),
+            ):
+                for name in names:
+                    values = [draw[name] for draw in found]
+                    parts.append((f"{group}/{name}", (chain, block.first), values))
         self._block = _Block()
         slot = self._slots[chain] = (self._slots.get(chain, -1) + 1) % SLOTS
         state = progress.state
@@ -275,35 +286,24 @@ class Archive:
         slope = nothing if gradient is None else gradient
         vectors = state.xi, slope, self._sums.get(chain, nothing)
         rows = [self.order.share(vector) for vector in vectors]
-        group = self.file["progress"]
         for name, row in zip(ROWS, rows, strict=True):
-            group[name][slot, chain, self.order.mine] = row
-        check = self.order.check(numbers, *rows)
-        self._flush()
+            parts.append((f"progress/{name}", (slot, chain, self.order.mine.start), row))
+        self._numbers.write(*parts)
+        check = self.order.check(numbers, *rows)  # once all of the group have written
         if root:
-            group["numbers"][slot, chain] = numbers
-            group["check"][slot, chain, 0] = check
-        self._flush()
+            self._numbers.write(
+                ("progress/numbers", (slot, chain), numbers),
+                ("progress/check", (slot, chain), check),
+            )
         self._written = time.monotonic()
 
-    def _flush(self) -> None:
-        """To the system; what MPI-IO writes is there already."""
-        if self.world.size == 1:
-            self.file.flush()
-
     # -- closing --------------------------------------------------------------------------------
-
-    def close(self) -> None:
-        """Leave the partial file as it is (collective)."""
-        self.file.close()
 
     def finish(self) -> None:
         """Diagnostics, and the result under its own name (collective).
 
         All of it happens to a copy: until the result is whole, the chains are there to go on from.
         """
-        with room(self.partial):
-            self.file.close()
         self.world.barrier()
         whole = self.path.with_name(f".{self.path.name}.partial")
 
@@ -314,13 +314,12 @@ class Archive:
         with stopping.scratch(whole, self.world):
             on_root(self.world, copy)
             if self.layout.extend is not None:
-                with closing(open_parallel(whole, self.world, "r+"), self.world) as file:
+                with shared(whole, self.world, "r+") as file:
                     self.layout.extend(file)
             on_root(self.world, lambda: self._complete(whole))
 
     def _complete(self, whole: Path) -> None:
-        take(whole, SPARE)
-        with room(self.path), h5py.File(whole, "r+") as file:
+        with closing(open_parallel(whole, Alone(), "r+"), Alone()) as file:
             seconds = file["progress/numbers"][:][*_latest(file), NUMBERS.index("seconds")]
             file["sample_stats"].attrs["seconds"] = seconds
             step = file["sample_stats/step_size"][:, -1]
@@ -331,7 +330,7 @@ class Archive:
             for name in file["posterior"]:
                 _diagnose(file, name)
             self.layout.concerns.add(of_chains(file))
-            self.layout.concerns.write(ResultFile(file, Alone()))
+            self.layout.concerns.write(ResultFile(AtOnce(file), Alone()))
             for name in ("progress", "slot", "number", "white", "one"):
                 del file[name]
             file.attrs["complete"] = True
@@ -345,11 +344,15 @@ def _latest(file: h5py.File) -> tuple[np.ndarray, np.ndarray]:
     return np.nanargmax(step, axis=0), np.arange(step.shape[1])
 
 
-def mean(file: h5py.File, order: Order) -> PETSc.Vec:
+def mean(file: Shared, order: Order) -> PETSc.Vec:
     """Posterior mean of m, over all draws of chains that are done (collective)."""
-    rows, count = file["progress/sum"], len(file["chain"]) * len(file["draw"])
-    total = sum(rows[slot, chain, order.mine] for slot, chain in zip(*_latest(file), strict=True))
-    return order.vector(total / count)
+
+    def share(opened: h5py.File) -> np.ndarray:
+        rows, count = opened["progress/sum"], len(opened["chain"]) * len(opened["draw"])
+        places = zip(*_latest(opened), strict=True)
+        return sum(rows[slot, chain, order.mine] for slot, chain in places) / count
+
+    return order.vector(file.read(share))
 
 
 def _diagnose(file: h5py.File, name: str) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 from petsc4py import PETSc
 
 from advdiff.files.concerns import Concerns
+from advdiff.files.shared import Shared
 
 
 class Variable(NamedTuple):
@@ -65,6 +65,6 @@ class Layout:
     constant: Mapping[str, Data]
     coordinates: Mapping[str, np.ndarray]
     mark: str
-    extend: Callable[[h5py.File], None] | None = None
+    extend: Callable[[Shared], None] | None = None
     snapshots: Snapshots | None = None
     concerns: Concerns = field(default_factory=Concerns)

@@ -18,7 +18,7 @@ from advdiff.core.progress import Say
 from advdiff.core.ranks import on_root
 from advdiff.equation.velocity import DIVERGENCE, VANISHING
 from advdiff.files import paraview
-from advdiff.files.parallel import check_writable, require_parallel
+from advdiff.files.shared import check_output
 from advdiff.problem.memory import estimate as memory_needed
 from advdiff.problem.problem import Problem
 from advdiff.sensitivity import surrogate
@@ -39,8 +39,7 @@ def _check(problem: Problem) -> list[str]:
     experiment = problem.experiment
     if problem.writes:
         for key, path in experiment.outputs().items():
-            on_root(problem.comm, lambda k=key, p=path: check_writable(p, k))
-        require_parallel(experiment.output_path, problem.comm)
+            check_output(path, problem.comm, key)
     domain = problem.domain
     for key, name in experiment.boundary_parts():
         domain.tag(name, key)

@@ -8,7 +8,6 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-import h5py
 import numpy as np
 from petsc4py import PETSc
 
@@ -16,6 +15,7 @@ from advdiff.concerns import after, before, fit
 from advdiff.concerns.mesh_error import measure, of_readings
 from advdiff.core.progress import Say
 from advdiff.core.ranks import on_root
+from advdiff.files.shared import Shared
 from advdiff.inverse.likelihood import Potential
 from advdiff.inverse.prior import Prior
 from advdiff.inverse.unknowns import Part
@@ -109,14 +109,15 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
     return True
 
 
-def _extend(problem: Problem, file: h5py.File) -> None:
+def _extend(problem: Problem, file: Shared) -> None:
     """What is made of all draws (collective)."""
     store = Store(file, problem.samples)
     store.axis("vertex", problem.samples.count)
     store.axis("dim", problem.domain.dim)
     store.mesh()
     fields.summarise(problem, store)
-    store.scale("time", problem.experiment.time.times, long_name="output time")
+    time = problem.experiment.time
+    store.scale("time", time.times, time.unit or "1", long_name="output time")
     _at_mean(problem, store)
 
 

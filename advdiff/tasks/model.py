@@ -10,7 +10,7 @@ from advdiff.chains.run import Groups
 from advdiff.config.tables.models import ModelExperiment
 from advdiff.core.progress import Say
 from advdiff.core.ranks import on_root
-from advdiff.files.parallel import check_writable, require_parallel
+from advdiff.files.shared import check_output
 from advdiff.models import posteriors
 from advdiff.sampling.layout import Layout
 from advdiff.sampling.run import sample
@@ -23,8 +23,7 @@ def check(experiment: ModelExperiment, comm: MPI.Comm = MPI.COMM_WORLD) -> list[
     Raises:
         InputError: for the first thing that is wrong.
     """
-    on_root(comm, lambda: check_writable(experiment.output_path))
-    require_parallel(experiment.output_path, comm)
+    check_output(experiment.output_path, comm)
     data, _ = posteriors.read(experiment, comm)
     posterior = posteriors.build(experiment, data, None, comm)
     table = experiment.sampler

@@ -203,7 +203,6 @@ def _write(
     summary: dict,
     plain: list[Iteration],
 ) -> None:
-    file.file.require_group("reduced")
     file.attributes(summary, "reduced")
     file.axis("full_evaluation", len(found.sizes))
     file.array("reduced/size", found.sizes, ("full_evaluation",), long_name="basis size")

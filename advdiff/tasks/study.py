@@ -18,10 +18,10 @@ from advdiff.config.tables.study import Study
 from advdiff.core import progress
 from advdiff.core.errors import InputError
 from advdiff.core.progress import Say
-from advdiff.core.ranks import agreed, on_root
+from advdiff.core.ranks import agreed
 from advdiff.files import result
-from advdiff.files.parallel import check_writable
 from advdiff.files.result import ResultFile
+from advdiff.files.shared import check_output
 from advdiff.matexp import derivative
 from advdiff.matexp.rates.laws import LAWS, random_rate_matrix, unit_entry
 from advdiff.matexp.rates.studies import (
@@ -64,7 +64,7 @@ def check(study: Study, comm: MPI.Comm = MPI.COMM_WORLD) -> list[str]:
     Raises:
         InputError: where the result cannot be written.
     """
-    on_root(comm, lambda: check_writable(study.output_path))
+    check_output(study.output_path, comm)
     table = study.matexp
     return [
         f"task        {study.task}",

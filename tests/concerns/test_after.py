@@ -13,6 +13,7 @@ from advdiff.config.load import parse
 from advdiff.core.ranks import Alone, on_root
 from advdiff.files import concerns
 from advdiff.files.result import ResultFile
+from advdiff.files.shared import AtOnce
 from advdiff.inverse.map import Estimate, Iteration
 from advdiff.reduced.model import of_eigenbasis
 from advdiff.semigroup.engine import error_estimate
@@ -198,7 +199,7 @@ def test_a_file_of_an_earlier_version_has_none(tmp_path):
         assert concerns.read(file) == []
         found = concerns.Concerns()
         found.add([concerns.Concern("é", "Péclet κ/|u|", 3.0)])
-        found.write(ResultFile(file, Alone()))
+        found.write(ResultFile(AtOnce(file), Alone()))
         assert concerns.read(file) == list(found)
 
 

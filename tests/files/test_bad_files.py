@@ -225,8 +225,8 @@ TABLES = {
         "x,y,t,value,std\n.9,.1,.1,1,1\n3,.1,.1,1,1\n2,.1,.1,1,1\n",
         ["row 3", "(3, 0.1)", "and 1 more"],
     ),
-    "semicolons": ("x;y;t;value;std\n.1;.1;.1;1;1\n", ["semicolons", "commas"]),
-    "tabs": ("x\ty\tt\tvalue\n", ["tabs", "commas"]),
+    "semicolons": ("x;y;t;value;std\n.1;.1;.1;1;-1\n", ["row 2: std = -1"]),
+    "tabs": ("x\ty\tt\tvalue\n", ["no readings"]),
     "BOM and CRLF": ("\ufeffx,y,t,value,std\r\n.1,.1,.1,1,-1\r\n", ["row 2: std = -1"]),
     "NUL": ("x,y,t,value,std\n.1,.1,.1,1\0,1\n", ["row 2"]),
     "open quote": ('x,y,t,value,std\n"1,.1,.1,1,1\n', ["row 2", "mend the row"]),
@@ -247,9 +247,19 @@ def test_tables(tmp_path, content, parts):
         assert part in text
 
 
+def test_a_name_too_long_for_the_disk(tmp_path):
+    for changes in ({"output.file": "n" * 260 + ".h5"}, INVERT | {"observations.file": "n" * 260}):
+        text = message(tasks.check, Problem(parse(data(changes), tmp_path / "e.toml")))
+        assert text.startswith(("output.file: ", "observations.file: "))
+
+
 def test_table_that_is_none(tmp_path):
     write(tmp_path / "latin.csv", b"x,y,t,value\n\xe9")
-    for name, part in (("none.csv", "not exist"), (".", "a folder"), ("latin.csv", "UTF-8")):
+    for name, part in (
+        ("none.csv", "not exist"),
+        (".", "a folder"),
+        ("latin.csv", "row 2: 1 entries"),
+    ):
         assert part in message(readings.read, tmp_path / name, 2, 1.0, 1.0)
 
 

@@ -276,8 +276,6 @@ def interrupted(index: int) -> dict[str, bytes]:
     written: dict[str, bytes] = {}
 
     def stop(self):
-        if hasattr(self, "file"):
-            self.file.close()
         raise InputError("stopped")
 
     with (

@@ -191,27 +191,39 @@ def test_one_sensor_more_ranks():
     np.testing.assert_allclose(Sensors(operator, np.array([[0.3, 0.9]])).sample(state), [0.3])
 
 
-HEADERS = {
-    "x [m],y [m],t,value": ["column 'x [m]'", "units are yours: call it 'x'"],
-    "x,y,time (s),value": ["column 'time (s)'", "call it 't'"],
-    "x,y,t,c,sigma": ["column 'c'", "call it 'value'"],
-    "x,y,t,value,sigma": ["column 'sigma'", "call it 'std'"],
-    "x,y,t,valeu": ["did you mean 'value'?"],
-    "well,x,y,t,value": ["column 'well'", "remove it", "known: x, y, t, value, std"],
-    "time,obs1,obs2": ["a column a place is not read", "a row a reading: x, y, t, value"],
-    "t,value1,value2": ["a column a place is not read"],
-    "x y t value": ["separated by spaces", "commas"],
+MEANINGS = {
+    "t_start,t_end": ("0,1", "the start of an average over time"),
+    "t,x2,y2": ("1,1,1", "x2 = 1 is the end of a segment"),
+    "t,y2,x2": ("1,1,1", "x2 = 1 is the end of a segment"),
+    "t,radius": ("1,1", "an average over a disc"),
+    "t,kind": ("1,flux", "a flux concentration"),
+    "t,censored": ("1,1", "a limit of detection"),
 }
 
 
-@pytest.mark.parametrize("header", HEADERS)
-def test_headers_that_are_not_read_have_a_remedy(tmp_path, header):
-    path = tmp_path / "a.csv"
-    row = " ".join("1" * len(header.split())) if "," not in header else "1," * header.count(",")
-    on_root(COMM, lambda: path.write_text(f"{header}\n{row}1\n") and None)
+@pytest.mark.parametrize("header", MEANINGS)
+def test_a_reading_that_no_model_predicts_is_refused(tmp_path, header):
+    path, (cells, what) = tmp_path / "a.csv", MEANINGS[header]
+    on_root(COMM, lambda: path.write_text(f"x,y,value,{header}\n.5,.5,1,{cells}\n") and None)
     text = message(read, path, 2, 1.0, 0.1)
-    for part in HEADERS[header]:
-        assert part in text
+    assert "row 2" in text and what in text and "not read yet" in text
+
+
+def test_columns_without_an_entry_change_nothing(tmp_path):
+    path = tmp_path / "a.csv"
+    more = "x2,y2,radius,kind,censored,part,sensor"
+    rows = f"x,y,t,value,{more}\n.5,.5,1,1,,,,value,0,,A\n.5,.5,.5,2,,,,,,,A\n"
+    on_root(COMM, lambda: path.write_text(rows) and None)
+    readings = read(path, 2, 1.0, 0.1)
+    np.testing.assert_array_equal(readings.values, [1.0, 2.0])
+    assert readings.points.tolist() == [[0.5, 0.5]]
+    assert "columns x, y, t, value, x2" in readings.said
+
+
+def test_a_mean_over_a_boundary_part_is_refused(tmp_path):
+    path = tmp_path / "a.csv"
+    on_root(COMM, lambda: path.write_text("part,t,value\nright,1,1\n") and None)
+    assert "part = 'right' is an average over a boundary" in message(read, path, 2, 1.0, 0.1)
 
 
 def test_texts_in_hdf5_are_no_numbers(tmp_path):

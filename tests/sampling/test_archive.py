@@ -142,23 +142,14 @@ def test_a_run_goes_on_bit_for_bit(tmp_path, monkeypatch, life):
         left -= 1
         if left == 0:
             slot = 1 - self._slots.get(chain, 0)
-            self.file["progress/xi"][slot, chain] = 0.5  # the slot that was being written
+            spoilt = np.full(self.order.size, 0.5)  # in the slot that was being written
+            self._numbers.write(("progress/xi", (slot, chain), spoilt))
             raise Killed
         record(self, chain, link, m, stats)
 
-    close = archive.Archive.close
-    archives = []
-    begin = archive.Archive.__init__
-
-    def kept(self, *arguments, **options):
-        begin(self, *arguments, **options)
-        archives.append(self)
-
     monkeypatch.setattr(archive.Archive, "record", fragile)
-    monkeypatch.setattr(archive.Archive, "__init__", kept)
     with pytest.raises(Killed):
         run(tmp_path, name="broken", settings="sampler.groups=1")
-    close(archives[0])
     monkeypatch.setattr(archive.Archive, "record", record)
     broken = tmp_path / "broken.h5"
     assert not broken.exists()
@@ -212,7 +203,6 @@ def test_a_wrong_byte_in_the_layout_is_damage(tmp_path, monkeypatch):
     """Not in draws, which may be anything."""
 
     def stop(self):
-        self.file.close()
         raise Killed
 
     monkeypatch.setattr(archive.Archive, "finish", stop)

@@ -11,7 +11,6 @@ from advdiff import Problem, tasks
 from advdiff.config.load import parse
 from advdiff.core.errors import InputError
 from advdiff.domain.samples import CellSamples
-from advdiff.files.parallel import require_parallel
 from advdiff.inverse.map import Iteration
 from advdiff.views import info
 from tests import flows
@@ -197,25 +196,6 @@ def test_history_is_complete(ran):
         assert file["estimate"].attrs["converged"]
         for stage in ("assembly", "forward", "adjoint", "optimiser"):
             assert file["solver"].attrs[f"seconds_{stage}"] >= 0
-
-
-class _Serial:
-    """What h5py says of itself where it was built without MPI."""
-
-    mpi = False
-
-
-def test_a_serial_h5py_is_met_before_the_work(tmp_path, monkeypatch):
-    """Of several ranks, in the check, on every rank."""
-    monkeypatch.setattr(h5py, "get_config", _Serial)
-    if MPI.COMM_WORLD.size == 1:
-        require_parallel(tmp_path / "e.h5", MPI.COMM_SELF)
-        with pytest.raises(InputError, match=r"output\.file: .* from 2 ranks; install a parallel"):
-            require_parallel(tmp_path / "e.h5", type("Two", (), {"size": 2}))
-        return
-    problem = flows.problem(8)
-    with pytest.raises(InputError, match=r"output\.file: this h5py cannot write"):
-        tasks.check(problem)
 
 
 @pytest.mark.serial

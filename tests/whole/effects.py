@@ -24,6 +24,9 @@ Physical Curve("bottom") = {1}; Physical Curve("right") = {2};
 Physical Curve("top") = {3}; Physical Curve("left") = {4};
 """
 FILES = {"obs.csv": CSV, "jumps.csv": JUMPS, "waves.csv": WAVES, "a.geo": GEO, "rates.csv": RATES}
+FILES["dated.csv"] = "well;day;a;b\nA;01/02/2021;1,234;2,5\nB;02/01/2021;2,345;1,5\n"
+FILES["wells.csv"] = "sensor,x,y\nA,.5,.4\nB,.25,.6\n"
+FILES["wells2.csv"] = "sensor,x,y\nA,.5,.5\nB,.25,.6\n"
 FILES |= {"obs2.csv": CSV.replace(".2", ".3"), "jumps2.csv": JUMPS.replace(",3", ",4")}
 FILES |= {"waves2.csv": WAVES.replace(".2", ".3"), "rates2.csv": RATES.replace("0,1,1", "0,1,2")}
 FILES |= {"b.geo": GEO.replace("{1, 0", "{1.5, 0"), "near.csv": CSV.replace(".25", "-.05")}
@@ -150,6 +153,25 @@ BASES: dict[str, Base] = {
     "number": Base(
         INVERT | {"unknowns": {"diffusivity": True}},
         ("observations", "unknowns", "prior.diffusivity", "optimizer", "truth", "petsc"),
+    ),
+    "written": Base(
+        INVERT
+        | {"unknowns": {"diffusivity": True}, "time": SMALL["time"] | {"unit": "a"}}
+        | {
+            "observations": {
+                "file": "dated.csv",
+                "std": 1e3,
+                "decimal": ".",
+                "origin": "2021-01-01",
+                "time_format": "%d/%m/%Y",
+                "columns": {"t": "day", "value": "a"},
+                "sensors": "wells.csv",
+            }
+        },
+        (
+            *(f"observations.{k}" for k in ("decimal", "origin", "time_format", "columns")),
+            *("observations.sensors", "time.unit"),
+        ),
     ),
     "outside": Base(
         INVERT

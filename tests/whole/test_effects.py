@@ -67,6 +67,13 @@ VALUES: dict[str, tuple] = {
     "sensitivity.directions": ({"a": ALONG},),
     "observations.file": ("obs2.csv", "jumps2.csv", "waves2.csv"),
     "observations.std": (0.3,),
+    "observations.separator": (";",),
+    "observations.decimal": (",",),
+    "observations.missing": ([0.5],),
+    "observations.origin": ("2020-12-31",),
+    "observations.time_format": ("%m/%d/%Y",),
+    "observations.columns": ({"t": "day", "value": "b"},),
+    "observations.sensors": ("wells2.csv",),
     "observations.snap_distance": (0.1,),
     "unknowns.velocity": ({"modes": [2, 3]},),
     "unknowns.velocity.modes": ([3, 2],),
@@ -129,6 +136,7 @@ ELSEWHERE = {
     "plane": "of axes in degrees: files/test_grid_units.py",
     "dimensions": "of files without names of axes: files/test_grids.py",
     "components": "of a velocity on a grid: files/test_grids.py",
+    "separator": "of tables that two of them divide: files/readings/",
 }
 """Keys that no experiment here can use → where they are tried."""
 

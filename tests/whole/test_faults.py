@@ -189,3 +189,19 @@ def test_a_killed_rank_ends_all(folder):
     os.kill(ranks(process)[0], signal.SIGKILL)
     assert end(process)[0] == 137
     assert not (folder / "solve.h5").exists()
+
+
+def test_ranks_that_write_in_turn(folder, monkeypatch):
+    """A full disk is one line; a rank killed in its turn ends all, and nothing has the name."""
+    monkeypatch.setenv("ADVDIFF_HDF5", "turns")
+    command = ("advdiff.results.store:Store.mesh", "all", "20000", "run", "solve.toml")
+    code, lines, error = end(start(folder, *command, module="tests.faulty"))
+    assert (code, len(lines)) == (2, 1), error
+    assert ".solve.h5.partial cannot grow (File too large)" in lines[0]
+    assert not list(folder.glob("*.h5")) and not list(folder.glob(".*.partial"))
+    command = ("advdiff.files.shared:InTurn._write", "1", "sleep", "run", "solve.toml")
+    process = start(folder, *command, module="tests.faulty")
+    until(process, lambda: (folder / ".solve.h5.partial").exists())
+    os.kill(ranks(process)[1], signal.SIGKILL)
+    assert end(process)[0] == 137
+    assert not (folder / "solve.h5").exists()

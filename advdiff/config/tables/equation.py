@@ -64,7 +64,17 @@ class PhysicsTable(Table):
         return value
 
 
-class TimeTable(Table):
+TimeUnit = Literal["ms", "s", "min", "h", "d", "a"]
+"""Years, a, are of 365.2425 days."""
+
+
+class ClockTable(Table):
+    """In which unit times are."""
+
+    unit: TimeUnit | None = Field(None, description="of all times; none: yours")
+
+
+class TimeTable(ClockTable):
     """When: the final time and the times to put out."""
 
     final: Positive = Field(description="end of the run")

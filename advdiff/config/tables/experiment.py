@@ -8,7 +8,7 @@ no number, ``"1"`` neither.  A validator that finds fault with a key of its tabl
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,12 +16,12 @@ from advdiff.config.expression import Expression
 from advdiff.config.tables.equation import PhysicsTable, SensitivityTable, SolverTable, TimeTable
 from advdiff.config.tables.inversion import (
     LaplaceTable,
-    ObservationsTable,
     OptimizerTable,
     PriorTable,
     TruthTable,
     UnknownsTable,
 )
+from advdiff.config.tables.observations import ObservationsTable
 from advdiff.config.tables.reduced import ReducedTable
 from advdiff.config.tables.sampler import SamplerTable
 from advdiff.config.tables.space import DiscretizationTable, DomainTable
@@ -130,7 +130,16 @@ class Experiment(ExperimentFile):
             found["domain.file"] = self.domain.file
         if self.observations is not None:
             found["observations.file"] = self.observations.file
+            if self.observations.sensors is not None:
+                found["observations.sensors"] = self.observations.sensors
         found |= {f"{k}.file": v.file for k, v in walk(self) if isinstance(v, Gridded)}
+        return found
+
+    def written(self) -> dict[str, Any]:
+        """What it says of how the file of readings is written."""
+        found = self.observations.written | {"unit": self.time.unit}
+        if found["sensors"] is not None:
+            found["sensors"] = self.resolve(found["sensors"])
         return found
 
     def boundary_parts(self) -> list[tuple[str, str]]:

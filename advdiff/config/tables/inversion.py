@@ -1,4 +1,4 @@
-"""What is estimated: observations, unknowns, prior, optimizer, truth."""
+"""What is estimated: unknowns, prior, optimizer, truth."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from advdiff.config.tables.flows import (
 from advdiff.config.tables.space import DiscretizationTable
 from advdiff.config.types import (
     Count,
-    FileName,
     NumberOrField,
     Positive,
     Scalar,
@@ -29,16 +28,6 @@ from advdiff.config.types import (
 
 EVERY_NODE = "a value at every node"
 """Marks a key of [unknowns] that is a field where it is true."""
-
-
-class ObservationsTable(Table):
-    """The measurements to explain."""
-
-    file: FileName = Field(description=".csv (x, y, …, t, value[, std]) or .h5")
-    std: Positive | None = Field(None, description="noise, where the file has no std")
-    snap_distance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        0.0, description="how far outside the domain a sensor is still read, at the nearest point"
-    )
 
 
 class UnknownsTable(Table):

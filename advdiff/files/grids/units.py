@@ -61,7 +61,7 @@ _COMPOUND = {
 }
 _TERM = re.compile(r"((?:[^\W\d]|°)+)(?:(?:\*\*|\^)?([+-]?\d+))?")
 _PLAIN = str.maketrans("⁻¹²³", "-123", "{}")
-_NUMBER = re.compile(r"[\d.]+(?:e[+-]?\d+)?")
+_NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ import re
 import sys
 from importlib import metadata
 
-import dolfinx_solver  # noqa: F401  # before DOLFINx: it finds MPI's library
-import h5py  # noqa: F401  # before DOLFINx, whose PETSc brings an HDF5 of its own
 import numpy as np
 import ufl
 from dolfinx import fem, mesh

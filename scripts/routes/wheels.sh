@@ -4,7 +4,7 @@
 # archive, it is the machine's own. Nothing is mounted or asked of root. A folder that was moved is
 # settled in its new place.
 
-recipe=2  # another number where what is made from the same packages and wheels changes
+recipe=3  # another number where what is made from the same packages and wheels changes
 uv=0.13.9 # installs the wheels; not kept
 
 python_packages=(
@@ -89,7 +89,7 @@ host_python() { # the path of a Python of this machine that has headers and pip
 }
 
 install_wheels() { # install_wheels DIR PYTHON
-    local python=$1/bin/python3 bundle pip
+    local python=$1/bin/python3 bundle pip site
     mkdir -p "$1/bin"
     ln -s "$2" "$python"
     ln -s python3 "$1/bin/python"
@@ -111,7 +111,10 @@ install_wheels() { # install_wheels DIR PYTHON
     "$1.tmp-tools/bin/uv" pip install --quiet --no-deps --require-hashes --python "$python" \
         -r "$scripts/routes/wheels.txt" || return
     rm -r "$1/share/doc"
-    find "$1"/lib/python3.*/site-packages/{numba,numpy,pandas,scipy,xarray} -type d -name tests \
+    site=$(echo "$1"/lib/python3.*/site-packages)
+    cp "$scripts/routes/order.py" "$site/advdiff_order.py" || return
+    echo "import advdiff_order" >"$site/advdiff_order.pth" || return
+    find "$site"/{numba,numpy,pandas,scipy,xarray} -type d -name tests \
         -prune -exec rm -r {} +
     [ ! -d "$1/python" ] ||
         with_loader "$1/python" patchelf --set-rpath "\$ORIGIN/../python/$libraries" "$1"/lib/libgmsh.so.*.*
@@ -172,7 +175,7 @@ compiles() { # the C library's headers are a package of their own
 
 wheels_place() { # the folder, by what is in it
     local what
-    what=$({ echo "$recipe $uv ${python_packages[*]}" && cat "$scripts/routes/wheels.txt"; } | sha256sum)
+    what=$({ echo "$recipe $uv ${python_packages[*]}" && cat "$scripts/routes/"{wheels.txt,order.py}; } | sha256sum)
     echo "$(readlink -m "$cache")/wheels-${what:0:10}"
 }
 

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,14 @@ def test_every_wheel_is_pinned_by_its_sum_and_every_module_has_one():
     other = {"dolfinx", "petsc4py", "slepc4py"}  # in dolfinx-solver-real
     assert modules - other - {"xdist"} - pins.keys() == set()
     assert "dolfinx-solver-real" in pins and os.path.exists(SCRIPTS / "routes/verify.py")
+
+
+def test_what_petsc_needs_is_loaded_before_it_by_whoever_asks_first(tmp_path):
+    for name in ("h5py", "dolfinx_solver", "petsc4py"):
+        (tmp_path / f"{name}.py").write_text(f"print('{name}')")
+    (tmp_path / "advdiff_order.py").write_text((SCRIPTS / "routes/order.py").read_text())
+    program = "import advdiff_order, petsc4py"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["h5py", "dolfinx_solver", "petsc4py"], done.stderr

@@ -1,4 +1,4 @@
-"""The command line: init, check, run, readings, info, plot, report.
+"""The command line: init, check, run, readings, info, plot, report, doctor.
 
 Options with one dash go to PETSc (``-tao_monitor``, ``-advdiff_mfn_type expokit``, ``-log_view``).
 Exit codes: 0 done, 1 an iteration did not converge, 2 bad input or a full disk, 3 a bug (with its
@@ -110,6 +110,7 @@ def _task(experiment: Path, settings: Sequence[str], output: Path | None = None,
     from advdiff.config.tables.models import ModelExperiment
     from advdiff.config.types import STUDIES
     from advdiff.core.errors import InputError
+    from advdiff.core.ranks import on_root, world
 
     settings = list(settings)
     if output is not None:
@@ -130,8 +131,10 @@ def _task(experiment: Path, settings: Sequence[str], output: Path | None = None,
 
         return model, loaded
     from advdiff import tasks
+    from advdiff.core import jit
     from advdiff.problem import problem
 
+    on_root(world(), jit.require_compiler)
     if groups == 1:
         return tasks, problem.Problem(loaded)
     from advdiff.reduced.offline.groups import Groups
@@ -151,6 +154,7 @@ def _start_petsc() -> None:
     import slepc4py
 
     slepc4py.init(options)
+    stopping.keep()
 
 
 @app.command()
@@ -223,10 +227,15 @@ def _showing(quiet: bool, verbose: bool):
 
 
 @app.command()
-@experiment_file
+@click.argument("experiment", type=FILE, metavar="EXPERIMENT.toml", required=False)
 @overrides
-def check(experiment: Path, settings: tuple[str, ...]) -> None:
-    """Validate everything that is cheap, run nothing."""
+def check(experiment: Path | None, settings: tuple[str, ...]) -> None:
+    """Validate everything that is cheap, run nothing.
+
+    Without a file: the same as doctor.
+    """
+    if experiment is None:
+        raise Exit(_doctor())
     room, task = _task(experiment, settings)
     for line in room.check(task):
         _say(line)
@@ -284,11 +293,27 @@ def report(result: Path, output: Path | None) -> None:
     _say(str(on_root(world(), lambda: pages.write(result, output))))
 
 
+@app.command()
+def doctor() -> None:
+    """Say what a run finds on this machine, what is missing, and what to type."""
+    raise Exit(_doctor())
+
+
+def _doctor() -> int:
+    from advdiff.commands import doctor as look
+
+    return look.main()
+
+
 def main() -> None:
     """The console script."""
     from advdiff.core.errors import ConvergenceError, InputError, NoRoom, suggestion
-    from advdiff.core.ranks import world
+    from advdiff.core.ranks import foreign_launcher, world
 
+    if trouble := foreign_launcher():
+        if int(os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ.get("PMI_RANK") or 0) == 0:
+            print(f"advdiff: {trouble}", flush=True, file=sys.stderr)
+        sys.exit(2)
     warnings.simplefilter("ignore", RuntimeWarning)  # numpy's: what overflows is said in our words
     comm = world()
     last = comm.Dup() if comm.size > 1 else comm
@@ -312,6 +337,10 @@ def main() -> None:
             stopping.leave(code)
     except ConvergenceError as error:
         code = _fail(str(error), 1, last)
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] == "advdiff":
+            raise
+        code = _fail(f"{error}; type advdiff doctor", 2, last)
     except BaseException:
         if comm.size == 1:
             raise

@@ -29,6 +29,8 @@ from ffcx.naming import compute_signature
 from mpi4py import MPI
 
 from advdiff.core import stopping
+from advdiff.core.compat import compiler_trouble
+from advdiff.core.errors import InputError
 from advdiff.core.ranks import on_root
 
 PATIENCE = 300
@@ -65,10 +67,12 @@ def _options(comm: MPI.Comm, what: ufl.Form | tuple) -> dict:
 
 def _compiled(what: ufl.Form | tuple) -> Path:
     """The folder in which ``what`` is compiled (local)."""
-    cache = Path(jit.get_options()["cache_dir"]) / "advdiff"
+    cache = _cache()
     folder = cache / _name(what)
     if folder.is_dir():
         return folder
+    if trouble := compiler_trouble():
+        raise InputError(trouble)
     cache.mkdir(parents=True, exist_ok=True)
     _sweep(cache)
     with _workshop(cache) as place, stopping.hushed():
@@ -79,6 +83,21 @@ def _compiled(what: ufl.Form | tuple) -> Path:
             if not folder.is_dir():  # by another who was faster
                 raise
     return folder
+
+
+def _cache() -> Path:
+    return Path(jit.get_options()["cache_dir"]) / "advdiff"
+
+
+def require_compiler() -> None:
+    """Refuse, before anything else is done, where no form can be compiled or has been (local).
+
+    Raises:
+        InputError: with the line to type.
+    """
+    trouble = compiler_trouble()
+    if trouble and not any(_cache().glob("*")):
+        raise InputError(trouble)
 
 
 def _scalars() -> dict:

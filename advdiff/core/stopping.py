@@ -35,6 +35,16 @@ def install() -> None:
             signal.signal(number, _stop)
 
 
+def keep() -> None:
+    """Take them back, where :func:`install` had them, from a library that has started meanwhile.
+
+    PETSc takes SIGTERM where MPI is not Open MPI.
+    """
+    for number in SIGNALS:
+        if signal.getsignal(number) is _stop:  # as Python knows it, which C code does not ask
+            signal.signal(number, _stop)
+
+
 @contextmanager
 def scratch(path: Path, comm):
     """A file that is worth nothing before the block has ended; ``comm``: the ranks that write it.

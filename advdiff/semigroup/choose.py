@@ -6,8 +6,9 @@ only a tie within that could be decided differently.)
 
 * Faber needs a diagonal mass.  Its number of products is known beforehand: the expansion on the
   ellipse for these times and this tolerance.
-* Shift-invert needs m solves: for gradients the dimension of the rational filter, for values a fit
-  to what the Krylov process was measured to take on smooth states.  A factorisation by nested
+* Shift-invert needs m solves: for gradients the dimension of the rational filter (of each, with a
+  factorisation, where times over many decades have several), for values a fit to what the Krylov
+  process was measured to take on smooth states.  A factorisation by nested
   dissection has about n log n entries and costs n^{3/2} in two dimensions, n^{4/3} and n² in three.
 
 Costs are nanoseconds of the machine where ``scripts/bench`` calibrated them; only their ratios
@@ -28,7 +29,7 @@ from advdiff.algebra.generator import Generator
 from advdiff.algebra.numerical_range import NumericalRange, bounds
 from advdiff.core.errors import ConvergenceError
 from advdiff.semigroup.faber.ellipse import Ellipse, expand, predicted_terms, search
-from advdiff.semigroup.rational.design import design_filter
+from advdiff.semigroup.rational.groups import design_groups
 
 # Nanoseconds.  A product, an entry of K; a vector added to another, an entry; a sampled product of
 # two vectors on the pattern, an entry of K with its share of packing.
@@ -100,9 +101,12 @@ def choose(
     if dimension is None:
         dimension = 2 if entries < _ROW * size else 3
     dimension = max(dimension, 2)
-    solves = _solves(generator, times, tolerance, gradient, dimension)
+    sweeps = _solves(generator, times, tolerance, gradient, dimension)
+    solves = sum(sweeps)
     predicted = {"solves": solves} if math.isfinite(solves) else {}
-    predicted["shift_invert_cost"] = _solve_cost(solves, size, entries, dimension, gradient)
+    predicted["shift_invert_cost"] = sum(
+        _solve_cost(one, size, entries, dimension, gradient) for one in sweeps
+    )
     if not generator.mass.is_diagonal:
         reason = f"the mass is not diagonal, about {solves:.0f} solves are predicted"
         return Choice("shift-invert", reason, predicted)
@@ -203,15 +207,16 @@ def _solves(
     tolerance: float,
     gradient: bool,
     dimension: int,
-) -> float:
-    """Predicted m; infinite where no filter by design will do, and the recurrence can."""
+) -> list[float]:
+    """Predicted m of every factorisation; infinite where no filters by design will do, and the
+    recurrence can."""
     flow, final, digits = generator.flow_bound, times[-1], -math.log10(tolerance)
     if gradient and math.isfinite(flow):
         try:
-            return float(design_filter(flow, times, tolerance).dimension)
+            return [float(found.dimension) for found in design_groups(flow, times, tolerance)]
         except ConvergenceError:
             if generator.mass.is_diagonal:
-                return math.inf  # a learned one has no bound, the recurrence has
+                return [math.inf]  # a learned one has no bound, the recurrence has
     if math.isinf(flow):
         flow = _UNKNOWN_STRENGTH / final
     # with P = |u|²/κ: how many widths of the domain the flow covers
@@ -219,7 +224,7 @@ def _solves(
     turns = final * math.sqrt(flow * _diffusion(generator, dimension)) / cells
     smooth = digits * (2.0 + min(turns, 3.0) * math.log10(1.0 + flow * final))
     # a filter for this probe is learned by as many solves again, and two digits beyond
-    return math.ceil(smooth * (2.0 if gradient else 1.0))
+    return [float(math.ceil(smooth * (2.0 if gradient else 1.0)))]
 
 
 def _diffusion(generator: Generator, dimension: int) -> float:

@@ -77,6 +77,25 @@ def test_missing_module_is_named_with_the_line_to_type(tmp_path):
     assert "pypi:" not in done.stderr
 
 
+@pytest.mark.parametrize("version", ["0.11.0.post0", "0.8.0"])
+def test_the_version_of_a_dolfinx_from_a_wheel(tmp_path, version):
+    for name in ("dolfinx", "petsc4py", "slepc4py", "mpi4py", "h5py"):
+        (tmp_path / f"{name}.py").touch()
+    (tmp_path / "d.dist-info").mkdir()
+    (tmp_path / "d.dist-info/METADATA").write_text(
+        f"Name: dolfinx-solver-real\nVersion: {version}\n"
+    )
+    (tmp_path / "d.dist-info").rename(tmp_path / f"dolfinx_solver_real-{version}.dist-info")
+    done = subprocess.run(
+        [sys.executable, "-S", SCRIPTS / "check_python.py"],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert "unknown" not in done.stderr
+    assert ("0.8.0 is older than 0.9" in done.stderr) == (version == "0.8.0")
+
+
 def test_environment_has_what_the_package_list_has():
     conda = (SCRIPTS / "environment.yml").read_text()
     text = (SCRIPTS / "packages.txt").read_text()

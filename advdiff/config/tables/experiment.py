@@ -107,6 +107,13 @@ class Experiment(ExperimentFile):
                 raise fault(
                     "reduced", "only task = 'invert' and 'sample' take it; remove the table"
                 )
+            kind = "given" if self.observations is None else self.observations.noise.kind
+            if kind != "given":
+                raise fault(
+                    "reduced",
+                    f"its misfit takes noise of known size, not observations.noise = '{kind}'; "
+                    "remove one of them",
+                )
             if self.unknowns.has_field:
                 raise fault(
                     "reduced",

@@ -1,5 +1,6 @@
 """``python -m advdiff``, and the console script: signals are minded before anything is loaded."""
 
+import gc
 import os
 import sys
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ def main() -> None:
         from advdiff.commands import doctor
 
         sys.exit(doctor.main())
+    gc.disable()  # what is loaded stays; a command turns it on when it begins its work
     from advdiff.commands import cli
 
     cli.main()

@@ -7,6 +7,7 @@ traceback), 130 and 143 stopped by Ctrl-C and SIGTERM; the same on all ranks.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -56,6 +57,8 @@ overrides = click.option(
     "--set", "settings", multiple=True, metavar="KEY.SUB=VALUE", help="replace a value of the file"
 )
 
+READERS = ("info", "plot", "report", "--version", "--help")
+"""What needs no MPI where it is not started on several ranks."""
 LONGEST = 280
 """Characters of a message; of a longer one the middle is left out."""
 PATIENCE = 5.0
@@ -145,6 +148,12 @@ def _task(experiment: Path, settings: Sequence[str], output: Path | None = None,
     return tasks, task
 
 
+def _loaded() -> None:
+    """All is loaded: from here on garbage is collected, of what is made from here on."""
+    gc.freeze()
+    gc.enable()
+
+
 def _start_petsc() -> None:
     """With the options that the command line has for it."""
     options = [sys.argv[0], *click.get_current_context().obj]
@@ -200,6 +209,7 @@ def run(
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose; take one of them")
     room, task = _task(experiment, settings, output, groups)
+    _loaded()
     with _showing(quiet, verbose) as say:
         converged = room.run(task, say, resume=resume)
     if not converged:
@@ -237,6 +247,7 @@ def check(experiment: Path | None, settings: tuple[str, ...]) -> None:
     if experiment is None:
         raise Exit(_doctor())
     room, task = _task(experiment, settings)
+    _loaded()
     for line in room.check(task):
         _say(line)
     _say("ok")
@@ -278,6 +289,7 @@ def plot(result: Path, output: Path | None) -> None:
     open_result(result).close()
     from advdiff.views import plots
 
+    _loaded()
     for path in on_root(world(), lambda: plots.draw(result, output)):
         _say(str(path))
 
@@ -290,6 +302,7 @@ def report(result: Path, output: Path | None) -> None:
     from advdiff.core.ranks import on_root, world
     from advdiff.views import report as pages
 
+    _loaded()
     _say(str(on_root(world(), lambda: pages.write(result, output))))
 
 
@@ -308,12 +321,14 @@ def _doctor() -> int:
 def main() -> None:
     """The console script."""
     from advdiff.core.errors import ConvergenceError, InputError, NoRoom, suggestion
-    from advdiff.core.ranks import foreign_launcher, world
+    from advdiff.core.ranks import foreign_launcher, stay_alone, world
 
     if trouble := foreign_launcher():
         if int(os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ.get("PMI_RANK") or 0) == 0:
             print(f"advdiff: {trouble}", flush=True, file=sys.stderr)
         sys.exit(2)
+    if sys.argv[1:2] and sys.argv[1] in READERS:
+        stay_alone()
     warnings.simplefilter("ignore", RuntimeWarning)  # numpy's: what overflows is said in our words
     comm = world()
     last = comm.Dup() if comm.size > 1 else comm

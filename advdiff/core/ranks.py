@@ -12,10 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from advdiff.core import child
+from advdiff.core.errors import T
+
 if TYPE_CHECKING:
     from mpi4py import MPI
-
-from advdiff.core.errors import T
 
 
 class Alone:
@@ -28,8 +29,29 @@ class Alone:
         return value
 
 
+_stays_alone = False
+
+
+def stay_alone() -> bool:
+    """Have this process do without MPI, where no launcher has started it as a rank: whether so.
+
+    To be called before h5py and numpy are loaded.
+    """
+    global _stays_alone
+    if not _stays_alone and "mpi4py.MPI" not in sys.modules:
+        _stays_alone = not any(name.startswith(child.LAUNCHED) for name in os.environ)
+    if _stays_alone:
+        os.environ.update(child.ALONE)
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        for name in child.WITHOUT:
+            os.environ.pop(name, None)
+    return _stays_alone
+
+
 def world() -> MPI.Comm | Alone:
-    """All ranks; without mpi4py, this process."""
+    """All ranks; without mpi4py, or after :func:`stay_alone`, this process."""
+    if _stays_alone:
+        return Alone()
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError):  # the second where its wheel finds no MPI

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,6 +80,8 @@ def hushed():
     except OSError:  # closed: there is nothing to hush
         yield
         return
+    import tempfile  # which loads much, and is needed here alone
+
     with tempfile.TemporaryFile() as said:
         _stderr = shown
         os.dup2(said.fileno(), 2)

@@ -23,7 +23,7 @@ from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator, Mass
 from advdiff.core import jit
-from advdiff.domain.fields import Field
+from advdiff.domain.fields import Field, Uniform
 from advdiff.domain.quadrature import points_of
 from advdiff.equation.conditions import held
 from advdiff.equation.discretization import Discretization
@@ -78,11 +78,10 @@ class Operator:
         self._whole_load = self.load_form(test)
         self._stiffness_form = jit.form(self._whole)
         self._load_form = None if self._whole_load.empty() else jit.form(self._whole_load)
-        self._full = fem_petsc.assemble_matrix(self._stiffness_form)
-        self._full.assemble()
+        self._full: PETSc.Mat | None = None
         self._total = fem.Function(self.space)
         self.mass = self._restricted_mass()
-        self._constant = self.state(lambda x: np.ones(x.shape[1]), "1")
+        self._constant = self.state(Uniform(1.0), "1")
         self._stiffness: PETSc.Mat | None = None
         self.load: PETSc.Vec | None = None
         self.generator: Generator | None = None
@@ -163,8 +162,11 @@ class Operator:
         """
         self.physics.require_positive()
         with ASSEMBLY:
-            self._full.zeroEntries()
-            fem_petsc.assemble_matrix(self._full, self._stiffness_form)
+            if self._full is None:
+                self._full = fem_petsc.assemble_matrix(self._stiffness_form)
+            else:
+                self._full.zeroEntries()
+                fem_petsc.assemble_matrix(self._full, self._stiffness_form)
             self._full.assemble()
             self._stiffness = self.states.block(self._full, self._stiffness)
             forms = [] if self._load_form is None else [self._load_form]

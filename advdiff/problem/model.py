@@ -7,18 +7,22 @@ nothing of meshes or engines.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator
-from advdiff.equation.cotangent import OperatorCotangent
 from advdiff.equation.operator import Operator
 from advdiff.inverse.unknowns import Unknowns
 from advdiff.problem.readings import Readings
 from advdiff.problem.sensors import Sensors
 from advdiff.problem.unknowns.initial import INITIAL
 from advdiff.semigroup.engine import Engine
+
+if TYPE_CHECKING:
+    from advdiff.equation.cotangent import OperatorCotangent
 
 FORWARD = PETSc.Log.Event("advdiff.forward")
 ADJOINT = PETSc.Log.Event("advdiff.adjoint")
@@ -66,11 +70,17 @@ class TransportModel:
         self.operator, self.unknowns, self.readings = operator, unknowns, readings
         self.initial, self.make_engine = initial, make_engine
         self.sensors = Sensors(operator, readings.points, readings.rows, snap_distance)
-        names = [name for name in unknowns.controls if name != INITIAL]
-        self.cotangent = OperatorCotangent(operator, names)
         self.reads_initial = bool(readings.times[0] == 0.0)
         self.times = readings.times[1:] if self.reads_initial else readings.times
         self.evaluations = 0
+
+    @cached_property
+    def cotangent(self) -> OperatorCotangent:
+        """What gathers a gradient, made for the first one (collective)."""
+        from advdiff.equation.cotangent import OperatorCotangent
+
+        names = [name for name in self.unknowns.controls if name != INITIAL]
+        return OperatorCotangent(self.operator, names)
 
     def _solve(self, m: PETSc.Vec, record: bool) -> TransportLinearisation:
         # What Python drops on several ranks is only freed here: the last evaluation's whole tape.

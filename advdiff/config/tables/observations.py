@@ -124,7 +124,7 @@ class ReadingsFile(Table):
     """What is stated of a table of readings without an experiment."""
 
     observations: ObservationsTable
-    time: ClockTable = ClockTable()
+    time: ClockTable = ClockTable.model_construct()
 
     def written(self) -> dict[str, Any]:
         """The same as of an experiment; paths are relative to the working directory."""

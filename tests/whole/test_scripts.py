@@ -48,10 +48,10 @@ def test_no_command_is_an_error():
     assert run(**os.environ).returncode == 2
 
 
-def test_missing_tools_are_named_with_the_line_to_type(nothing):
+def test_missing_tools_are_named(nothing):
     done = run("true", **nothing)
     assert done.returncode == 2
-    assert "apt-get install -y mmdebstrap bubblewrap" in done.stderr
+    assert "install mmdebstrap bubblewrap" in done.stderr
 
 
 def test_missing_module_is_named_with_the_line_to_type(tmp_path):

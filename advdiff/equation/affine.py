@@ -38,10 +38,10 @@ class Affine:
         self._operator, self._unknowns = operator, unknowns
         parts = [np.full(p.template.getSize(), p.is_exponential) for p in unknowns.parts]
         self._exponential = np.concatenate(parts)
-        size = len(self._exponential)
-        self._base = self._at(np.zeros(size))
-        columns = [self._at(unit) - self._base for unit in np.eye(size)]
-        self._columns = np.array(columns)
+        self._base = self._at(np.zeros(len(self._exponential)))
+        # derivatives, for in a difference what is large drowns what is small
+        self._at(self._exponential.astype(float))
+        self._columns = np.array([self._along(unit) for unit in np.eye(len(self._exponential))])
         self.pattern = PatternCotangent(operator.generator.stiffness)
         self._entries = len(self.pattern.values)
 
@@ -53,15 +53,35 @@ class Affine:
         values = generator.stiffness.getValuesCSR()[2]
         return np.concatenate([values, [] if load is None else load.array_r])
 
+    def _along(self, unit: np.ndarray) -> np.ndarray:
+        """Those of ∂K and ∂F where every coefficient that is positive is 1."""
+        operator = self._operator
+        change = operator.push(self._unknowns.push(self._unknowns.from_numpy(unit)))
+        load = [] if operator.load is None else np.zeros(operator.load.getLocalSize())
+        if change.load is not None:
+            load = change.load.array_r
+        return np.concatenate([change.stiffness.getValuesCSR()[2], load])
+
     def holds(self, seed: int) -> bool:
-        """Whether K and F are what they should be at a point by chance."""
-        c = np.random.default_rng(seed).uniform(0.5, 1.5, len(self._exponential))
+        """Whether K and F are what they should be at a point by chance, where all terms of K are of
+        one size."""
+        comm = self._operator.domain.comm
+        sizes = np.abs(self._columns[:, : self._entries]).max(axis=1, initial=0.0)
+        largest = np.abs(self._base[: self._entries]).max(initial=0.0)
+        sizes, largest = comm.allreduce(sizes, MPI.MAX), comm.allreduce(largest, MPI.MAX)
+        if largest <= np.sqrt(NOTHING) * sizes.max():  # nothing but what counts as 0
+            largest = sizes.max()
+        c = np.random.default_rng(seed).uniform(0.5, 1.5, len(sizes))
         signs = np.where(np.arange(len(c)) % 2 == seed % 2, 1.0, -1.0)
         c = np.where(self._exponential, c, c * signs)
+        c *= np.where(sizes > 0.0, largest / np.where(sizes > 0.0, sizes, 1.0), 1.0)
         difference = np.abs(self._at(c) - self._base - c @ self._columns)
         size = np.abs(self._base) + np.abs(c) @ np.abs(self._columns)
-        good = bool(np.all(difference <= ROUNDING * max(size.max(initial=0.0), NOTHING)))
-        return self._operator.domain.comm.allreduce(good, MPI.LAND)
+        good = all(
+            np.all(difference[part] <= ROUNDING * max(size[part].max(initial=0.0), NOTHING))
+            for part in (slice(self._entries), slice(self._entries, None))
+        )
+        return comm.allreduce(bool(good), MPI.LAND)
 
     def _coefficients(self, m: PETSc.Vec) -> np.ndarray:
         values = self._unknowns.to_numpy(m)

@@ -86,7 +86,7 @@ class Grid:
             for c, p in zip(point, self.points, strict=False)
         ]
         sides = [
-            f"{name} {p[i]:g} … {p[i + 1]:g}"
+            f"{name} {p[i]:.9g} … {p[i + 1]:.9g}"
             for name, p, i in zip(self.axes, self.points, cell, strict=True)
         ]
         if not self._missing[tuple(slice(i, i + 2) for i in cell)].any():
@@ -182,7 +182,7 @@ def _require_whole(grid: Grid, key: str) -> None:
     if grid.degree == 1 or not grid._missing.any():
         return
     first = np.argwhere(grid._missing)[0]
-    at = ", ".join(f"{a} = {p[i]:g}" for a, p, i in zip(grid.axes, grid.points, first, strict=True))
+    at = ", ".join(f"{a} = {p[i]:.9g}" for a, p, i in zip(grid.axes, grid.points, first, strict=True))
     shape = " × ".join(str(len(p)) for p in grid.points)
     raise InputError(
         f"{key}.file: {grid.source} is missing at {at}, one of {shape} points in and around the "

@@ -47,6 +47,7 @@ VALUES: dict[str, tuple] = {
     "domain.cell": ("quadrilateral",),
     "domain.periodic": (["x"],),
     "domain.open": (["left"],),
+    "domain.origin": ([0.5, 0.25],),
     "discretization.stabilization": (1.0,),
     "physics.velocity": (["0", "0"], FLOW),
     "physics.velocity.stream": ("x*y*(1-x)*(1-y)",),

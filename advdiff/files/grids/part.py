@@ -30,7 +30,9 @@ MARGIN = {"linear": 0, "cubic": 10}
 """Points read beyond the domain: a cubic spline forgets by a factor of 0.27 from each to the next,
 so that what lies beyond them counts 2e-6."""
 SLACK = 1e-3
-"""Part of a cell that the domain may stick out: coordinates are often of single precision."""
+"""Part of a cell that the domain may stick out: coordinates are often rounded."""
+SINGLE = float(np.finfo(np.float32).eps)
+"""Part of the coordinates themselves that it may, as they are often of single precision."""
 MOST_TURNS = 4
 """Of the globe, that a domain may span."""
 
@@ -101,7 +103,8 @@ class Window(NamedTuple):
 
 def slack(points: np.ndarray) -> float:
     """How far the domain may stick out of an axis."""
-    return SLACK * min(points[1] - points[0], points[-1] - points[-2])
+    step = min(points[1] - points[0], points[-1] - points[-2])
+    return min(max(SLACK * step, SINGLE * max(abs(points[0]), abs(points[-1]))), 0.5 * step)
 
 
 def part(
@@ -230,8 +233,8 @@ def _window(
         said += f", {label} wrapped round the globe" if moved else ""
     if lower < p[0] - slack(p) or upper > p[-1] + slack(p):
         raise InputError(
-            f"{key}.file: {file.name} covers {label} from {p[0]:g} to {p[-1]:g}, the domain "
-            f"needs {lower:g} to {upper:g}; give a larger grid or a smaller domain"
+            f"{key}.file: {file.name} covers {label} from {p[0]:.9g} to {p[-1]:.9g}, the domain "
+            f"needs {lower:.9g} to {upper:.9g}; give a larger grid or a smaller domain"
         )
     margin = MARGIN[request.interpolation]
     start = np.clip(np.searchsorted(p, lower, "right") - 1 - margin, 0, len(p) - 2)
@@ -284,7 +287,7 @@ def _judged(values, file: GridFile, name, variable, axes, points, request, veloc
     if mark is None:
         return values
     places = np.argwhere(values == mark)
-    at = ", ".join(f"{a} = {p[i]:g}" for a, p, i in zip(axes, points, places[0], strict=True))
+    at = ", ".join(f"{a} = {p[i]:.9g}" for a, p, i in zip(axes, points, places[0], strict=True))
     thing = "a speed that no flow has" if velocity else "no value of a field"
     more = f" and {len(places) - 1} more points" if len(places) > 1 else ""
     raise InputError(

@@ -67,7 +67,11 @@ KEYS = [
         ["domain.coordinates: 'lonlat'", "pyproj", "UTM zone 32N: EPSG:32632", "plane ="],
     ),
     (
-        {"domain.coordinates": "lonlat", "domain.lower": [289.0, -31], "domain.upper": [290.0, -30]},
+        {
+            "domain.coordinates": "lonlat",
+            "domain.lower": [289.0, -31],
+            "domain.upper": [290.0, -30],
+        },
         ["UTM zone 19S: EPSG:32719"],
     ),
     ({"domain.shape": "rectangel"}, ["domain.shape = 'rectangel'", "'rectangle'"]),

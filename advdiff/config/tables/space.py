@@ -105,7 +105,8 @@ class DomainTable(Table):
         for axis, (a, b) in enumerate(zip(*self.corners, strict=True)):
             if not 0 < b - a < math.inf:
                 raise fault(
-                    "upper", f"{b:.9g} on axis {axis} is not above the lower corner {a:.9g}; raise it"
+                    "upper",
+                    f"{b:.9g} on axis {axis} is not above the lower corner {a:.9g}; raise it",
                 )
         return self
 

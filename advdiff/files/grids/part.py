@@ -131,7 +131,7 @@ def part(
         raise InputError(f"{key}: {what} holds flags, between which nothing lies; give another")
     plain = None if request.axes is None else [axis.removeprefix("-") for axis in request.axes]
     labels, axes = layout(file, name, variable, group, dim, plain, request.dimensions)
-    pick, when = _chosen(file, name, variable, group, labels, axes, request)
+    pick, when = chosen(file, name, variable, group, labels, axes, request)
     windows = []
     for k, label in enumerate(axes):
         size = variable.sizes[variable.dims[labels.index(label)]]
@@ -148,7 +148,7 @@ def part(
     )
     order = [variable.dims[labels.index(label)] for label in axes]
     values = _load(file, variable.isel(pick), order, windows)
-    values = _judged(values, file, name, variable, axes, points, request, component is not None)
+    values = judged(values, file, name, variable, axes, points, request, component is not None)
     missing = int(np.isnan(values).sum())
     also = f" (and {missing} of {values.size} values there are missing)" if missing else ""
     read = compare(
@@ -168,7 +168,7 @@ def part(
     return Part(when, tuple(axes), points, read.factor * values, read, said)
 
 
-def _chosen(file: GridFile, name, variable, group, labels, axes, request) -> tuple[dict, str]:
+def chosen(file: GridFile, name, variable, group, labels, axes, request) -> tuple[dict, str]:
     """The index along each axis that is none of space, and how to speak of them."""
     key, pick, when = file.key, {}, ""
     sizes = dict(zip(labels, variable.shape, strict=True))
@@ -274,7 +274,7 @@ def _load(file: GridFile, variable, order: list, windows: list[Window]) -> np.nd
     return np.concatenate(blocks, axis=along)
 
 
-def _judged(values, file: GridFile, name, variable, axes, points, request, velocity) -> np.ndarray:
+def judged(values, file: GridFile, name, variable, axes, points, request, velocity) -> np.ndarray:
     """NaN where the user says missing; refused where only a mark of that can stand."""
     key = file.key
     if request.missing is not None:

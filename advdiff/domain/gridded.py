@@ -136,7 +136,7 @@ def read(
         with GridFile(path, key, own_fill=request.missing != []) as file:
             layers = [find(file, n, request.axes, request.plane) for n in listed if dim == 2]
             if layers and None not in layers:
-                return surface.read(file, listed, layers, bounds, request, copies, list(place))
+                return surface.read(file, listed, layers, bounds, request, list(place))
             parts = [
                 part(file, name, dim, bounds, request, copies, component)
                 for name, component in zip(listed, place, strict=True)

@@ -17,13 +17,15 @@ from mpi4py import MPI
 from advdiff.core import memory
 from advdiff.core.errors import InputError
 from advdiff.files.gridfile import GridFile
-from advdiff.files.grids.meshes import Layer
+from advdiff.files.grids.meshes import Layer, others
 from advdiff.files.grids.part import Request, chosen, judged
 from advdiff.files.grids.stated import Read, angle, axis_scale, compare, require_direction
 from advdiff.files.grids.triangles import Triangles, to_corners
 
 LEAST_WEIGHT = 1e-9
 """Weight of a missing value below which an interpolated one does not need it."""
+ROOM = 700.0
+"""Bytes that the triangles of a point and their search take, about."""
 ALIGNED = 1e-3
 """Sine of the angle between a grid's lines and the axes, up to which they are one."""
 
@@ -95,7 +97,6 @@ def read(
     layers: list[Layer],
     bounds,
     request: Request,
-    copies: int,
     places: list[int | None],
 ) -> Surface:
     """Read variables on curvilinear grids or meshes (local).
@@ -103,7 +104,6 @@ def read(
     Args:
         layers: where each has its values.
         bounds: lower and upper corner that are needed; None for all.
-        copies: ranks that will hold it.
         places: of a velocity: which component each is, −1 where that is not said; None for a
             scalar.
 
@@ -117,7 +117,7 @@ def read(
             f"{layers[0].what}, which is interpolated in triangles; write 'linear'"
         )
     parts = [
-        _component(file, name, layer, bounds, request, copies, place)
+        _component(file, name, layer, bounds, request, place)
         for name, layer, place in zip(names, layers, places, strict=True)
     ]
     values = [request.scale * part.values for part in parts]
@@ -159,7 +159,6 @@ def _component(
     layer: Layer,
     bounds,
     request: Request,
-    copies: int,
     place: int | None,
 ) -> _Component:
     """One variable at the points of its layer."""
@@ -190,10 +189,8 @@ def _component(
             said += f", {label} in {scale.unit.text} from {stated}"
         scales.append(scale)
     pick, when = chosen(file, name, variable, group, labels, list(layer.dims), request)
-    size = float(np.prod([variable.sizes[d] for d in layer.dims]))
-    memory.require(
-        MPI.COMM_SELF, 96.0 * size * copies, f"{key}.file: {file.name}", "give a coarser grid"
-    )
+    size = ROOM * float(np.prod([variable.sizes[d] for d in layer.dims]))
+    memory.require(MPI.COMM_SELF, size, f"{key}.file: {file.name}", "give a part of it")
     values = file.load(variable.isel(pick).transpose(*layer.dims)).astype(float).ravel()
     values = values * _water(file, group, layer)
     counts = (np.arange(len(values)),)
@@ -217,10 +214,9 @@ def _component(
 def _water(file: GridFile, group: str, layer: Layer) -> np.ndarray:
     """1, and NaN where a mask of the same places says land: mask_rho, umask and so on."""
     result = np.ones(1)
-    for name in file.names(group):
+    for name, variable in others(file, group).items():
         if not (name.lower().startswith("mask") or name.lower().endswith("mask")):
             continue
-        variable, _ = file.variable(name, group)
         if variable.dims == layer.dims and variable.dtype.kind in "iufb":
             result = result * np.where(file.load(variable).astype(float).ravel() > 0, 1.0, np.nan)
     return result
@@ -251,7 +247,9 @@ def _turned(file: GridFile, names: list[str], parts: list[_Component]) -> bool:
     if off <= ALIGNED and forward:
         return False
     if len(parts) == 1:
-        remedy = "give both components in one table, and their files merged: components = [u, v]"
+        remedy = (
+            "give both in one table, components = [u, v] of one file, with the coordinates of each"
+        )
     elif parts[0].layer.dims != parts[1].layer.dims or all("_velocity" in p.along for p in parts):
         return True
     else:

@@ -158,7 +158,7 @@ STANDARD_NAMES = {
     "depth": "z",
     "time": "t",
 }
-TIMES = ("time", "t", "valid_time")
+TIMES = ("time", "t", "valid_time", "time_counter", "ocean_time")
 NAMELESS = "phony_dim_"
 
 

@@ -33,6 +33,7 @@ from advdiff.problem.unknowns.base import Kind
 
 if TYPE_CHECKING:
     from advdiff.domain.gridded import Grid
+    from advdiff.domain.surface import Surface
 
 OPTIONS = ("method", "degree", "stabilization")
 """Of [discretization], what makes one."""
@@ -116,7 +117,7 @@ class Transport:
             return self._gridded(value, key, velocity)
         return scalar_field(value, key, self.domain.dim, self.experiment.domain.origin)
 
-    def _gridded(self, table: Gridded, key: str, velocity: bool = False) -> Grid:
+    def _gridded(self, table: Gridded, key: str, velocity: bool = False) -> Grid | Surface:
         from advdiff.domain import gridded
 
         path, domain = self.experiment.resolve(table.file), self.domain
@@ -127,7 +128,7 @@ class Transport:
         self._require_one_clock(key, grid)
         return grid
 
-    def _require_one_clock(self, key: str, grid: Grid) -> None:
+    def _require_one_clock(self, key: str, grid: Grid | Surface) -> None:
         """Raise where two files count time in different units."""
         if grid.clock is None:
             return

@@ -54,7 +54,7 @@ def directions(i, j):
     return np.array([along.real, along.imag]), np.array([-along.imag, along.real])
 
 
-def roms(path, n, own=True, land=False, unit="m", what=flow):
+def roms(path, n, own=True, land=False, fill=1e37):
     """u at (eta_u, xi_u), v at (eta_v, xi_v), s-levels, a mask, spherical coordinates beside."""
     rho = (np.arange(n) + 0.5) / n
     middle = 0.5 * (rho[1:] + rho[:-1])
@@ -75,8 +75,8 @@ def roms(path, n, own=True, land=False, unit="m", what=flow):
         content[f"mask_{kind}"] = (dims, mask, {"flag_values": [0.0, 1.0]})
         if kind != "rho":
             along = directions(i, j)["uv".index(kind)]
-            speed = (what(x, y) * along).sum(axis=0)
-            speed[mask == 0] = 1e37
+            speed = (flow(x, y) * along).sum(axis=0)
+            speed[mask == 0] = fill
             values = np.stack([0 * speed, speed]).astype("f4")[None]
             attributes = {"units": "meter second-1", "_FillValue": np.float32(1e37)}
             content[kind] = (("ocean_time", "s_rho", *dims), values, attributes)
@@ -112,11 +112,12 @@ def test_roms_as_it_says(tmp_path):
     )
     assert "write 'linear'" in message(read, path, ["u", "v"], level=1, interpolation="cubic")
     text = message(read, path, "u", level=1, velocity=True)
-    assert "give both components in one table" in text
+    assert "give both in one table" in text
 
 
-def test_the_land_of_roms(tmp_path):
-    path = roms(tmp_path / "a.nc", 20, land=True)
+@pytest.mark.parametrize("fill", [1e37, 0.0])
+def test_the_land_of_roms(tmp_path, fill):
+    path = roms(tmp_path / "a.nc", 20, land=True, fill=fill)
     grid = read(path, ["u", "v"], level=1)
     x, y = bent(0.9, 0.9)
     place = np.array([[x], [y], [0.0]])
@@ -166,6 +167,24 @@ def test_nemo(tmp_path, turned, names, plain):
     assert error(grid, linear) < 1e-12
     assert "on a curvilinear grid (NEMO)" in grid.said
     assert ("turned from its lines" in grid.said) == (not plain and turned > 0)
+
+
+@pytest.mark.parametrize("start", [0.0, -180.0, 74.0])
+def test_a_curvilinear_grid_round_the_globe(tmp_path, start):
+    lon, lat = np.meshgrid((start + np.arange(0, 360, 2.0)) % 360, np.arange(-10, 10.5, 2.0))
+    content = {
+        "u": (("y", "x"), np.sin(np.radians(lon)), {"units": "K"}),
+        "nav_lon": (("y", "x"), lon, {"units": "degrees_east"}),
+        "nav_lat": (("y", "x"), lat, {"units": "degrees_north"}),
+    }
+    path = save(tmp_path / "a.nc", content)
+    grid = read(path, "u", ([-9, -5], [9, 5]))
+    x = np.linspace(-8, 8, 9)
+    found = grid(np.stack([x, 0.3 * x, 0 * x]))
+    np.testing.assert_allclose(found, np.sin(np.radians(x)), atol=1e-12)
+    text = message(read, path, "u", ([0, 20], [9, 25]))
+    assert "a.nc covers nav_lon from" in text
+    assert "none of the domain" in text
 
 
 def test_nemo_that_does_not_say_along_what(tmp_path):
@@ -307,7 +326,43 @@ def test_the_land_of_a_mesh(tmp_path):
     assert (wall(land) == 0).all()
 
 
-# -- ERA5 --
+# -- regular grids: ERA5, CMEMS --
+
+
+def test_cmems(tmp_path):
+    """Packed integers with land, depths, and valid limits of the packed numbers."""
+    lon, lat = np.arange(4.0, 6.01, 0.25), np.arange(52.0, 54.01, 0.25)
+    content, scale = {}, 0.0006103701889514923
+    for name, word, slope in (("uo", "eastward", 0.1), ("vo", "northward", -0.2)):
+        stored = np.round(slope * (lon - 5 + 0 * lat[:, None]) / scale).astype("i2")
+        stored[lat > 53.4] = -32767
+        attributes = {
+            "units": "m s-1",
+            "standard_name": f"{word}_sea_water_velocity",
+            "scale_factor": scale,
+            "add_offset": 0.0,
+            "_FillValue": np.int16(-32767),
+            "valid_min": np.int16(-4096),
+            "valid_max": np.int16(4096),
+        }
+        dims = ("time", "depth", "latitude", "longitude")
+        content[name] = (dims, np.stack([0 * stored, stored])[None], attributes)
+    down = {"units": "m", "positive": "down", "standard_name": "depth", "axis": "Z"}
+    place = {
+        "longitude": ("longitude", lon, {"units": "degrees_east", "axis": "X"}),
+        "latitude": ("latitude", lat, {"units": "degrees_north", "axis": "Y"}),
+        "depth": ("depth", [0.5, 10.0], down),
+        "time": ("time", [0.0], {"units": "hours since 1950-01-01", "axis": "T"}),
+    }
+    path = save(tmp_path / "a.nc", content, place, Conventions="CF-1.0")
+    options = {"plane": [5.0, 53.0], "level": 10.0}
+    grid = read(path, ["uo", "vo"], ([-3e4, -3e4], [3e4, 2e4]), **options)
+    x = np.array([[-2e4, 1e4], [0, 1e4], [0, 0]])
+    degrees = np.degrees(x[0] / 6371008.8) / np.cos(np.radians(53.0))
+    np.testing.assert_allclose(grid(x), [0.1 * degrees, -0.2 * degrees], atol=scale)
+    assert np.isnan(grid(np.array([[0.0], [5e4], [0]]))).all()
+    wall = read(path, ["uo", "vo"], ([-3e4, -3e4], [3e4, 8e4]), land="wall", **options)
+    assert (wall(np.array([[1e4], [7e4], [0]])) == 0).all()
 
 
 @pytest.mark.parametrize("new", [False, True])

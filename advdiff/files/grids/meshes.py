@@ -6,6 +6,7 @@ ROMS, NEMO: conventions of their output; FVCOM: user manual, section on NetCDF; 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -62,18 +63,27 @@ def find(file: GridFile, name: str, axes, plane) -> Layer | None:
     return None
 
 
+def others(file: GridFile, group: str) -> dict:
+    """Variables of a group by their names, without those that cannot be read."""
+    found = {}
+    for name in file.names(group):
+        if "/" not in name:
+            with suppress(InputError):  # of a variable that nobody has asked for
+                found[name] = file.variable(name, group)[0]
+    return found
+
+
 # -- meshes ----------------------------------------------------------------------------------------
 
 
 def _ugrid(file: GridFile, what: str, variable, group: str, axes, plane) -> Layer | None:
-    for label in [variable.attrs.get("mesh"), *file.names(group)]:
-        if not isinstance(label, str) or not file.has(label, group):
-            continue
-        mesh = file.variable(label, group)[0].attrs
+    listed = others(file, group)
+    for label in sorted(listed, key=lambda label: label != variable.attrs.get("mesh")):
+        mesh = listed[label].attrs
         if mesh.get("cf_role") != "mesh_topology" or "node_coordinates" not in mesh:
             continue
-        listed = mesh["node_coordinates"].split()
-        places = {"node": file.variable(listed[0], group)[0].dims[0]}
+        nodes = mesh["node_coordinates"].split()
+        places = {"node": file.variable(nodes[0], group)[0].dims[0]}
         for kind in ("face", "edge"):
             connected = mesh.get(f"{kind}_node_connectivity")
             if connected is not None and file.has(connected, group):
@@ -84,9 +94,9 @@ def _ugrid(file: GridFile, what: str, variable, group: str, axes, plane) -> Laye
         kind = wanted if wanted in found else (found or [None])[0]
         if kind is None or "face_node_connectivity" not in mesh:
             continue
-        east, north = listed[::2], listed[1::2]
-        if len(listed) > 2 and cf_axis(file, listed[1], group) == "x":
-            east, north = listed[: len(listed) // 2], listed[len(listed) // 2 :]
+        east, north = nodes[::2], nodes[1::2]
+        if len(nodes) > 2 and cf_axis(file, nodes[1], group) == "x":
+            east, north = nodes[: len(nodes) // 2], nodes[len(nodes) // 2 :]
         names, points = _points(
             file, what, group, list(zip(east, north, strict=False)), axes, plane
         )
@@ -161,14 +171,23 @@ def _curvilinear(file: GridFile, what: str, variable, group: str, axes, plane) -
                 grid = 0.5 * (np.delete(grid, -1, axis) + np.delete(grid, 0, axis))
         if grid.shape != shape:
             return None
-        grids[k] = grid.ravel()
-    points = np.stack(grids)
+        grids[k] = grid
+    closed = _in_degrees(file, names[0], group) and _goes_round(grids[0])
+    points = np.stack([grid.ravel() for grid in grids])
     nowhere = (points == 0).all(axis=0)  # as NEMO fills what no process of it has computed
     if nowhere.sum() > 1:
         points[:, nowhere] = np.nan
+    cells = quads(shape, closed)
     model = " (ROMS)" if dims[0].endswith(SUFFIXES) else ""
     model = " (NEMO)" if names[0].startswith("nav_") else model
-    return Layer(f"a curvilinear grid{model}", dims, names, points, quads(shape), None, shape)
+    return Layer(f"a curvilinear grid{model}", dims, names, points, cells, None, shape)
+
+
+def _goes_round(longitude: np.ndarray) -> bool:
+    """Whether rows of longitudes in degrees go round the globe, a step short of their start."""
+    step = np.nanmedian(np.diff(longitude, axis=1) % 360.0)
+    gap = np.nanmedian((longitude[:, 0] - longitude[:, -1]) % 360.0)
+    return bool(0.5 * step < gap < 1.5 * step)
 
 
 def _flat_names(file: GridFile, what: str, variable, group, dims, axes, plane):
@@ -203,8 +222,9 @@ def _flat(
         own: names that come first.
     """
     found: dict[str, dict[bool, str]] = {"x": {}, "y": {}}
-    for name in sorted(file.names(group), key=lambda name: name not in own):
-        variable, _ = file.variable(name, group)
+    listed = others(file, group)
+    for name in sorted(listed, key=lambda name: name not in own):
+        variable = listed[name]
         if variable.dims != dims or variable.dtype.kind not in "iuf":
             continue
         base = name.lower()

@@ -129,9 +129,14 @@ def fans(faces: np.ndarray) -> np.ndarray:
     return cells[(cells >= 0).all(axis=1)]
 
 
-def quads(shape: tuple[int, int]) -> np.ndarray:
-    """The triangles between the points of a curvilinear grid, row by row, shape (m, 3)."""
+def quads(shape: tuple[int, int], closed: bool) -> np.ndarray:
+    """The triangles between the points of a curvilinear grid, row by row, shape (m, 3).
+
+    Args:
+        closed: whether the first column comes after the last.
+    """
     n = np.arange(shape[0] * shape[1]).reshape(shape)
+    n = np.concatenate([n, n[:, :1]], axis=1) if closed else n
     corners = [n[:-1, :-1], n[:-1, 1:], n[1:, 1:], n[1:, :-1]]
     return fans(np.stack(corners, axis=-1).reshape(-1, 4))
 

@@ -1,4 +1,4 @@
-"""Fields on regular grids, as weather and ocean models write them: NetCDF, NetCDF-4 or plain HDF5.
+"""Fields on grids, as weather and ocean models write them: NetCDF, NetCDF-4 or plain HDF5.
 
 A grid is rectilinear: one coordinate of one dimension an axis, in any spacing, rising or falling;
 in two dimensions it may be curvilinear or a mesh, too (``surface``).  Rank 0 reads the part around

@@ -17,7 +17,7 @@ from mpi4py import MPI
 from advdiff.core import memory
 from advdiff.core.errors import InputError
 from advdiff.files.gridfile import GridFile
-from advdiff.files.grids.meshes import Layer, others
+from advdiff.files.grids.meshes import Layer, moved, others
 from advdiff.files.grids.part import Request, chosen, judged
 from advdiff.files.grids.stated import Read, angle, axis_scale, compare, require_direction
 from advdiff.files.grids.triangles import Triangles, to_corners
@@ -212,13 +212,23 @@ def _component(
 
 
 def _water(file: GridFile, group: str, layer: Layer) -> np.ndarray:
-    """1, and NaN where a mask of the same places says land: mask_rho, umask and so on."""
-    result = np.ones(1)
+    """1, and NaN where a mask of the same places says land: mask_u, umask and so on.
+
+    Where a staggered grid of ROMS has none of these, the middle between land and water is land.
+    """
+    masks: dict[tuple, list] = {}
     for name, variable in others(file, group).items():
-        if not (name.lower().startswith("mask") or name.lower().endswith("mask")):
-            continue
-        if variable.dims == layer.dims and variable.dtype.kind in "iufb":
-            result = result * np.where(file.load(variable).astype(float).ravel() > 0, 1.0, np.nan)
+        lower = name.lower()
+        if (lower.startswith("mask") or lower.endswith("mask")) and variable.dtype.kind in "iufb":
+            masks.setdefault(variable.dims, []).append(variable)
+    around = tuple(moved(d, "_rho") for d in layer.dims)
+    result = np.ones(1)
+    for variable in masks.get(layer.dims) or masks.get(around, []):
+        water = file.load(variable).astype(float) > 0
+        for axis in range(2) if variable.dims != layer.dims else ():
+            if water.shape[axis] == layer.shape[axis] + 1:
+                water = np.delete(water, -1, axis) & np.delete(water, 0, axis)
+        result = result * np.where(water.ravel(), 1.0, np.nan)
     return result
 
 

@@ -54,7 +54,7 @@ def directions(i, j):
     return np.array([along.real, along.imag]), np.array([-along.imag, along.real])
 
 
-def roms(path, n, own=True, land=False, fill=1e37):
+def roms(path, n, own=True, land=False, fill=1e37, masks=("rho", "u", "v")):
     """u at (eta_u, xi_u), v at (eta_v, xi_v), s-levels, a mask, spherical coordinates beside."""
     rho = (np.arange(n) + 0.5) / n
     middle = 0.5 * (rho[1:] + rho[:-1])
@@ -72,7 +72,8 @@ def roms(path, n, own=True, land=False, fill=1e37):
         mask = np.ones(i.shape)
         if land:
             mask[(i > 0.8) & (j > 0.8)] = 0
-        content[f"mask_{kind}"] = (dims, mask, {"flag_values": [0.0, 1.0]})
+        if kind in masks:
+            content[f"mask_{kind}"] = (dims, mask, {"flag_values": [0.0, 1.0]})
         if kind != "rho":
             along = directions(i, j)["uv".index(kind)]
             speed = (flow(x, y) * along).sum(axis=0)
@@ -115,9 +116,9 @@ def test_roms_as_it_says(tmp_path):
     assert "give both in one table" in text
 
 
-@pytest.mark.parametrize("fill", [1e37, 0.0])
-def test_the_land_of_roms(tmp_path, fill):
-    path = roms(tmp_path / "a.nc", 20, land=True, fill=fill)
+@pytest.mark.parametrize(("fill", "masks"), [(1e37, ()), (0.0, ("rho", "u", "v")), (0.0, ("rho",))])
+def test_the_land_of_roms(tmp_path, fill, masks):
+    path = roms(tmp_path / "a.nc", 20, land=True, fill=fill, masks=masks)
     grid = read(path, ["u", "v"], level=1)
     x, y = bent(0.9, 0.9)
     place = np.array([[x], [y], [0.0]])

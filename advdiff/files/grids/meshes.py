@@ -192,10 +192,10 @@ def _goes_round(longitude: np.ndarray) -> bool:
 
 def _flat_names(file: GridFile, what: str, variable, group, dims, axes, plane):
     """The coordinates of two dimensions of a variable, or those whose middles it has, or None."""
-    around = tuple(_moved(d, "_rho") for d in dims)
+    around = tuple(moved(d, "_rho") for d in dims)
     if axes is not None:
         suffix = next((s for s in SUFFIXES if dims[0].endswith(s)), "")
-        for pair in (tuple(_moved(a, suffix) for a in axes), tuple(axes)):
+        for pair in (tuple(moved(a, suffix) for a in axes), tuple(axes)):
             there = {file.variable(a, group)[0].dims if file.has(a, group) else None for a in pair}
             if there in ({dims}, {around}):
                 return pair
@@ -207,7 +207,7 @@ def _flat_names(file: GridFile, what: str, variable, group, dims, axes, plane):
     return None
 
 
-def _moved(name: str, suffix: str) -> str:
+def moved(name: str, suffix: str) -> str:
     """The name of the same thing at other points of a staggered grid of ROMS."""
     own = next((s for s in SUFFIXES if name.endswith(s)), None)
     return name if own is None or not suffix else name.removesuffix(own) + suffix

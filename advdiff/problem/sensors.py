@@ -131,7 +131,4 @@ class Sensors:
         start, stop = self._sampled.getOwnershipRange()
         self._sampled.setArray(weights[start:stop])
         self._matrix.multTranspose(self._sampled, self._full)
-        part = self._full.getSubVector(self.operator.states.free)
-        part.copy(out)
-        self._full.restoreSubVector(self.operator.states.free, part)
-        return out
+        return self.operator.states.rows(self._full, out)

@@ -197,7 +197,6 @@ MEANINGS = {
     "t,y2,x2": ("1,1,1", "x2 = 1 is the end of a segment"),
     "t,radius": ("1,1", "an average over a disc"),
     "t,kind": ("1,flux", "a flux concentration"),
-    "t,censored": ("1,1", "a limit of detection"),
 }
 
 
@@ -211,8 +210,8 @@ def test_a_reading_that_no_model_predicts_is_refused(tmp_path, header):
 
 def test_columns_without_an_entry_change_nothing(tmp_path):
     path = tmp_path / "a.csv"
-    more = "x2,y2,radius,kind,censored,part,sensor"
-    rows = f"x,y,t,value,{more}\n.5,.5,1,1,,,,value,0,,A\n.5,.5,.5,2,,,,,,,A\n"
+    more = "x2,y2,radius,kind,part,sensor"
+    rows = f"x,y,t,value,{more}\n.5,.5,1,1,,,,value,,A\n.5,.5,.5,2,,,,,,A\n"
     on_root(COMM, lambda: path.write_text(rows) and None)
     readings = read(path, 2, 1.0, 0.1)
     np.testing.assert_array_equal(readings.values, [1.0, 2.0])

@@ -134,7 +134,8 @@ def read(
             raise InputError(f"{key}.components: {len(listed)} in {dim} dimensions; give {dim}")
         place = range(dim) if vector else [-1 if velocity else None]
         with GridFile(path, key, own_fill=request.missing != []) as file:
-            layers = [find(file, n, request.axes, request.plane) for n in listed if dim == 2]
+            flat = dim == 2 and len(set(request.axes or "xy")) == 2
+            layers = [find(file, n, request.axes, request.plane) for n in listed if flat]
             if layers and None not in layers:
                 return surface.read(file, listed, layers, bounds, request, list(place))
             parts = [

@@ -116,6 +116,16 @@ def read(
             f"{key}.interpolation = '{request.interpolation}': {names[0]} in {file.name} is on "
             f"{layers[0].what}, which is interpolated in triangles; write 'linear'"
         )
+    if request.dimensions is not None:
+        raise InputError(
+            f"{key}.dimensions: is for files that do not name them; {file.name} does: remove it"
+        )
+    for place, layer in zip(places, layers, strict=True):
+        if place in (0, 1) and layer.dims[0].endswith(("_v", "_u")[place]):
+            raise InputError(
+                f"{key}.components: {names[place]} in {file.name} is on {' and '.join(layer.dims)}"
+                ", where the other component is; give them in the order of x, y"
+            )
     parts = [
         _component(file, name, layer, bounds, request, place)
         for name, layer, place in zip(names, layers, places, strict=True)

@@ -125,6 +125,7 @@ NOTHING: dict[str, str] = {
     "task": "what is run: every task is an experiment here",
     "domain.shape": "another shape has other keys, and a flow of other dimensions",
     "model.kind": "another model has other keys",
+    "domain.coordinates": "degrees are refused, with what to do",
 }
 """Keys that rightly change nothing → why."""
 HERE: dict[tuple[str, str], str] = {

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from advdiff.core.errors import InputError
+from advdiff.core.errors import InputError, shortened
 from advdiff.files.gridfile import GridFile, cf_axis, is_time
 from advdiff.files.grids.stated import angle
 from advdiff.files.grids.triangles import fans, quads
@@ -20,7 +20,8 @@ from advdiff.files.grids.units import parse
 EAST = ("x", "lon", "nav_lon", "longitude", "glam", "xc", "xlon")
 NORTH = ("y", "lat", "nav_lat", "latitude", "gphi", "yc", "xlat")
 SUFFIXES = ("_rho", "_u", "_v", "_psi")
-LOCATIONS = ("node", "face", "edge")
+ENDINGS = (*SUFFIXES, "_t", "_f", "t", "u", "v", "f")
+"""Of the names of coordinates at other points of a staggered grid."""
 
 
 class Layer(NamedTuple):
@@ -82,7 +83,12 @@ def _ugrid(file: GridFile, what: str, variable, group: str, axes, plane) -> Laye
         mesh = listed[label].attrs
         if mesh.get("cf_role") != "mesh_topology" or "node_coordinates" not in mesh:
             continue
-        nodes = mesh["node_coordinates"].split()
+        nodes = str(mesh["node_coordinates"]).split()
+        if len(nodes) < 2:
+            raise InputError(
+                f"{file.key}.file: node_coordinates = {shortened(str(mesh['node_coordinates']))} of "
+                f"{label} in {file.name} are not the names of x and y; mend the file"
+            )
         places = {"node": file.variable(nodes[0], group)[0].dims[0]}
         for kind in ("face", "edge"):
             connected = mesh.get(f"{kind}_node_connectivity")
@@ -134,7 +140,13 @@ def _connected(
         first: the number of the first node; None for what the file says, or 0.
     """
     variable, _ = file.variable(name, group)
-    start = int(np.ravel(variable.attrs.get("start_index", 0))[0]) if first is None else first
+    start = variable.attrs.get("start_index", 0) if first is None else first
+    if str(np.squeeze(start)) not in ("0", "1"):
+        raise InputError(
+            f"{file.key}.file: start_index = {shortened(start)} of {name} in {file.name} is not 0 "
+            "or 1; mend the file"
+        )
+    start = int(np.squeeze(start))
     if variable.ndim != 2 or rows not in variable.dims:
         raise InputError(
             f"{file.key}.file: {name} in {file.name} has ({', '.join(variable.dims)}); a mesh "
@@ -198,6 +210,11 @@ def _flat_names(file: GridFile, what: str, variable, group, dims, axes, plane):
         for pair in (tuple(moved(a, suffix) for a in axes), tuple(axes)):
             there = {file.variable(a, group)[0].dims if file.has(a, group) else None for a in pair}
             if there in ({dims}, {around}):
+                if _letter(file, pair[0], group) == "y" and _letter(file, pair[1], group) == "x":
+                    raise InputError(
+                        f"{file.key}.axes = {list(axes)}: {pair[0]} in {file.name} is y; give "
+                        f"{list(axes)[::-1]}"
+                    )
                 return pair
         return None
     own = set(str(variable.attrs.get("coordinates", "")).split())
@@ -211,6 +228,15 @@ def moved(name: str, suffix: str) -> str:
     """The name of the same thing at other points of a staggered grid of ROMS."""
     own = next((s for s in SUFFIXES if name.endswith(s)), None)
     return name if own is None or not suffix else name.removesuffix(own) + suffix
+
+
+def _letter(file: GridFile, name: str, group: str) -> str | None:
+    """x or y, as the file or the name of a coordinate says."""
+    base = name.lower()
+    if base not in EAST + NORTH:
+        base = next((base.removesuffix(s) for s in ENDINGS if base.endswith(s)), base)
+    by_name = "x" if base in EAST else "y" if base in NORTH else None
+    return cf_axis(file, name, group) or by_name
 
 
 def _flat(
@@ -227,13 +253,7 @@ def _flat(
         variable = listed[name]
         if variable.dims != dims or variable.dtype.kind not in "iuf":
             continue
-        base = name.lower()
-        for suffix in (*SUFFIXES, "_t", "_f", "t", "u", "v", "f"):
-            if base.removesuffix(suffix) in EAST + NORTH and base not in EAST + NORTH:
-                base = base.removesuffix(suffix)
-                break
-        by_name = "x" if base in EAST else "y" if base in NORTH else None
-        letter = cf_axis(file, name, group) or by_name
+        letter = _letter(file, name, group)
         if letter in found:
             found[letter].setdefault(_in_degrees(file, name, group), name)
     return [

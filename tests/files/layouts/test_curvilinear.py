@@ -109,3 +109,18 @@ def test_nemo_that_does_not_say_along_what(tmp_path):
     assert "may count along the lines of their grid" in text
     assert "sea_water_x_velocity" in text
     assert "v and u in a.nc" not in text
+
+
+@pytest.mark.parametrize(
+    ("names", "changes", "text"),
+    [
+        (["v", "u"], {}, "key.components: v in a.nc is on eta_v and xi_v, where the other"),
+        (["u", "v"], {"axes": ["x_rho"]}, "key.axes: 1 names in 2 dimensions"),
+        (["u", "v"], {"axes": ["x_rho", "x_rho"]}, "are not 2 different names"),
+        (["u", "v"], {"axes": ["y_rho", "x_rho"]}, "y_u in a.nc is y; give ['x_rho', 'y_rho']"),
+        (["u", "v"], {"dimensions": ["a", "b"]}, "key.dimensions: is for files that do not name"),
+    ],
+)
+def test_what_does_not_fit(tmp_path, names, changes, text):
+    path = roms(tmp_path / "a.nc", 8)
+    assert text in message(read, path, names, level=1, **changes)

@@ -7,8 +7,9 @@ import pytest
 
 from advdiff import Problem
 from advdiff.config.load import parse
-from tests.config.bad_input import message
-from tests.files.grid_files import read
+from advdiff.core.ranks import on_root
+from tests.config.bad_input import COMM, message
+from tests.files.grid_files import read, xarray
 from tests.files.layouts.writers import (
     NAMES,
     error,
@@ -107,3 +108,25 @@ def test_an_experiment_on_a_mesh_with_land(tmp_path):
     text = message(lambda: Problem(parse(tables, tmp_path / "e.toml")).operator)
     assert "physics.velocity: not finite at" in text
     assert "mesh2d_ucy of a.nc at time[0] has missing values around it: the key land" in text
+
+
+@pytest.mark.parametrize(
+    ("variable", "attribute", "value", "text"),
+    [
+        ("mesh2d", "node_coordinates", np.int32(3), "node_coordinates = '3' of mesh2d in b.nc are"),
+        ("mesh2d", "node_coordinates", "mesh2d_node_x", "are not the names of x and y"),
+        ("mesh2d", "node_coordinates", "no where", "b.nc has no variable 'no'"),
+        ("mesh2d_face_nodes", "start_index", "one", "start_index = 'one' of mesh2d_face_nodes"),
+    ],
+)
+def test_meshes_that_are_none(tmp_path, variable, attribute, value, text):
+    path = ugrid(tmp_path / "a.nc", 1, "face")
+
+    def spoil():
+        with xarray.open_dataset(path, decode_cf=False, engine="h5netcdf") as data:
+            data = data.load()
+        data[variable].attrs[attribute] = value
+        data.to_netcdf(tmp_path / "b.nc", engine="h5netcdf")
+
+    on_root(COMM, spoil)
+    assert text in message(read, tmp_path / "b.nc", NAMES)

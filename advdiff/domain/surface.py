@@ -148,7 +148,8 @@ def read(
     for k, (part, v) in enumerate(zip(parts, values, strict=True)):
         column = v[:, None]
         if vector:
-            column = column * (_lines(part, k) if turned else np.eye(2)[k])
+            lines = _lines(part, k) if turned else np.eye(2)[k]  # NaN beside points without places
+            column = np.where(column == 0, 0.0, column * lines)
         triangles = Triangles.of(part.points, part.layer.cells, bounds, part.widest)
         if not len(triangles.cells):
             low, high = np.nanmin(part.points, axis=0), np.nanmax(part.points, axis=0)
@@ -192,7 +193,9 @@ def _component(
         )
         points[k] = scale.factor * (points[k] - scale.origin)
         if scale.turn is not None and k == 0:
-            middle = 0.5 * (bounds[0][0] + bounds[1][0]) if bounds is not None else points[0].mean()
+            middle = (
+                0.5 * (bounds[0][0] + bounds[1][0]) if bounds is not None else np.nanmean(points[0])
+            )
             points[0] -= scale.turn * np.round((points[0] - middle) / scale.turn)
             widest = 0.5 * scale.turn
         if scale.factor != 1 and request.plane is None:

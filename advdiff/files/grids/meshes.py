@@ -86,8 +86,8 @@ def _ugrid(file: GridFile, what: str, variable, group: str, axes, plane) -> Laye
         nodes = str(mesh["node_coordinates"]).split()
         if len(nodes) < 2:
             raise InputError(
-                f"{file.key}.file: node_coordinates = "
-                f"{shortened(str(mesh['node_coordinates']))} of {label} in {file.name} are not the names of x and y; mend the file"
+                f"{file.key}.file: node_coordinates = {shortened(' '.join(nodes))} of {label} in "
+                f"{file.name} are not the names of x and y; mend the file"
             )
         places = {"node": file.variable(nodes[0], group)[0].dims[0]}
         for kind in ("face", "edge"):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.config.bad_input import message
-from tests.files.grid_files import read
+from advdiff.core.ranks import on_root
+from tests.config.bad_input import COMM, message
+from tests.files.grid_files import read, xarray
 from tests.files.layouts.writers import (
     INSIDE,
     bent,
@@ -101,6 +102,30 @@ def test_a_curvilinear_grid_round_the_globe(tmp_path, start):
     text = message(read, path, "u", ([0, 20], [9, 25]))
     assert "a.nc covers nav_lon from" in text
     assert "none of the domain" in text
+
+
+def test_blocks_of_land_without_places(tmp_path):
+    """NEMO writes zeros for the coordinates of what no process of it has computed."""
+    path = nemo(tmp_path / "a.nc", 0.4, ("sea_water_x_velocity", "sea_water_y_velocity"))
+
+    def empty():
+        with xarray.open_dataset(path, decode_cf=False, engine="h5netcdf") as data:
+            data = data.load()
+        for name, variable in data.variables.items():
+            if name.startswith("nav"):
+                variable.values[-4:, -4:] = 0
+            elif name in ("u", "v"):
+                variable.values[:, -5:, -5:] = np.nan
+        data.to_netcdf(tmp_path / "b.nc", engine="h5netcdf")
+
+    on_root(COMM, empty)
+    assert error(read(tmp_path / "b.nc", ["u", "v"], ([0.2] * 2, [0.8] * 2)), linear) < 1e-12
+    z = (1 + 1j) * np.array([0.8, 0.83, 1.2]) - 0.5 - 0.5j
+    z = z * np.exp(0.4j) + 0.5 + 0.5j
+    wall = read(tmp_path / "b.nc", ["u", "v"], ([0.2] * 2, [1.2] * 2), land="wall")
+    found = wall(np.stack([z.real, z.imag, 0 * z.real]))
+    assert np.isfinite(found[:, :2]).all()
+    assert np.isnan(found[:, 2]).all()
 
 
 def test_nemo_that_does_not_say_along_what(tmp_path):

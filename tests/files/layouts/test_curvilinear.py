@@ -120,7 +120,7 @@ def test_blocks_of_land_without_places(tmp_path):
 
     on_root(COMM, empty)
     assert error(read(tmp_path / "b.nc", ["u", "v"], ([0.2] * 2, [0.8] * 2)), linear) < 1e-12
-    z = (1 + 1j) * np.array([0.8, 0.83, 1.2]) - 0.5 - 0.5j
+    z = np.array([0.8 + 0.8j, 0.83 + 1.0j, 1.2 + 1.2j]) - 0.5 - 0.5j
     z = z * np.exp(0.4j) + 0.5 + 0.5j
     wall = read(tmp_path / "b.nc", ["u", "v"], ([0.2] * 2, [1.2] * 2), land="wall")
     found = wall(np.stack([z.real, z.imag, 0 * z.real]))

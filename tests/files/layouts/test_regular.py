@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.config.bad_input import message
 from tests.files.grid_files import read
-from tests.files.layouts.writers import (
-    save,
-)
+from tests.files.layouts.writers import METRES, save
 
 
 def test_cmems(tmp_path):
@@ -74,3 +73,20 @@ def test_era5(tmp_path, new):
         np.sin(np.radians(6)) * np.cos(np.radians(32)),
     ]
     np.testing.assert_allclose(found, truth, atol=2e-5 if not new else 1e-12)
+
+
+def test_northings_of_single_precision(tmp_path):
+    """Half a metre apart from each other at 5e6: the domain sticks out by rounding alone."""
+    x, y = 5e5 + 10.0 * np.arange(5), 5e6 + 0.2 + 10.0 * np.arange(7)
+    axes = {
+        "x": ("x", x.astype("f4"), METRES),
+        "y": ("y", y.astype("f4"), METRES),
+    }
+    content = {"u": (("y", "x"), y[:, None] - 5e6 + 0 * x, {"units": "K"})}
+    path = save(tmp_path / "a.nc", content, axes)
+    ends = ([x[0], y[0] - 0.2], [x[-1], y[-1] + 0.2])
+    grid = read(path, "u", ends)
+    corners = np.array([[ends[0][0], ends[1][0]], [ends[0][1], ends[1][1]], [0.0, 0.0]])
+    np.testing.assert_allclose(grid(corners), [0.2, 60.2], atol=0.25)
+    text = message(read, path, "u", ([x[0], y[0] - 3.0], ends[1]))
+    assert "a.nc covers y from 5000000 to 5000060, the domain needs 4999997.2 to" in text

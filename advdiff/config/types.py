@@ -194,7 +194,7 @@ class Table(BaseModel):
 
 
 class Gridded(Table):
-    """A field on a regular grid in a file."""
+    """A field on a grid in a file."""
 
     file: FileName = Field(description="NetCDF or HDF5")
     axes: list[str] | None = Field(
@@ -227,7 +227,7 @@ class Gridded(Table):
 
 
 class GriddedScalar(Gridded):
-    """A scalar field on a regular grid in a file."""
+    """A scalar field on a grid in a file."""
 
     name: str = Field(description="variable, or group/variable")
 
@@ -238,7 +238,7 @@ class GriddedScalar(Gridded):
 
 
 class GriddedVelocity(Gridded):
-    """A velocity on a regular grid in a file."""
+    """A velocity on a grid in a file."""
 
     components: list[str] = Field(description="variables, one for each of x, y, z")
 

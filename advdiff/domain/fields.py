@@ -37,10 +37,17 @@ Field = Callable[[np.ndarray], np.ndarray]
 FieldLike = float | int | str | Field
 
 
-def scalar_field(value: FieldLike, key: str, dim: int) -> Field:
-    """A callable of coordinates (3, n) with values (n,), from a number, expression or callable."""
+def scalar_field(
+    value: FieldLike, key: str, dim: int, origin: Sequence[float] | None = None
+) -> Field:
+    """A callable of coordinates (3, n) with values (n,), from a number, expression or callable.
+
+    Args:
+        origin: from where an expression counts its coordinates.
+    """
     if isinstance(value, str):
-        return Expression(value, key, dim)
+        expression = Expression(value, key, dim)
+        return expression if origin is None else Shifted(expression, tuple(origin))
     if callable(value):
         return value
     return Uniform(float(value))
@@ -54,6 +61,22 @@ def vector_field(value: Sequence[FieldLike] | Field, key: str, dim: int) -> Fiel
         raise InputError(f"{key}: {len(value)} components in {dim} dimensions; give {dim}")
     components = [scalar_field(c, f"{key}[{i}]", dim) for i, c in enumerate(value)]
     return Components(tuple(components))
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """A field of coordinates that count from an origin, of those that count from 0."""
+
+    field: Field
+    origin: tuple[float, ...]
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        shifted = x.astype(float)
+        for along, start in zip(shifted, self.origin, strict=False):
+            rounding = ON_AXIS * np.abs(along).max(initial=abs(start))
+            along -= start
+            along[np.abs(along) < rounding] = 0.0
+        return self.field(shifted)
 
 
 @dataclass(frozen=True)
@@ -207,7 +230,7 @@ def _require_finite(function: fem.Function, key: str, field: Callable) -> None:
     points = _clean(space.tabulate_dof_coordinates().T)[:dim, bad].T.tolist() if len(bad) else []
     where = min(point for part in comm.allgather(points) for point in part)
     raise InputError(
-        f"{key}: not finite at {count} points, first at ({', '.join(f'{v:g}' for v in where)})"
+        f"{key}: not finite at {count} points, first at ({', '.join(f'{v:.9g}' for v in where)})"
         f"{_reason(field, where)}; give values that are finite in the whole domain"
     )
 

@@ -1,8 +1,9 @@
-"""Fields on regular grids, as weather and ocean models write them: NetCDF, NetCDF-4 or plain HDF5.
+"""Fields on grids, as weather and ocean models write them: NetCDF, NetCDF-4 or plain HDF5.
 
-A grid is rectilinear: one coordinate of one dimension an axis, in any spacing, rising or falling.
-Rank 0 reads the part around the domain and all ranks receive it; a :class:`Grid` is then a callable
-of coordinates like any other field.  What stands where in a file is found by ``gridfile``.
+A grid is rectilinear: one coordinate of one dimension an axis, in any spacing, rising or falling;
+in two dimensions it may be curvilinear or a mesh, too (``surface``).  Rank 0 reads the part around
+the domain and all ranks receive it; a :class:`Grid` is then a callable of coordinates like any
+other field.  What stands where in a file is found by ``gridfile`` and ``grids``.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from scipy.interpolate import NdBSpline, make_interp_spline
 
 from advdiff.core.errors import InputError
 from advdiff.core.ranks import on_root
+from advdiff.domain import surface
 from advdiff.files.gridfile import GridFile
+from advdiff.files.grids.meshes import find
 from advdiff.files.grids.part import DEGREES, Request, part, slack
 
 OPTIONS = tuple(field.name for field in fields(Request))
 """Of :func:`read`."""
-LEAST_WEIGHT = 1e-9
-"""Weight of a missing value below which an interpolated one does not need it."""
 
 Names = str | Sequence[str]
 
@@ -76,7 +77,7 @@ class Grid:
             for c, p in zip(x, self.points, strict=False)
         ]
         table = self._spline(np.stack(inside, axis=-1))
-        table[np.abs(table[:, -1]) > LEAST_WEIGHT] = np.nan
+        table[np.abs(table[:, -1]) > surface.LEAST_WEIGHT] = np.nan
         return table[:, :-1].T if self.vector else table[:, 0]
 
     def why(self, point: Sequence[float]) -> str:
@@ -86,7 +87,7 @@ class Grid:
             for c, p in zip(point, self.points, strict=False)
         ]
         sides = [
-            f"{name} {p[i]:g} … {p[i + 1]:g}"
+            f"{name} {p[i]:.9g} … {p[i + 1]:.9g}"
             for name, p, i in zip(self.axes, self.points, cell, strict=True)
         ]
         if not self._missing[tuple(slice(i, i + 2) for i in cell)].any():
@@ -105,7 +106,7 @@ def read(
     *,
     velocity: bool = False,
     **options,
-) -> Grid:
+) -> Grid | surface.Surface:
     """Read variables on a grid (collective: rank 0 reads).
 
     Args:
@@ -127,12 +128,16 @@ def read(
     here.Free()
     request, vector = Request(**options), not isinstance(names, str)
 
-    def load() -> Grid:
+    def load() -> Grid | surface.Surface:
         listed = list(names) if vector else [names]
         if vector and len(listed) != dim:
             raise InputError(f"{key}.components: {len(listed)} in {dim} dimensions; give {dim}")
         place = range(dim) if vector else [-1 if velocity else None]
         with GridFile(path, key, own_fill=request.missing != []) as file:
+            flat = dim == 2 and len(set(request.axes or "xy")) == 2
+            layers = [find(file, n, request.axes, request.plane) for n in listed if flat]
+            if layers and None not in layers:
+                return surface.read(file, listed, layers, bounds, request, list(place))
             parts = [
                 part(file, name, dim, bounds, request, copies, component)
                 for name, component in zip(listed, place, strict=True)
@@ -182,7 +187,9 @@ def _require_whole(grid: Grid, key: str) -> None:
     if grid.degree == 1 or not grid._missing.any():
         return
     first = np.argwhere(grid._missing)[0]
-    at = ", ".join(f"{a} = {p[i]:g}" for a, p, i in zip(grid.axes, grid.points, first, strict=True))
+    at = ", ".join(
+        f"{a} = {p[i]:.9g}" for a, p, i in zip(grid.axes, grid.points, first, strict=True)
+    )
     shape = " × ".join(str(len(p)) for p in grid.points)
     raise InputError(
         f"{key}.file: {grid.source} is missing at {at}, one of {shape} points in and around the "

@@ -158,7 +158,7 @@ STANDARD_NAMES = {
     "depth": "z",
     "time": "t",
 }
-TIMES = ("time", "t", "valid_time")
+TIMES = ("time", "t", "valid_time", "time_counter", "ocean_time")
 NAMELESS = "phony_dim_"
 
 
@@ -265,9 +265,13 @@ def _cf_axes(file: GridFile, what: str, places: list[str], group: str, dim: int)
 def _refuse_layout(file: GridFile, what: str, places: list[str], group: str) -> None:
     """Raise for a layout that is known, and is not read."""
     if found := file.layout(group, places):
-        raise InputError(
-            f"{file.key}.file: {what} is on {found}, which is not read; {kinds.REGRID}"
-        )
+        how = "not read;"
+        if any(name in found for name in kinds.READ):
+            how = (
+                "read in two dimensions, by coordinates of its own (these as axes, or no axes) and "
+                "the nodes of the faces of a mesh; mend that, or"
+            )
+        raise InputError(f"{file.key}.file: {what} is on {found}, which is {how} {kinds.REGRID}")
 
 
 def _require_plain(file: GridFile, what: str, axes, places, group: str) -> None:

@@ -96,7 +96,7 @@ class Sensors:
             )
             if not distance <= snap_distance:
                 name = f"sensor {i}" if rows is None else f"row {rows[i]}: the sensor"
-                where = ", ".join(f"{v:g}" for v in points[i])
+                where = ", ".join(f"{v:.9g}" for v in points[i])
                 raise InputError(
                     f"observations.file: {name} at ({where}) lies {distance:.2g} outside the domain"
                     + (f", and {outside.sum() - 1} more" if outside.sum() > 1 else "")

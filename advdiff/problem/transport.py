@@ -33,6 +33,7 @@ from advdiff.problem.unknowns.base import Kind
 
 if TYPE_CHECKING:
     from advdiff.domain.gridded import Grid
+    from advdiff.domain.surface import Surface
 
 OPTIONS = ("method", "degree", "stabilization")
 """Of [discretization], what makes one."""
@@ -92,6 +93,11 @@ class Transport:
             path = self.experiment.resolve(table.file)
             found = domains.gmsh_file(self.comm, path, table.mesh_size, "domain.file")
             require_run(self.comm, self.experiment, found.size, f"domain.file = {path.name}")
+            if table.origin is not None and len(table.origin) != found.dim:
+                raise InputError(
+                    f"domain.origin: {len(table.origin)} entries; {path.name} has {found.dim} "
+                    f"dimensions: give {found.dim}"
+                )
             return found
         cell = table.cell or self.experiment.discretization.cell(table.dim)
         size, what = memory.box(table.cells, cell), f"domain.cells = {table.cells}"
@@ -109,9 +115,9 @@ class Transport:
         """A scalar field, or a component of a velocity, as the experiment file writes it."""
         if isinstance(value, Gridded):
             return self._gridded(value, key, velocity)
-        return scalar_field(value, key, self.domain.dim)
+        return scalar_field(value, key, self.domain.dim, self.experiment.domain.origin)
 
-    def _gridded(self, table: Gridded, key: str, velocity: bool = False) -> Grid:
+    def _gridded(self, table: Gridded, key: str, velocity: bool = False) -> Grid | Surface:
         from advdiff.domain import gridded
 
         path, domain = self.experiment.resolve(table.file), self.domain
@@ -122,7 +128,7 @@ class Transport:
         self._require_one_clock(key, grid)
         return grid
 
-    def _require_one_clock(self, key: str, grid: Grid) -> None:
+    def _require_one_clock(self, key: str, grid: Grid | Surface) -> None:
         """Raise where two files count time in different units."""
         if grid.clock is None:
             return

@@ -61,6 +61,19 @@ KEYS = [
     ({"domain.lower": [1.0, 0.0]}, ["domain.upper: 1", "lower corner 1", "raise it"]),
     ({"domain.upper": [NAN, 1.0]}, ["domain.upper[0] = nan"]),
     ({"domain.upper": [1e308, 1.0], "domain.lower": [-1e308, 0.0]}, ["domain.upper"]),
+    ({"domain.origin": [1.0]}, ["domain.origin: 1 entries", "rectangle needs 2"]),
+    (
+        {"domain.coordinates": "lonlat", "domain.lower": [8.0, 53.0], "domain.upper": [9.0, 54.0]},
+        ["domain.coordinates: 'lonlat'", "pyproj", "UTM zone 32N: EPSG:32632", "plane ="],
+    ),
+    (
+        {
+            "domain.coordinates": "lonlat",
+            "domain.lower": [289.0, -31],
+            "domain.upper": [290.0, -30],
+        },
+        ["UTM zone 19S: EPSG:32719"],
+    ),
     ({"domain.shape": "rectangel"}, ["domain.shape = 'rectangel'", "'rectangle'"]),
     ({"domain.shape": "gmsh"}, ["domain.file: missing"]),
     ({"domain.shape": "gmsh", "domain.file": "a.vtu"}, ["domain.file", "'a.vtu'", ".geo"]),

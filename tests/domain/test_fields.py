@@ -105,6 +105,22 @@ def test_an_exception_on_one_rank_is_one_on_all():
         interpolate(broken, space, "key")
 
 
+def test_expressions_count_from_the_origin():
+    far = np.array([5e5, 5e6, 0.0])
+    near = domains.box(MPI.COMM_WORLD, [0.0, 0.0], [100.0, 100.0], [7, 9])
+    there = domains.box(MPI.COMM_WORLD, far[:2], far[:2] + 100.0, [7, 9])
+    text = "exp(-((x-50)**2 + (y-40)**2)/200) + where(x > 0, 0, 1) + 0.01*y"
+    values = []
+    for domain, origin in ((near, None), (there, far[:2].tolist())):
+        space = fem.functionspace(domain.mesh, ("Lagrange", 2))
+        values.append(interpolate(scalar_field(text, "key", 2, origin), space, "key"))
+    np.testing.assert_allclose(values[1].x.array, values[0].x.array, rtol=1e-9)
+    lost = interpolate(scalar_field(text, "key", 2), values[1].function_space, "key")
+    assert np.abs(lost.x.array - values[0].x.array).max() > 1e3
+    with pytest.raises(InputError, match=r"at \(0, 0, 0\)|at \(500000, 5000000\)"):
+        interpolate(scalar_field("1/x", "key", 2, far[:2]), values[1].function_space, "key")
+
+
 @pytest.mark.parametrize("degree", range(9))
 @pytest.mark.parametrize("shape", KINDS_OF_CELLS)
 def test_values_at_nodes_are_those_of_every_cell(shape, degree):

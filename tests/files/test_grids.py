@@ -201,13 +201,16 @@ def write_nemo(path, counts=False):
 @pytest.mark.parametrize("counts", [False, True])
 def test_dimensions_are_no_coordinates(tmp_path, counts):
     path = write_nemo(tmp_path / "a.nc", counts)
-    text = message(read, path)
-    assert "on a curvilinear grid (NEMO), nav_lat and nav_lon of two dimensions" in text
-    assert "interpolate it to a regular grid first" in text
+    grid = read(path, scale=2.0)
+    assert "on a curvilinear grid (NEMO)" in grid.said
+    at = np.array([[X[3] + 0.1 * Y[2]], [Y[2] + 0.1 * X[3]], [0.0]])
+    np.testing.assert_allclose(grid(at), 2 * field()[2, 3])
     if counts:
         assert read(path, axes=["x", "y"]).points[0].tolist() == list(range(9))
     else:
-        assert "which is not read" in message(read, path, axes=["x", "y"])
+        text = message(read, path, axes=["x", "y"])
+        assert "on a curvilinear grid (NEMO), nav_lat and nav_lon of two dimensions" in text
+        assert "which is read in two dimensions, by coordinates of its own" in text
 
 
 @ENGINES
@@ -240,7 +243,9 @@ def test_layouts_are_named(tmp_path, dims, more):
     text = message(read, path)
     name = next(name for name, (d, _) in LAYOUTS.items() if d == dims)
     assert name in text
-    assert "which is not read; interpolate it to a regular grid first" in text
+    read_otherwise = name in ("UGRID", "FVCOM", "ROMS")
+    assert ("which is read in two dimensions, by coordinates" in text) == read_otherwise
+    assert ("which is not read; interpolate" in text) != read_otherwise
 
 
 @pytest.mark.parametrize(

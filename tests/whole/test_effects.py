@@ -47,6 +47,7 @@ VALUES: dict[str, tuple] = {
     "domain.cell": ("quadrilateral",),
     "domain.periodic": (["x"],),
     "domain.open": (["left"],),
+    "domain.origin": ([0.5, 0.25],),
     "discretization.stabilization": (1.0,),
     "physics.velocity": (["0", "0"], FLOW),
     "physics.velocity.stream": ("x*y*(1-x)*(1-y)",),
@@ -124,6 +125,7 @@ NOTHING: dict[str, str] = {
     "task": "what is run: every task is an experiment here",
     "domain.shape": "another shape has other keys, and a flow of other dimensions",
     "model.kind": "another model has other keys",
+    "domain.coordinates": "degrees are refused, with what to do",
 }
 """Keys that rightly change nothing → why."""
 HERE: dict[tuple[str, str], str] = {

@@ -205,3 +205,28 @@ def test_sizes_of_samples_of_small_numbers():
     for name, value in summary(1e-20 * draws).items():
         scale = 1e-20 if name == "mcse_mean" else 1.0
         np.testing.assert_allclose(value, scale * summary(draws)[name], rtol=SAME)
+
+
+def test_a_domain_in_utm():
+    """100 m at (5e5, 5e6), expressions from its corner: the digits that it has at the origin."""
+
+    def run(*corner: float) -> np.ndarray:
+        tables = {
+            "task": "solve",
+            "domain": {"shape": "rectangle", "cells": [15, 13], "lower": list(corner)},
+            "physics": {
+                "diffusivity": "1 + 0.01*x",
+                "velocity": ["1", "0"],
+                "initial": "exp(-((x-50)**2 + (y-40)**2)/200)",
+                "inflow": {"left": "0.01*y"},
+            },
+            "time": {"final": 10.0},
+            "solver": {"method": "faber", "tolerance": 1e-11},
+        }
+        tables["domain"] |= {"upper": [c + 100.0 for c in corner], "open": ["right"]}
+        tables["domain"] |= {"origin": list(corner)} if any(corner) else {}
+        problem = Problem(parse(tables))
+        sensors = Sensors(problem.operator, np.add(corner, [[0, 0], [57.3, 41.9], [100, 100]]))
+        return sensors.sample(problem.semigroup().trajectory([10.0])[-1])
+
+    same(run(5e5, 5e6), run(0.0, 0.0))

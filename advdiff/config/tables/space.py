@@ -57,6 +57,12 @@ class DomainTable(Table):
     )
     periodic: list[Literal["x", "y", "z"]] = Field([], description="axes that close on themselves")
     open: list[str] = Field([], description="boundary parts that the flow may pass")
+    origin: list[FiniteFloat] | None = Field(
+        None, description="from where expressions count x, y, z (0, 0, …)"
+    )
+    coordinates: Literal["plane", "lonlat"] = Field(
+        "plane", description="lengths along straight axes; lonlat is refused, with what to do"
+    )
 
     @property
     def dim(self) -> int | None:
@@ -65,6 +71,10 @@ class DomainTable(Table):
 
     @model_validator(mode="after")
     def _complete(self):
+        if self.coordinates == "lonlat":
+            raise fault("coordinates", self._projected())
+        if self.origin is not None and self.dim not in (None, len(self.origin)):
+            raise fault("origin", f"{len(self.origin)} entries; a {self.shape} needs {self.dim}")
         if self.shape == "gmsh":
             if self.file is None:
                 raise fault("file", "missing; shape = 'gmsh' needs the name of a .geo or .msh")
@@ -95,9 +105,24 @@ class DomainTable(Table):
         for axis, (a, b) in enumerate(zip(*self.corners, strict=True)):
             if not 0 < b - a < math.inf:
                 raise fault(
-                    "upper", f"{b:g} on axis {axis} is not above the lower corner {a:g}; raise it"
+                    "upper",
+                    f"{b:.9g} on axis {axis} is not above the lower corner {a:.9g}; raise it",
                 )
         return self
+
+    def _projected(self) -> str:
+        """Why degrees will not do, and which projection does."""
+        zone = "the UTM zone floor((longitude + 180)/6) + 1"
+        if self.dim == 2 and all(len(corner) == 2 for corner in self.corners):
+            longitude, latitude = (0.5 * (a + b) for a, b in zip(*self.corners, strict=True))
+            number = int((longitude + 180.0) // 6.0) % 60 + 1
+            code = (32600 if latitude >= 0 else 32700) + number
+            zone = f"UTM zone {number}{'N' if latitude >= 0 else 'S'}: EPSG:{code}"
+        return (
+            "'lonlat': a degree is no length, and ∇ knows none of the sphere; project the domain "
+            f"and the readings to metres (pyproj, cs2cs; {zone}), or give them in metres from "
+            "the point that a grid's key plane = [longitude, latitude] names"
+        )
 
     @property
     def corners(self) -> tuple[list[float], list[float]]:

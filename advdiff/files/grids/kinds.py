@@ -47,6 +47,8 @@ LAYOUTS = (
     ("a reduced grid", {"rgrid", "ncol", "values"}),
 )
 """By names of dimensions."""
+READ = ("curvilinear", "UGRID", "FVCOM")
+"""Words of layouts that are read in two dimensions."""
 REGRID = "interpolate it to a regular grid first (cdo remapbil, xESMF, scipy.interpolate.griddata)"
 
 

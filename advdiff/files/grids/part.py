@@ -30,7 +30,9 @@ MARGIN = {"linear": 0, "cubic": 10}
 """Points read beyond the domain: a cubic spline forgets by a factor of 0.27 from each to the next,
 so that what lies beyond them counts 2e-6."""
 SLACK = 1e-3
-"""Part of a cell that the domain may stick out: coordinates are often of single precision."""
+"""Part of a cell that the domain may stick out: coordinates are often rounded."""
+SINGLE = float(np.finfo(np.float32).eps)
+"""Part of the coordinates themselves that it may, as they are often of single precision."""
 MOST_TURNS = 4
 """Of the globe, that a domain may span."""
 
@@ -101,7 +103,8 @@ class Window(NamedTuple):
 
 def slack(points: np.ndarray) -> float:
     """How far the domain may stick out of an axis."""
-    return SLACK * min(points[1] - points[0], points[-1] - points[-2])
+    step = min(points[1] - points[0], points[-1] - points[-2])
+    return min(max(SLACK * step, SINGLE * max(abs(points[0]), abs(points[-1]))), 0.5 * step)
 
 
 def part(
@@ -128,7 +131,7 @@ def part(
         raise InputError(f"{key}: {what} holds flags, between which nothing lies; give another")
     plain = None if request.axes is None else [axis.removeprefix("-") for axis in request.axes]
     labels, axes = layout(file, name, variable, group, dim, plain, request.dimensions)
-    pick, when = _chosen(file, name, variable, group, labels, axes, request)
+    pick, when = chosen(file, name, variable, group, labels, axes, request)
     windows = []
     for k, label in enumerate(axes):
         size = variable.sizes[variable.dims[labels.index(label)]]
@@ -145,7 +148,7 @@ def part(
     )
     order = [variable.dims[labels.index(label)] for label in axes]
     values = _load(file, variable.isel(pick), order, windows)
-    values = _judged(values, file, name, variable, axes, points, request, component is not None)
+    values = judged(values, file, name, variable, axes, points, request, component is not None)
     missing = int(np.isnan(values).sum())
     also = f" (and {missing} of {values.size} values there are missing)" if missing else ""
     read = compare(
@@ -165,7 +168,7 @@ def part(
     return Part(when, tuple(axes), points, read.factor * values, read, said)
 
 
-def _chosen(file: GridFile, name, variable, group, labels, axes, request) -> tuple[dict, str]:
+def chosen(file: GridFile, name, variable, group, labels, axes, request) -> tuple[dict, str]:
     """The index along each axis that is none of space, and how to speak of them."""
     key, pick, when = file.key, {}, ""
     sizes = dict(zip(labels, variable.shape, strict=True))
@@ -230,8 +233,8 @@ def _window(
         said += f", {label} wrapped round the globe" if moved else ""
     if lower < p[0] - slack(p) or upper > p[-1] + slack(p):
         raise InputError(
-            f"{key}.file: {file.name} covers {label} from {p[0]:g} to {p[-1]:g}, the domain "
-            f"needs {lower:g} to {upper:g}; give a larger grid or a smaller domain"
+            f"{key}.file: {file.name} covers {label} from {p[0]:.9g} to {p[-1]:.9g}, the domain "
+            f"needs {lower:.9g} to {upper:.9g}; give a larger grid or a smaller domain"
         )
     margin = MARGIN[request.interpolation]
     start = np.clip(np.searchsorted(p, lower, "right") - 1 - margin, 0, len(p) - 2)
@@ -271,7 +274,7 @@ def _load(file: GridFile, variable, order: list, windows: list[Window]) -> np.nd
     return np.concatenate(blocks, axis=along)
 
 
-def _judged(values, file: GridFile, name, variable, axes, points, request, velocity) -> np.ndarray:
+def judged(values, file: GridFile, name, variable, axes, points, request, velocity) -> np.ndarray:
     """NaN where the user says missing; refused where only a mark of that can stand."""
     key = file.key
     if request.missing is not None:
@@ -284,7 +287,7 @@ def _judged(values, file: GridFile, name, variable, axes, points, request, veloc
     if mark is None:
         return values
     places = np.argwhere(values == mark)
-    at = ", ".join(f"{a} = {p[i]:g}" for a, p, i in zip(axes, points, places[0], strict=True))
+    at = ", ".join(f"{a} = {p[i]:.9g}" for a, p, i in zip(axes, points, places[0], strict=True))
     thing = "a speed that no flow has" if velocity else "no value of a field"
     more = f" and {len(places) - 1} more points" if len(places) > 1 else ""
     raise InputError(

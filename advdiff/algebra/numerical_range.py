@@ -45,13 +45,14 @@ class NumericalRange:
     growth: float = 0.0
     method: str = "given"
 
-    def rounded(self) -> NumericalRange:
-        """A region around this one, the same for those that are nearly this: R and I up to the next
-        power of 2^¹⁄₁₆, P to one of 2^¼ (only where a parabola enters its box does it matter)."""
+    def rounded(self, time: float = 1.0) -> NumericalRange:
+        """A region around this one, the same for those that are nearly this: R and I, counted in
+        1/time, up to the next power of 2^¹⁄₁₆, P to one of 2^¼ (only where a parabola enters its
+        box does it matter)."""
         if self.growth > 0.0:  # errors are relative to it
             return self
-        real, imag = (_up(value, 16.0) for value in (self.real, self.imag))
-        return replace(self, real=real, imag=imag, flow=_up(self.flow, 4.0))
+        real, imag = (_up(value * time, 16.0) / time for value in (self.real, self.imag))
+        return replace(self, real=real, imag=imag, flow=_up(self.flow * time, 4.0) / time)
 
     def corners(self) -> list[tuple[float, float]]:
         """Points (distance left of σ, height) whose inclusion in an ellipse with centre left of σ

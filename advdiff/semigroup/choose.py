@@ -101,7 +101,7 @@ def choose(
     """
     times = tuple(float(time) for time in times)
     region = _quick_bounds(generator) if _is_quick(generator) else None
-    key = (region and region.rounded(), times, tolerance, gradient, dimension)
+    key = (region and region.rounded(times[-1]), times, tolerance, gradient, dimension)
     known = generator.made.setdefault("choices", {})
     if region is None or key not in known:
         choice, is_quick = _chosen(generator, times, tolerance, gradient, dimension, region)
@@ -181,7 +181,7 @@ def _recurrence(
     """
 
     def tried(region: NumericalRange) -> tuple[Ellipse, int, float]:
-        ellipse = search(region.rounded(), times[-1], tolerance)
+        ellipse = search(region.rounded(times[-1]), times[-1], tolerance)
         least = predicted_terms(ellipse, times[-1], tolerance)
         terms = np.full(len(times), math.ceil(least))
         share = min(COMPILED.values())

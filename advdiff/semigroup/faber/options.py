@@ -81,10 +81,11 @@ class EllipseChoice:
 
     def ellipse(self, final: float) -> Ellipse:
         """The ellipse for times up to ``final`` (collective where bounds are needed): that of the
-        rounded region, so that it stays while K moves little, and depends on K alone."""
+        rounded region, so that it stays while K moves little, and depends on nothing but K and these
+        times, whatever their unit."""
         if self._given is not None:
             return self._given
-        return search(self.bounded().rounded(), final, self._options.tolerance)
+        return search(self.bounded().rounded(final), final, self._options.tolerance)
 
     def bounded(self) -> NumericalRange:
         """The region, computed anew when K has changed (collective)."""

@@ -65,7 +65,7 @@ class TransportModel:
     ):
         self.operator, self.unknowns, self.readings = operator, unknowns, readings
         self.initial, self.make_engine = initial, make_engine
-        self.sensors = Sensors(operator, readings.points, readings.rows, snap_distance)
+        self.sensors = Sensors(operator, readings.places, readings.rows, snap_distance)
         names = [name for name in unknowns.controls if name != INITIAL]
         self.cotangent = OperatorCotangent(operator, names)
         self.reads_initial = bool(readings.times[0] == 0.0)

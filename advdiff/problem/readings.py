@@ -17,15 +17,12 @@ from advdiff.core.errors import InputError
 from advdiff.core.ranks import on_root
 from advdiff.files.readings import reader
 from advdiff.files.readings.stated import NOTHING, Stated
-from advdiff.files.readings.table import Table
+from advdiff.files.readings.table import SEGMENT, Table
+from advdiff.problem.shapes import Shapes
 
 NOT_YET = {
     "t_start": "the start of an average over time",
     "t_end": "the end of an average over time",
-    "x2": "the end of a segment",
-    "y2": "the end of a segment",
-    "z2": "the end of a segment",
-    "radius": "that of an average over a disc",
     "part": "an average over a boundary part",
     "kind": "a flux concentration",
     "censored": "a limit of detection",
@@ -38,12 +35,13 @@ class Readings:
     """Measurements, the same on every rank.
 
     Attributes:
-        points: sensors, shape (sensor, dim).
+        points: sensors, the middle of each, shape (sensor, dim).
         times: distinct times, increasing, shape (time,).
         sensor, time: index of the sensor and the time of each reading, shape (reading,).
         values, std: value and standard deviation of each reading, shape (reading,).
         rows: where in its file each sensor first occurs, shape (sensor,), for messages.
         lines: where in its file each reading is, shape (reading,), likewise.
+        shapes: what of the domain each sensor sees; None: a point.
         said: what was understood of the file, in one line.
 
     Points and times are in the units of the mesh and of [time], values and std in that of θ.
@@ -64,20 +62,26 @@ class Readings:
     std: np.ndarray
     rows: np.ndarray | None = None
     lines: np.ndarray | None = None
+    shapes: Shapes | None = None
     said: str = ""
 
     def __len__(self) -> int:
         return len(self.values)
 
+    @property
+    def places(self) -> Shapes:
+        """The sensors."""
+        return Shapes(self.points) if self.shapes is None else self.shapes
+
     @classmethod
     def from_rows(cls, points, times, values, std, rows=None) -> Readings:
-        """From one row a reading: points (n, dim), times, values, std and rows (n)."""
-        sensors, first, sensor = np.unique(points, axis=0, return_index=True, return_inverse=True)
+        """From a row a reading: points (n, dim) or shapes (n), times, values, std, rows (n)."""
+        shapes = points if isinstance(points, Shapes) else Shapes(np.asarray(points, dtype=float))
+        sensors, first, sensor = shapes.distinct()
         distinct, time = np.unique(times, return_inverse=True)
         lines = np.arange(len(values)) if rows is None else np.asarray(rows)
-        return cls(
-            sensors, distinct, sensor.ravel(), time.ravel(), values, std, lines[first], lines
-        )
+        where = (distinct, sensor, time.ravel(), values, std, lines[first], lines)
+        return cls(sensors.centres, *where, shapes=sensors)
 
 
 def read(
@@ -131,6 +135,17 @@ def of_table(table: Table, final: float, std: float | None) -> Readings:
     if not numbers["t"].any():
         raise table.place.error("t = 0 in every row, where nothing has moved", "add later readings")
     found = Readings.from_rows(
-        table.points, numbers["t"], numbers["value"], numbers["std"], table.lines
+        _shapes(table), numbers["t"], numbers["value"], numbers["std"], table.lines
     )
     return replace(found, said=table.said)
+
+
+def _shapes(table: Table) -> Shapes:
+    """What of the domain each reading is of."""
+    ends = [table.numbers.get(name) for name, _ in zip(SEGMENT, table.axes, strict=False)]
+    return Shapes(
+        table.points,
+        None if any(end is None for end in ends) else np.column_stack(ends),
+        table.numbers.get("radius"),
+        np.array(table.texts["sensor"]) if "sensor" in table.texts else None,
+    )

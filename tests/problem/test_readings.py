@@ -193,9 +193,6 @@ def test_one_sensor_more_ranks():
 
 MEANINGS = {
     "t_start,t_end": ("0,1", "the start of an average over time"),
-    "t,x2,y2": ("1,1,1", "x2 = 1 is the end of a segment"),
-    "t,y2,x2": ("1,1,1", "x2 = 1 is the end of a segment"),
-    "t,radius": ("1,1", "an average over a disc"),
     "t,kind": ("1,flux", "a flux concentration"),
     "t,censored": ("1,1", "a limit of detection"),
 }

@@ -118,6 +118,15 @@ class Cells:
                 best, where = distance, way[: self._dim] * size
         return best, point + where
 
+    def inverse_jacobians(self, cells: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        """∂X_a/∂x_d at a point of each cell, shape (n, a, d)."""
+        if not len(cells):
+            return np.zeros((0, self._dim, self._dim))
+        table = self._element.tabulate(1, reference)[1:, ..., 0]
+        corners = self._x[self._nodes[cells]]
+        corners = corners - corners[:, :1]
+        return np.linalg.inv(np.einsum("apn,pnd->pda", table, corners))
+
     def _meeting(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Cells whose boxes meet a box."""
         corners = self._x[self._nodes]

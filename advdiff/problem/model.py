@@ -77,6 +77,7 @@ class TransportModel:
         PETSc.garbage_cleanup(self.initial.comm)
         self.unknowns.assign(m)
         generator = self.operator.assemble()
+        self.sensors.assemble()
         with FORWARD:
             engine = self.make_engine(generator)
             load = self.operator.load
@@ -92,14 +93,17 @@ class TransportModel:
         """Predictions that can be pushed and pulled, until the next call (collective)."""
         return self._solve(m, record=True)
 
+    def read(self, initial, states) -> list:
+        """The states at all observation times."""
+        return [initial, *states] if self.reads_initial else list(states)
+
     def sample(self, initial, states, *, boundary: bool) -> np.ndarray:
         """Values at all observation times, shape (time, sensor), picked reading by reading."""
-        states = [initial, *states] if self.reads_initial else states
         table = [
             np.zeros(len(self.sensors))
             if state is None
             else self.sensors.sample(state, boundary=boundary)
-            for state in states
+            for state in self.read(initial, states)
         ]
         return np.array(table)[self.readings.time, self.readings.sensor]
 
@@ -124,7 +128,12 @@ class TransportLinearisation:
         d_initial = directions.pop(INITIAL, None)
         change = model.operator.push(directions)._replace(initial=d_initial)
         _, tangents = self.engine.push(model.initial, model.times, change, self.load)
-        return model.sample(d_initial, tangents, boundary=False)
+        found = model.sample(d_initial, tangents, boundary=False)
+        if model.sensors.moves:
+            states = model.read(model.initial, self.solution.states)
+            table = np.array([model.sensors.push(directions, state) for state in states])
+            found += table[model.readings.time, model.readings.sensor]
+        return found
 
     def pull(self, weights: np.ndarray) -> PETSc.Vec:
         """Σ_r w_r ∇(prediction r), the gradient for all of m at once (collective)."""
@@ -139,4 +148,6 @@ class TransportLinearisation:
         if at_start is not None:
             pullback.initial.axpy(1.0, at_start)
         gradient = model.cotangent.pull(pullback.load)
+        if model.sensors.moves:
+            model.sensors.pull(table, model.read(model.initial, self.solution.states), gradient)
         return model.unknowns.pull({**gradient, INITIAL: pullback.initial})

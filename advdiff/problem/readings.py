@@ -23,8 +23,6 @@ from advdiff.problem.shapes import Shapes
 NOT_YET = {
     "t_start": "the start of an average over time",
     "t_end": "the end of an average over time",
-    "part": "an average over a boundary part",
-    "kind": "a flux concentration",
     "censored": "a limit of detection",
 }
 """Column → what a reading with an entry there is, as long as no model predicts it."""
@@ -142,10 +140,17 @@ def of_table(table: Table, final: float, std: float | None) -> Readings:
 
 def _shapes(table: Table) -> Shapes:
     """What of the domain each reading is of."""
-    ends = [table.numbers.get(name) for name, _ in zip(SEGMENT, table.axes, strict=False)]
-    return Shapes(
-        table.points,
+    numbers, count = table.numbers, len(table)
+    ends = [numbers.get(name) for name, _ in zip(SEGMENT, table.axes, strict=False)]
+    shapes = Shapes(
+        np.column_stack([numbers.get(axis, np.full(count, np.nan)) for axis in table.axes]),
         None if any(end is None for end in ends) else np.column_stack(ends),
-        table.numbers.get("radius"),
+        numbers.get("radius"),
+        np.array(table.texts["part"]) if "part" in table.texts else None,
+        table.flux,
         np.array(table.texts["sensor"]) if "sensor" in table.texts else None,
     )
+    wide = shapes.fluxes & (shapes.segments | shapes.balls)
+    what = "is of a segment or a disc, which has no one direction"
+    table.refuse(wide, what, "kind", "give a place or a part, or remove 'flux'")
+    return shapes

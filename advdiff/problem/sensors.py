@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 from scipy import sparse
@@ -12,11 +13,15 @@ from scipy import sparse
 from advdiff.core.errors import InputError
 from advdiff.domain.locate import NOWHERE, Cells
 from advdiff.equation.operator import Operator
+from advdiff.problem.effluents import Directions, Dispersed, Effluent
 from advdiff.problem.shapes import Rule, Shapes, rule
 
 
 class Sensors:
     """y = C θ: values and means of a finite element function, as a sparse matrix.
+
+    What else is read of fluxes and effluents depends on the controls (``moves``), and is added:
+    C(m) = C + Σ :mod:`advdiff.problem.effluents`.
 
     Rows are the sensors in their given order, spread evenly over the ranks whatever the mesh; their
     entries are the basis functions of the one cell that holds a point (the lowest original cell
@@ -70,6 +75,41 @@ class Sensors:
         self._matrix = self._assembled(lines, columns, entries)
         self._full = self._matrix.createVecRight()
         self._function = None
+        self._moving = self._effluents(owned, points.sensor, mine, cells, reference)
+        self.assemble()
+
+    def _effluents(self, owned: Cells, sensor, mine, cells, reference) -> list:
+        """What depends on the controls."""
+        shapes, operator, found = self.shapes, self.operator, []
+        names = [self._name(i) for i in range(self._count)]
+        at = shapes.fluxes & ~shapes.parts
+        if at.any():
+            here = np.flatnonzero(mine & at[sensor])
+            where = (cells[here], reference[here], sensor[here])
+            found.append(Dispersed(operator, owned, where, names))
+        for i in np.flatnonzero(shapes.parts):
+            tag = operator.domain.tag(shapes.part[i], f"observations.file: {names[i]}")
+            is_flux = bool(shapes.fluxes[i])
+            found.append(Effluent(operator, tag, is_flux, i, self._count, names[i]))
+        return found
+
+    @property
+    def moves(self) -> bool:
+        """Whether C depends on the controls."""
+        return bool(self._moving)
+
+    def assemble(self) -> None:
+        """C for the present controls (collective).
+
+        Raises:
+            InputError: where a flux or an effluent is read, and nothing flows.
+        """
+        for part in self._moving:
+            part.assemble()
+
+    def _name(self, i: int) -> str:
+        place = f"sensor {i}: " if self._rows is None else f"row {self._rows[i]}: "
+        return place + self.shapes.describe(i).rstrip(",")
 
     def _assembled(self, lines: np.ndarray, columns: np.ndarray, entries: np.ndarray) -> PETSc.Mat:
         """The matrix whose entries are the sums of the ranks' (collective)."""
@@ -79,11 +119,11 @@ class Sensors:
         widths = self._comm.allreduce(counts)
         first, last = self._sampled.getOwnershipRange()
         wide = widths[first:last]
-        matrix = PETSc.Mat().createAIJ(
-            ((last - first, self._count), sizes),
-            nnz=(np.minimum(wide, sizes[0]), np.minimum(wide, sizes[1] - sizes[0])),
-            comm=self._comm,
-        )
+        inside, beside = np.minimum(wide, sizes[0]), np.minimum(wide, sizes[1] - sizes[0])
+        matrix = PETSc.Mat().create(self._comm)
+        matrix.setSizes(((last - first, self._count), sizes))
+        matrix.setType(PETSc.Mat.Type.AIJ)
+        matrix.setPreallocationNNZ((inside, beside) if len(wide) else (0, 0))
         mine = np.flatnonzero(counts).astype(PETSc.IntType)
         ends = np.concatenate([[0], np.cumsum(counts[mine])]).astype(PETSc.IntType)
         where = shares.indices.astype(PETSc.IntType)
@@ -126,11 +166,10 @@ class Sensors:
 
     def _outside(self, i: int, point: np.ndarray, distance: float, all_: np.ndarray) -> InputError:
         """Of a point of sensor i; ``all_`` sensors that have such a point."""
-        name = f"sensor {i}: " if self._rows is None else f"row {self._rows[i]}: "
         where, more = ", ".join(f"{v:g}" for v in point), len(np.unique(all_)) - 1
         place = "" if np.array_equal(point, self.shapes.points[i]) else f" at ({where})"
         return InputError(
-            f"observations.file: {name}{self.shapes.describe(i)} lies {distance:.2g} outside the "
+            f"observations.file: {self._name(i)} lies {distance:.2g} outside the "
             f"domain{place}"
             + (f", and {more} more" if more else "")
             + "; remove it, enlarge the domain, or raise observations.snap_distance"
@@ -149,13 +188,37 @@ class Sensors:
         counts = self._comm.allgather(self._sampled.getLocalSize())
         values = np.empty(self._count)
         self._comm.Allgatherv(self._sampled.array_r, (values, counts))
-        return values
+        return sum((part.read(self._function) for part in self._moving), values)
+
+    def push(self, directions: Directions, state: PETSc.Vec) -> np.ndarray:
+        """(∂C/∂m dm)θ, shape (sensor,), along directions of the controls (collective)."""
+        function = self.operator.extend(state)
+        return sum((p.push(directions, function) for p in self._moving), np.zeros(self._count))
+
+    def pull(
+        self,
+        table: np.ndarray,
+        states: Sequence[PETSc.Vec],
+        gradient: Mapping[str, PETSc.Vec],
+    ) -> None:
+        """Adds Σ_k table[k]·∂C/∂(control) θ_k to the gradient of every control (collective).
+
+        Args:
+            table: a weight for each state and sensor, shape (state, sensor).
+            states: θ_k.
+            gradient: control → dual vector of its values.
+        """
+        functions: list[fem.Function] = [self.operator.extend(state) for state in states]
+        for part in self._moving:
+            part.pull(table, functions, gradient)
 
     def spread(self, weights: np.ndarray, out: PETSc.Vec) -> PETSc.Vec:
         """Cᵀ w, a residual over the free unknowns, for w (sensor,) known on every rank."""
         start, stop = self._sampled.getOwnershipRange()
         self._sampled.setArray(weights[start:stop])
         self._matrix.multTranspose(self._sampled, self._full)
+        for moving in self._moving:
+            self._full.axpy(1.0, moving.spread(weights))
         part = self._full.getSubVector(self.operator.states.free)
         part.copy(out)
         self._full.restoreSubVector(self.operator.states.free, part)

@@ -22,6 +22,9 @@ class Shapes:
         points: the place, the first end of a segment or the centre of a ball, shape (sensor, dim).
         ends: the other end of a segment, NaN where there is none, shape (sensor, dim).
         radius: of a ball (a disc, an interval), NaN where there is none, shape (sensor,).
+        part: of the boundary, over which the mean weighted by the outflow is taken, "" where there
+            is none, shape (sensor,); its point is NaN.
+        flux: whether the flux concentration is read, shape (sensor,).
         names: of the sensors, "" where there is none, shape (sensor,).
 
     Lengths are in the unit of the mesh.
@@ -34,6 +37,8 @@ class Shapes:
     points: np.ndarray
     ends: np.ndarray | None = None
     radius: np.ndarray | None = None
+    part: np.ndarray | None = None
+    flux: np.ndarray | None = None
     names: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -77,6 +82,16 @@ class Shapes:
         return self._has(self.radius) & (self.points.shape[1] > 1)
 
     @property
+    def parts(self) -> np.ndarray:
+        """Which are boundary parts, shape (sensor,)."""
+        return np.zeros(len(self), bool) if self.part is None else self.part != ""
+
+    @property
+    def fluxes(self) -> np.ndarray:
+        """Which read a flux concentration, shape (sensor,)."""
+        return np.zeros(len(self), bool) if self.flux is None else self.flux
+
+    @property
     def centres(self) -> np.ndarray:
         """Where to draw them, shape (sensor, dim)."""
         whole = self._has(self.ends)
@@ -99,6 +114,8 @@ class Shapes:
         elif self._has(self.radius)[i]:
             kind = ("interval", "disc", "ball")[self.points.shape[1] - 1]
             said = f"the {kind} of radius {self.radius[i]:g} about {place}"
+        elif self.parts[i]:
+            said = f"the mean over the part '{self.part[i]}'"
         else:
             said = f"the sensor at {place}"
         name = "" if self.names is None else self.names[i]
@@ -135,10 +152,12 @@ def rule(shapes: Shapes, cells: Cells, comm: MPI.Comm, degree: int) -> Rule:
         degree: of the elements along a line.
     """
     segments, balls = np.flatnonzero(shapes.segments), np.flatnonzero(shapes.balls)
-    if not len(segments) and not len(balls):
+    if not len(segments) and not len(balls) and not shapes.parts.any():
         count = len(shapes)
         return Rule(shapes.points, np.ones(count), np.arange(count))
     parts = {i: (shapes.points[i : i + 1], np.ones(1)) for i in range(len(shapes))}
+    for i in np.flatnonzero(shapes.parts):
+        parts[i] = shapes.points[:0], np.ones(0)
     breaks = comm.allgather([cells.crossings(*shapes.bounds(i)) for i in segments])
     for i, *found in zip(segments, *breaks, strict=True):
         parts[i] = _segment(*shapes.bounds(i), np.concatenate(found), degree)

@@ -109,7 +109,7 @@ class Sensors:
 
     def _name(self, i: int) -> str:
         place = f"sensor {i}: " if self._rows is None else f"row {self._rows[i]}: "
-        return place + self.shapes.describe(i).rstrip(",")
+        return place + self.shapes.describe(i)
 
     def _assembled(self, lines: np.ndarray, columns: np.ndarray, entries: np.ndarray) -> PETSc.Mat:
         """The matrix whose entries are the sums of the ranks' (collective)."""

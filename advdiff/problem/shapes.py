@@ -119,7 +119,7 @@ class Shapes:
         else:
             said = f"the sensor at {place}"
         name = "" if self.names is None else self.names[i]
-        return f"{said}, '{name}'," if name else said
+        return f"'{name}', {said}" if name else said
 
 
 def _place(point: Sequence[float]) -> str:

@@ -159,7 +159,7 @@ class Dispersed:
             slopes += weights[self._sensor, None] * self._state.slopes(function)
         along = np.sum(self._u * slopes, axis=1, keepdims=True) / self._square
         by_u = -self._kappa * (slopes - 2.0 * along * self._u) / self._square
-        for name in set(gradient) & set(self._maps):
+        for name in sorted(set(gradient) & set(self._maps)):
             part = _cleared(self._operator.controls[name].x.petsc_vec.duplicate())
             if name == "stream":
                 turned = np.column_stack([-by_u[:, 1], by_u[:, 0]])

@@ -1,6 +1,9 @@
 """Sensitivities and inversion for advection-diffusion on FEniCSx, PETSc and SLEPc."""
 
+from advdiff.core import compat
 from advdiff.core.version import __version__ as __version__
+
+compat.keep_order()
 
 
 def __getattr__(name: str):

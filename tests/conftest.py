@@ -15,6 +15,8 @@ import time
 import pytest
 from hypothesis import settings
 
+import advdiff  # noqa: F401  before any DOLFINx: see advdiff.core.compat
+
 RANKS = int(os.environ.get("OMPI_COMM_WORLD_SIZE") or os.environ.get("PMI_SIZE") or 1)
 PATIENCE = float(os.environ.get("ADVDIFF_TEST_PATIENCE", 30))  # seconds
 troubles = []  # in collecting

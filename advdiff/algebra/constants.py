@@ -112,9 +112,12 @@ class Constants:
 
 
 def constants(generator: Generator) -> Constants | None:
-    """The constants of a closed box, seen from its matrices; None where it is none (collective)."""
-    found = Constants(generator)
-    if found.kept_by(generator.stiffness):
-        return found
-    found.destroy()
-    return None
+    """The constants of a closed box, seen from its matrices; None where it is none (collective).
+
+    They are the generator's: nobody else destroys them.
+    """
+    if "constants" not in generator.made:
+        generator.made["constants"] = Constants(generator)
+    found = generator.made["constants"]
+    kept = generator.once("closed", lambda: found.kept_by(generator.stiffness))
+    return found if kept else None

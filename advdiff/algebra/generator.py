@@ -11,12 +11,16 @@ M inner product is ``A* = M⁻¹Kᵀ = M⁻¹ Aᵀ M``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff.algebra.direct import cholesky
+from advdiff.core.errors import T
 
 
 class Mass:
@@ -81,7 +85,7 @@ class Mass:
         return max(value, 0.0) ** 0.5
 
 
-@dataclass(frozen=True)
+@dataclass
 class Generator:
     """A = M⁻¹K on the free (unconstrained) unknowns.
 
@@ -92,6 +96,8 @@ class Generator:
             range (|∫(u·∇x)x̄| ≤ max(|u|/√κ) ‖√κ∇x‖ ‖x‖); infinite where unknown.
         dimension: of the mesh, where there is one.
         constant: the state of the function 1; None: all entries 1, as for nodal values.
+        points: where the local unknowns stand, shape (row, dim), for who sorts them; None: unknown.
+        made: what was made once for the pattern of K, by name; K changes in place.
 
     A is a rate: one over your unit of time.
 
@@ -111,6 +117,8 @@ class Generator:
     flow_bound: float = float("inf")
     dimension: int | None = None
     constant: PETSc.Vec | None = None
+    points: np.ndarray | None = None
+    made: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def comm(self) -> MPI.Comm:
@@ -120,6 +128,15 @@ class Generator:
     def size(self) -> int:
         """Global number of unknowns n."""
         return self.stiffness.getSize()[0]
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """``make()`` for K as it stands, made again only where K has changed (collective)."""
+        state = self.stiffness.stateGet()
+        known, value = self.made.get(name, (None, None))
+        if not self.comm.allreduce(known == state, MPI.LAND):
+            value = make()
+            self.made[name] = state, value
+        return value
 
     def vector(self) -> PETSc.Vec:
         """A new zero vector with the row layout of K."""

@@ -13,7 +13,7 @@ is bounded too: by Gershgorin's theorem if that is enough, by Lanczos if not.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from petsc4py import PETSc
 from slepc4py import SLEPc
@@ -45,6 +45,14 @@ class NumericalRange:
     growth: float = 0.0
     method: str = "given"
 
+    def rounded(self) -> NumericalRange:
+        """A region around this one, the same for those that are nearly this: R and I up to the next
+        power of 2^¹⁄₁₆, P to one of 2^¼ (only where a parabola enters its box does it matter)."""
+        if self.growth > 0.0:  # errors are relative to it
+            return self
+        real, imag = (_up(value, 16.0) for value in (self.real, self.imag))
+        return replace(self, real=real, imag=imag, flow=_up(self.flow, 4.0))
+
     def corners(self) -> list[tuple[float, float]]:
         """Points (distance left of σ, height) whose inclusion in an ellipse with centre left of σ
         includes the region: where parabola and box meet, and the left end."""
@@ -53,6 +61,14 @@ class NumericalRange:
             return [(knee, self.imag), (self.real, self.imag)]
         height = min(self.imag, math.sqrt(self.flow * self.real))
         return [(self.real, height)] * 2
+
+
+def _up(value: float, steps: float) -> float:
+    """The next power of 2 to the 1/steps; what is one but for rounding stays, whatever it was that
+    ranks added up in another order."""
+    if not 0.0 < value < math.inf:
+        return value
+    return max(2.0 ** (math.ceil(steps * math.log2(value) - 1e-6) / steps), value)
 
 
 def bounds(generator: Generator, method: str = "gershgorin") -> NumericalRange:

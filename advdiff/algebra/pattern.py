@@ -74,6 +74,11 @@ class PatternCotangent:
                 self.values,
             )
 
+    @property
+    def entries(self) -> np.ndarray:
+        """See ``values``."""
+        return self.values
+
     def clear(self) -> None:
         """Ḡ = 0."""
         self.values[:] = 0.0

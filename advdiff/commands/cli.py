@@ -1,4 +1,4 @@
-"""The command line: init, check, run, readings, info, plot, report.
+"""The command line: init, check, run, readings, info, plot, report, doctor.
 
 Options with one dash go to PETSc (``-tao_monitor``, ``-advdiff_mfn_type expokit``, ``-log_view``).
 Exit codes: 0 done, 1 an iteration did not converge, 2 bad input or a full disk, 3 a bug (with its
@@ -7,6 +7,7 @@ traceback), 130 and 143 stopped by Ctrl-C and SIGTERM; the same on all ranks.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -56,6 +57,8 @@ overrides = click.option(
     "--set", "settings", multiple=True, metavar="KEY.SUB=VALUE", help="replace a value of the file"
 )
 
+READERS = ("info", "plot", "report", "--version", "--help")
+"""What needs no MPI where it is not started on several ranks."""
 LONGEST = 280
 """Characters of a message; of a longer one the middle is left out."""
 PATIENCE = 5.0
@@ -110,6 +113,7 @@ def _task(experiment: Path, settings: Sequence[str], output: Path | None = None,
     from advdiff.config.tables.models import ModelExperiment
     from advdiff.config.types import STUDIES
     from advdiff.core.errors import InputError
+    from advdiff.core.ranks import on_root, world
 
     settings = list(settings)
     if output is not None:
@@ -130,8 +134,10 @@ def _task(experiment: Path, settings: Sequence[str], output: Path | None = None,
 
         return model, loaded
     from advdiff import tasks
+    from advdiff.core import jit
     from advdiff.problem import problem
 
+    on_root(world(), jit.require_compiler)
     if groups == 1:
         return tasks, problem.Problem(loaded)
     from advdiff.reduced.offline.groups import Groups
@@ -140,6 +146,12 @@ def _task(experiment: Path, settings: Sequence[str], output: Path | None = None,
     task = problem.Problem(loaded, divided.domain)
     task.groups = divided
     return tasks, task
+
+
+def _loaded() -> None:
+    """All is loaded: from here on garbage is collected, of what is made from here on."""
+    gc.freeze()
+    gc.enable()
 
 
 def _start_petsc() -> None:
@@ -151,6 +163,7 @@ def _start_petsc() -> None:
     import slepc4py
 
     slepc4py.init(options)
+    stopping.keep()
 
 
 @app.command()
@@ -196,6 +209,7 @@ def run(
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose; take one of them")
     room, task = _task(experiment, settings, output, groups)
+    _loaded()
     with _showing(quiet, verbose) as say:
         converged = room.run(task, say, resume=resume)
     if not converged:
@@ -223,11 +237,17 @@ def _showing(quiet: bool, verbose: bool):
 
 
 @app.command()
-@experiment_file
+@click.argument("experiment", type=FILE, metavar="EXPERIMENT.toml", required=False)
 @overrides
-def check(experiment: Path, settings: tuple[str, ...]) -> None:
-    """Validate everything that is cheap, run nothing."""
+def check(experiment: Path | None, settings: tuple[str, ...]) -> None:
+    """Validate everything that is cheap, run nothing.
+
+    Without a file: the same as doctor.
+    """
+    if experiment is None:
+        raise Exit(_doctor())
     room, task = _task(experiment, settings)
+    _loaded()
     for line in room.check(task):
         _say(line)
     _say("ok")
@@ -269,6 +289,7 @@ def plot(result: Path, output: Path | None) -> None:
     open_result(result).close()
     from advdiff.views import plots
 
+    _loaded()
     for path in on_root(world(), lambda: plots.draw(result, output)):
         _say(str(path))
 
@@ -281,14 +302,33 @@ def report(result: Path, output: Path | None) -> None:
     from advdiff.core.ranks import on_root, world
     from advdiff.views import report as pages
 
+    _loaded()
     _say(str(on_root(world(), lambda: pages.write(result, output))))
+
+
+@app.command()
+def doctor() -> None:
+    """Say what a run finds on this machine, what is missing, and what to type."""
+    raise Exit(_doctor())
+
+
+def _doctor() -> int:
+    from advdiff.commands import doctor as look
+
+    return look.main()
 
 
 def main() -> None:
     """The console script."""
     from advdiff.core.errors import ConvergenceError, InputError, NoRoom, suggestion
-    from advdiff.core.ranks import world
+    from advdiff.core.ranks import foreign_launcher, stay_alone, world
 
+    if trouble := foreign_launcher():
+        if int(os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ.get("PMI_RANK") or 0) == 0:
+            print(f"advdiff: {trouble}", flush=True, file=sys.stderr)
+        sys.exit(2)
+    if sys.argv[1:2] and sys.argv[1] in READERS:
+        stay_alone()
     warnings.simplefilter("ignore", RuntimeWarning)  # numpy's: what overflows is said in our words
     comm = world()
     last = comm.Dup() if comm.size > 1 else comm
@@ -312,6 +352,10 @@ def main() -> None:
             stopping.leave(code)
     except ConvergenceError as error:
         code = _fail(str(error), 1, last)
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] == "advdiff":
+            raise
+        code = _fail(f"{error}; type advdiff doctor", 2, last)
     except BaseException:
         if comm.size == 1:
             raise

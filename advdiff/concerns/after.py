@@ -49,6 +49,16 @@ def of_solver(report: Mapping[str, Any]) -> list[Concern]:
                 float(report["largest_norm_ratio"]),
             )
         )
+    if "no C compiler" in report.get("backend", ""):
+        _, _, why = report["backend"].partition(": ")
+        found.append(
+            Concern(
+                "solver-uncompiled",
+                f"solver {report['method']}: {why}; products are PETSc's, and slower: install one, "
+                "or name it by CC",
+                0.0,
+            )
+        )
     if "gave up" in report.get("reason", ""):
         found.append(
             Concern(

@@ -36,8 +36,12 @@ class Extreme(NamedTuple):
     share: float
 
 
-def concerns(problem: Transport) -> list[Concern]:
-    """Of the present velocity and diffusivity of a problem, and of its data (collective)."""
+def concerns(problem: Transport, divergence: float | None = None) -> list[Concern]:
+    """Of the present velocity and diffusivity of a problem, and of its data (collective).
+
+    Args:
+        divergence: of the velocity, relative, where it is known.
+    """
     operator = problem.operator
     found = [*under_resolved(problem.resolutions), _steep(problem), data.jump(operator)]
     found.append(_one_number(problem))
@@ -48,7 +52,7 @@ def concerns(problem: Transport) -> list[Concern]:
             _mesh_peclet(operator),
             _boundary_layer(problem),
             *_crossings(problem, speed),
-            _divergence(operator),
+            _divergence(operator, divergence),
             data.turn(operator, speed),
         ]
     return [concern for concern in found if concern is not None]
@@ -232,8 +236,8 @@ def _crossings(problem: Transport, speed: float) -> list[Concern]:
     return found
 
 
-def _divergence(operator: Operator) -> Concern | None:
-    value = operator.velocity.relative_divergence()
+def _divergence(operator: Operator, value: float | None) -> Concern | None:
+    value = operator.velocity.relative_divergence() if value is None else value
     if not value > DIVERGENCE:
         return None
     return Concern(

@@ -147,4 +147,4 @@ def of_readings(problem: Problem, m: PETSc.Vec, predicted: np.ndarray) -> float:
     with progress.stage("mesh error"):
         values = problem.unknowns.to_numpy(m)
         there = other.model.observe(other.unknowns.from_numpy(values))
-    return float(np.sqrt(np.mean(((there - predicted) / problem.readings.std) ** 2)))
+    return float(np.sqrt(np.mean(((there - predicted) / problem.likelihood.scale(predicted)) ** 2)))

@@ -190,7 +190,7 @@ PetscOptions = Annotated[dict[str, OptionValue], AfterValidator(_petsc_options)]
 class Table(BaseModel):
     """A table of the experiment file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Gridded(Table):
@@ -274,7 +274,7 @@ class ExperimentFile(Table):
         text: its text, as written to the output.
     """
 
-    output: OutputTable = OutputTable()
+    output: OutputTable = OutputTable.model_construct()
     path: Path = Field(Path("experiment.toml"), exclude=True)
     text: str = Field("", exclude=True)
 

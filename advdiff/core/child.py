@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import subprocess
 
 LAUNCHER = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "MPI_LOCAL", "HYD", "MPIR_")
 """How the variables begin by which a launcher of MPI tells a process that it is a rank."""
+LAUNCHED = (
+    *("OMPI_COMM_WORLD_", "PMIX_", "PMI_", "PRTE_LAUNCHED", "MPI_LOCAL", "HYDI_", "HYDRA_"),
+    *("SLURM_PROCID", "MV2_COMM_", "PALS_", "ALPS_APP_", "FLUX_TASK_"),
+)
+"""The same for any launcher, and not those by which a user speaks to MPI (``OMPI_MCA_``)."""
 ALONE = {"MPI4PY_RC_INITIALIZE": "0", "H5PY_NEVER_USE_MPI": "1"}
 WITHOUT = {"H5PY_ALWAYS_USE_MPI"}
 
@@ -35,6 +44,8 @@ class Outcome(NamedTuple):
 
 def start(script: Path, *arguments: Any) -> subprocess.Popen:
     """Begin to run a script with arguments, as JSON in ``sys.argv[1]`` (local)."""
+    import subprocess
+
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -49,6 +60,36 @@ def start(script: Path, *arguments: Any) -> subprocess.Popen:
         text=True,
         errors="replace",
     )
+
+
+def may_fork() -> bool:
+    """Whether a copy of this process can go on: it has one thread, and no MPI (local)."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is not None and mpi.Is_initialized():
+        return False
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
+
+
+def fork(action: Callable[[], None]) -> int:
+    """Have a copy of this process do something, where it may: the exit code, as of
+    :class:`Outcome` (local).
+    """
+    number = os.fork()
+    if number:
+        return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+    try:
+        for caught in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(caught, signal.SIG_DFL)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(nothing, stream)
+        action()
+        os._exit(0)
+    finally:
+        os._exit(1)
 
 
 def finish(process: subprocess.Popen) -> Outcome:

@@ -29,6 +29,10 @@ class NotFinite(ValueError, FloatingPointError):
     """A matrix or vector has entries that are not finite numbers."""
 
 
+class NoCompiler(RuntimeError):
+    """C of ours cannot be compiled here; the message is one line that says why."""
+
+
 class ConvergenceError(RuntimeError):
     """An iteration stopped short of its tolerance; the message says what was reached."""
 

@@ -1,4 +1,5 @@
-"""Forms and expressions, compiled once a machine: each in a folder of its own of DOLFINx's cache.
+"""Forms, expressions and C of our own, compiled once a machine: each in a folder of its own of
+DOLFINx's cache.
 
 FFCx marks a form that it compiles by an empty C file, and whoever wants the form waits for its
 maker, also for one that was interrupted or killed.  So nothing is made where others look for it:
@@ -8,17 +9,20 @@ is in it.  Whatever ends a compile takes that folder away; of one that was kille
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import functools
 import hashlib
 import logging
 import os
+import platform
 import shutil
+import subprocess
 import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import ffcx
@@ -29,7 +33,9 @@ from ffcx.naming import compute_signature
 from mpi4py import MPI
 
 from advdiff.core import stopping
-from advdiff.core.ranks import on_root
+from advdiff.core.compat import compiler, compiler_trouble
+from advdiff.core.errors import InputError, NoCompiler
+from advdiff.core.ranks import agreed, on_root
 
 PATIENCE = 300
 """Seconds to wait for another rank that compiles (FFCx: 10): where their disks are not shared."""
@@ -37,6 +43,8 @@ MAKING = "making-"
 """How the names of folders begin in which somebody is at work, or was."""
 YOUNG = 60.0
 """Seconds in which a new folder may not yet have been locked by its maker."""
+FLAGS = ("-O3", "-march=native", "-std=gnu11", "-fPIC", "-shared", "-w")
+"""For C of our own."""
 WITHOUT_MEANING = {"cache_dir", "timeout", "cffi_verbose"}
 """Options of DOLFINx that make no other code."""
 
@@ -65,20 +73,95 @@ def _options(comm: MPI.Comm, what: ufl.Form | tuple) -> dict:
 
 def _compiled(what: ufl.Form | tuple) -> Path:
     """The folder in which ``what`` is compiled (local)."""
-    cache = Path(jit.get_options()["cache_dir"]) / "advdiff"
+    cache = _cache()
     folder = cache / _name(what)
     if folder.is_dir():
         return folder
-    cache.mkdir(parents=True, exist_ok=True)
-    _sweep(cache)
+    if trouble := compiler_trouble():
+        raise InputError(trouble)
     with _workshop(cache) as place, stopping.hushed():
         jit.ffcx_jit(MPI.COMM_SELF, what, _scalars(), {"cache_dir": place, "timeout": PATIENCE})
-        try:
-            place.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # by another who was faster
-                raise
+        _named(place, folder)
     return folder
+
+
+def _cache() -> Path:
+    return Path(jit.get_options()["cache_dir"]) / "advdiff"
+
+
+def _named(place: Path, folder: Path) -> None:
+    """Give what is made the name under which others look for it."""
+    try:
+        place.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # by another who was faster
+            raise
+
+
+def library(comm: MPI.Comm, source: Path) -> Path:
+    """The shared object of a file of C, compiled for this processor (collective).
+
+    Raises:
+        NoCompiler: on every rank, where a rank has no compiler for it.
+    """
+    with suppress(NoCompiler):  # rank 0 compiles for all who see its disk; the others below
+        on_root(comm, lambda: _built(source))
+    with agreed(comm):
+        made = _built(source)
+        try:
+            ctypes.CDLL(str(made))
+        except OSError as error:
+            raise NoCompiler(f"{source.name}: {error}") from None
+    return made
+
+
+def _built(source: Path) -> Path:
+    """The shared object of a file of C (local)."""
+    words = [*compiler(), *FLAGS]
+    text = source.read_bytes() + repr((words, _processor())).encode()
+    cache = _cache()
+    folder = cache / f"{source.stem}-{hashlib.sha256(text).hexdigest()[:40]}"
+    made = folder / f"{source.stem}.so"
+    if made.is_file():
+        return made
+    with _workshop(cache) as place, stopping.hushed():
+        try:
+            done = subprocess.run(
+                [*words, str(source), "-o", str(place / made.name)],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+            )
+        except OSError as error:
+            raise NoCompiler(f"no C compiler: {words[0]}: {error.strerror}") from None
+        if done.returncode != 0:
+            last = (done.stderr.strip().split("\n") or [""])[-1]
+            raise NoCompiler(f"no C compiler: {' '.join(words)}: {last}")
+        _named(place, folder)
+    return made
+
+
+@functools.cache
+def _processor() -> str:
+    """What machine code for this processor depends on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].split("\n")
+    except OSError:
+        lines = []
+    kept = ("vendor_id", "cpu family", "model", "flags", "Features", "CPU ")
+    return platform.machine() + "".join(line for line in lines if line.startswith(kept))
+
+
+def require_compiler() -> None:
+    """Refuse, before anything else is done, where no form can be compiled or has been (local).
+
+    Raises:
+        InputError: with the line to type.
+    """
+    trouble = compiler_trouble()
+    if trouble and not any(_cache().glob("*")):
+        raise InputError(trouble)
 
 
 def _scalars() -> dict:
@@ -105,6 +188,8 @@ def _settings() -> str:
 @contextmanager
 def _workshop(cache: Path) -> Iterator[Path]:
     """A folder to compile in, locked as long as its maker is at work; gone behind the block."""
+    cache.mkdir(parents=True, exist_ok=True)
+    _sweep(cache)
     place = Path(tempfile.mkdtemp(prefix=MAKING, dir=cache))
     handlers = logging.getLogger().handlers[:]  # which FFCx puts back after a success only
     lock = os.open(place, os.O_RDONLY)

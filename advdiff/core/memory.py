@@ -10,11 +10,12 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
-
-from mpi4py import MPI
+from typing import TYPE_CHECKING, NamedTuple
 
 from advdiff.core.errors import InputError
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
 GIB = 2.0**30
 MESH = {"interval": 400.0, "triangle": 750.0, "quadrilateral": 900.0}
@@ -66,6 +67,8 @@ def machine(comm: MPI.Comm) -> float:
     """Bytes that evenly divided data may take: those free to a rank where least are, times the
     number of ranks (collective).
     """
+    from mpi4py import MPI
+
     here = comm.Split_type(MPI.COMM_TYPE_SHARED)
     each = free() / here.size
     here.Free()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+from advdiff.core import child
+from advdiff.core.errors import T
 
 if TYPE_CHECKING:
     from mpi4py import MPI
-from advdiff.core.errors import T
 
 
 class Alone:
@@ -25,13 +29,51 @@ class Alone:
         return value
 
 
+_stays_alone = False
+
+
+def stay_alone() -> bool:
+    """Have this process do without MPI, where no launcher has started it as a rank: whether so.
+
+    To be called before h5py and numpy are loaded.
+    """
+    global _stays_alone
+    if not _stays_alone and "mpi4py.MPI" not in sys.modules:
+        _stays_alone = not any(name.startswith(child.LAUNCHED) for name in os.environ)
+    if _stays_alone:
+        os.environ.update(child.ALONE)
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        for name in child.WITHOUT:
+            os.environ.pop(name, None)
+    return _stays_alone
+
+
 def world() -> MPI.Comm | Alone:
-    """All ranks; without mpi4py, this process."""
+    """All ranks; without mpi4py, or after :func:`stay_alone`, this process."""
+    if _stays_alone:
+        return Alone()
     try:
         from mpi4py import MPI
-    except ImportError:
+    except (ImportError, RuntimeError):  # the second where its wheel finds no MPI
         return Alone()
     return MPI.COMM_WORLD
+
+
+def foreign_launcher() -> str | None:
+    """What to say where mpirun is of another MPI than this Python's; else None (starts MPI).
+
+    The ranks would be so many single processes; MPICH's would end as it starts.
+    """
+    own = Path(sys.prefix, "bin", "mpirun")
+    remedy = f"take {own if own.is_file() else 'its own'}"
+    if "OMPI_COMM_WORLD_SIZE" in os.environ and find_spec("dolfinx_solver"):  # whose MPI is MPICH
+        return f"this mpirun is Open MPI's, and the MPI of this Python is MPICH; {remedy}"
+    started = max(int(os.environ.get(name) or 1) for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"))
+    if started > 1 and world().size == 1:
+        return (
+            f"mpirun has started {started} ranks and each is alone: it is of another MPI; {remedy}"
+        )
+    return None
 
 
 def on_root(comm: MPI.Comm, function: Callable[[], T]) -> T:
@@ -85,6 +127,7 @@ def agreed(comm: MPI.Comm, patience: float = math.inf):
         patience: seconds for which a rank that has failed waits for the others, and then raises
             alone; finite where the block itself communicates, for they may wait for it there.
     """
+    import numpy as np
     from mpi4py import MPI
 
     error: Exception | None = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +31,16 @@ def install() -> None:
     """Take over the signals of this process, those that it is not told to ignore."""
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def keep() -> None:
+    """Take them back, where :func:`install` had them, from a library that has started meanwhile.
+
+    PETSc takes SIGTERM where MPI is not Open MPI.
+    """
+    for number in SIGNALS:
+        if signal.getsignal(number) is _stop:  # as Python knows it, which C code does not ask
             signal.signal(number, _stop)
 
 
@@ -71,6 +80,8 @@ def hushed():
     except OSError:  # closed: there is nothing to hush
         yield
         return
+    import tempfile  # which loads much, and is needed here alone
+
     with tempfile.TemporaryFile() as said:
         _stderr = shown
         os.dup2(said.fileno(), 2)

@@ -43,8 +43,7 @@ def scalar_field(value: FieldLike, key: str, dim: int) -> Field:
         return Expression(value, key, dim)
     if callable(value):
         return value
-    constant = float(value)
-    return lambda x: np.full(x.shape[1], constant)
+    return Uniform(float(value))
 
 
 def vector_field(value: Sequence[FieldLike] | Field, key: str, dim: int) -> Field:
@@ -55,6 +54,16 @@ def vector_field(value: Sequence[FieldLike] | Field, key: str, dim: int) -> Fiel
         raise InputError(f"{key}: {len(value)} components in {dim} dimensions; give {dim}")
     components = [scalar_field(c, f"{key}[{i}]", dim) for i, c in enumerate(value)]
     return Components(tuple(components))
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """The same value everywhere."""
+
+    value: float
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return np.full(x.shape[1], self.value)
 
 
 @dataclass(frozen=True)
@@ -74,12 +83,30 @@ def interpolate(field: Field, space: fem.FunctionSpace, key: str) -> fem.Functio
         InputError: where a value is not finite.
     """
     function = fem.Function(space, name=key)
-    with agreed(space.mesh.comm):
-        function.interpolate(lambda x: field(_clean(x)))
+    if isinstance(field, Uniform) and space.element.interpolation_ident:
+        function.x.array[:] = field.value
+    elif space.element.interpolation_ident:
+        _take_nodal_values(function, field)
+    else:
+        with agreed(space.mesh.comm):
+            function.interpolate(lambda x: field(_clean(x)))
     _require_finite(function, key, field)
     if isinstance(space.mesh, PeriodicMesh) and not space.element.basix_element.discontinuous:
         _require_periodic(function, key, field)
     return function
+
+
+def _take_nodal_values(function: fem.Function, field: Field) -> None:
+    """Values at the nodes, each asked for once and not by every cell around it (collective)."""
+    space = function.function_space
+    size = space.dofmap.index_map_bs
+    with agreed(space.mesh.comm):
+        x = _clean(np.ascontiguousarray(space.tabulate_dof_coordinates().T))
+        values = np.asarray(field(x))
+        if values.shape not in ((size, x.shape[1]), x.shape[size:]):
+            raise ValueError(f"values of shape {values.shape} at {x.shape[1]} points")
+        function.x.array[:] = values.reshape(size, -1).T.ravel()
+    function.x.scatter_forward()
 
 
 def interpolate_positive(

@@ -108,9 +108,10 @@ def read(
     require_harmless(path)
     try:
         import gmsh
-    except ImportError:
+    except (ImportError, OSError) as error:  # the second where libraries of a desktop are missing
         raise Refused(
-            f"{path} needs the Python module gmsh; install it (Debian: python3-gmsh)"
+            f"{path} needs the Python module gmsh ({error}); install it (Debian: python3-gmsh), or "
+            "see advdiff doctor"
         ) from None
     gmsh.initialize(interruptible=False)
     gmsh.option.setNumber("General.Terminal", 0)

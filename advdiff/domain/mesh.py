@@ -48,6 +48,7 @@ class Domain:
         self.ds = ufl.Measure("ds", domain=msh, subdomain_data=facet_tags)
         self.dx = ufl.Measure("dx", domain=msh)
         self.inside = self._count_inside()
+        self._sides: dict[str | None, ufl.Measure] = {}
 
     def _count_inside(self) -> dict[str, int]:
         """See ``inside`` (collective)."""
@@ -110,6 +111,22 @@ class Domain:
         """Local indices of the facets of the named boundary parts."""
         found = [self.facet_tags.find(self.tag(name, key)) for name in names]
         return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int32)
+
+    def side(self, name: str | None) -> ufl.Measure:
+        """The measure of one boundary part, or of the whole boundary: a form of it is compiled once
+        for all parts of all meshes (collective at first use of a part).
+        """
+        if name not in self._sides:
+            if name is None:
+                self.mesh.topology.create_connectivity(self.dim - 1, self.dim)
+                facets = mesh.exterior_facet_indices(self.mesh.topology)
+            else:
+                facets = self.facet_tags.find(self.tags[name])
+            tags = mesh.meshtags(
+                self.mesh, self.dim - 1, facets, np.full(len(facets), 1, dtype=np.int32)
+            )
+            self._sides[name] = ufl.Measure("ds", domain=self.mesh, subdomain_data=tags)(1)
+        return self._sides[name]
 
     @cached_property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:

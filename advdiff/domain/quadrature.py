@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import basix.ufl
@@ -23,12 +23,26 @@ def points_of(msh: mesh.Mesh, rule: Mapping[str, Any]) -> np.ndarray:
     return element.custom_quadrature()[0]
 
 
-def largest(domain: Domain, quantity: ufl.core.expr.Expr, points: np.ndarray) -> float:
-    """The maximum of a quantity ≥ 0 at reference points of all cells (collective)."""
+def maximum(
+    domain: Domain, quantity: ufl.core.expr.Expr, points: np.ndarray
+) -> Callable[[], float]:
+    """A collective function that returns the present maximum of a quantity ≥ 0 at reference points
+    of all cells.
+    """
     msh = domain.mesh
     cells = np.arange(msh.topology.index_map(domain.dim).size_local, dtype=np.int32)
-    values = np.asarray(jit.expression(quantity, points).eval(msh, cells))
-    return msh.comm.allreduce(float(values.max(initial=0.0)), MPI.MAX)
+    compiled = jit.expression(quantity, points)
+
+    def found() -> float:
+        values = np.asarray(compiled.eval(msh, cells))
+        return msh.comm.allreduce(float(values.max(initial=0.0)), MPI.MAX)
+
+    return found
+
+
+def largest(domain: Domain, quantity: ufl.core.expr.Expr, points: np.ndarray) -> float:
+    """The present one of :func:`maximum` (collective)."""
+    return maximum(domain, quantity, points)()
 
 
 class Quadrature:

@@ -14,7 +14,6 @@ import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
-from advdiff.core import jit
 from advdiff.core.errors import InputError
 from advdiff.domain.fields import Field, interpolate, interpolate_positive
 from advdiff.domain.mesh import Domain
@@ -212,25 +211,10 @@ def require_inflow_data(
     parts = [name for name in domain.tags if name not in given]
     if not parts:
         return
-    u, speed = velocity.expression, velocity.largest_speed()
-    entering = ufl.max_value(-ufl.dot(u, ufl.FacetNormal(domain.mesh)), 0.0)
-    # of one form, as compiling many takes longer: the weights choose a part, and what of it
-    weights = fem.Constant(domain.mesh, np.zeros((len(parts), 2)))
-    form = jit.form(
-        sum(
-            (weights[i, 0] * entering + weights[i, 1]) * domain.ds(domain.tags[name])
-            for i, name in enumerate(parts)
-        )
-    )
-
-    def total(*which: int) -> float:
-        weights.value[:] = 0.0
-        weights.value[which] = 1.0
-        return domain.comm.allreduce(fem.assemble_scalar(form), MPI.SUM)
-
-    for i, name in enumerate(parts):
-        flow = total(i, 0)
-        if flow > NEGLIGIBLE * speed * total(i, 1):
+    speed = velocity.largest_speed()
+    for name in parts:
+        _, flow, area = velocity.crossing(name)
+        if flow > NEGLIGIBLE * speed * area:
             raise InputError(
                 f"physics.velocity: enters through boundary part '{name}' ({flow:.3g} a unit of "
                 f"time) where no tracer is given; add physics.inflow.{name} = 0.0, or a value"

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import ufl
 from dolfinx import fem
 from dolfinx.fem import petsc as fem_petsc
@@ -90,10 +91,15 @@ class OperatorCotangent:
         found = {name: derivative(value, self._operator.controls[name]) for name in names}
         return {name: jit.form(form) for name, form in found.items() if not form.empty()}
 
-    def reset(self) -> None:
+    def clear(self) -> None:
         """Ḡ = 0 and all gradients 0."""
         if self.pattern is not None:
             self.pattern.clear()
+
+    @property
+    def entries(self) -> np.ndarray | None:
+        """Those of Ḡ, None where no control moves K."""
+        return None if self.pattern is None else self.pattern.entries
 
     def add(
         self, left: Sequence[PETSc.Vec], right: Sequence[PETSc.Vec], weight: float = 1.0

@@ -23,7 +23,7 @@ from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator, Mass
 from advdiff.core import jit
-from advdiff.domain.fields import Field
+from advdiff.domain.fields import Field, Uniform
 from advdiff.domain.quadrature import points_of
 from advdiff.equation.conditions import held
 from advdiff.equation.discretization import Discretization
@@ -78,11 +78,10 @@ class Operator:
         self._whole_load = self.load_form(test)
         self._stiffness_form = jit.form(self._whole)
         self._load_form = None if self._whole_load.empty() else jit.form(self._whole_load)
-        self._full = fem_petsc.assemble_matrix(self._stiffness_form)
-        self._full.assemble()
+        self._full: PETSc.Mat | None = None
         self._total = fem.Function(self.space)
         self.mass = self._restricted_mass()
-        self._constant = self.state(lambda x: np.ones(x.shape[1]), "1")
+        self._constant = self.state(Uniform(1.0), "1")
         self._stiffness: PETSc.Mat | None = None
         self.load: PETSc.Vec | None = None
         self.generator: Generator | None = None
@@ -163,16 +162,46 @@ class Operator:
         """
         self.physics.require_positive()
         with ASSEMBLY:
-            self._full.zeroEntries()
-            fem_petsc.assemble_matrix(self._full, self._stiffness_form)
+            if self._full is None:
+                self._full = fem_petsc.assemble_matrix(self._stiffness_form)
+            else:
+                self._full.zeroEntries()
+                fem_petsc.assemble_matrix(self._full, self._stiffness_form)
             self._full.assemble()
             self._stiffness = self.states.block(self._full, self._stiffness)
             forms = [] if self._load_form is None else [self._load_form]
             self.load = self._assemble_load(self._full, forms)
-            bound = self.discretization.flow_factor * self.physics.peclet_bound()
-        self.generator = Generator(
-            self._stiffness, self.mass, bound, self.domain.dim, self._constant
-        )
+            bound = self._bound()
+        self.generator = self._generator(bound)
+        return self.generator
+
+    def replace(self, csr: tuple[np.ndarray, ...], load: np.ndarray) -> Generator:
+        """K and F as somebody else has computed them for the present controls (collective).
+
+        Args:
+            csr: the rows of K here.
+            load: the entries of F here, where there is an F.
+        """
+        self.physics.require_positive()
+        self._stiffness.setValuesCSR(*csr)
+        self._stiffness.assemble()
+        if self.load is not None:
+            self.load.array[:] = load
+        return self._generator(self._bound())
+
+    def _bound(self) -> float:
+        return self.discretization.flow_factor * self.physics.peclet_bound()
+
+    def _generator(self, bound: float) -> Generator:
+        """K as it stands: one object as long as K is one, so that engines may stay."""
+        if self.generator is None or self.generator.stiffness is not self._stiffness:
+            points = None  # of nodal values alone
+            if self.space.element.basix_element.interpolation_is_identity:
+                points = self.space.tabulate_dof_coordinates()[self.states.own, : self.domain.dim]
+            self.generator = Generator(
+                self._stiffness, self.mass, bound, self.domain.dim, self._constant, points
+            )
+        self.generator.flow_bound = bound
         return self.generator
 
     def _assemble_load(self, matrix: PETSc.Mat, forms: Sequence[fem.Form]) -> PETSc.Vec | None:

@@ -129,6 +129,10 @@ class Physics:
         Sampled at the nodes of the degree of u on each cell: exact where u is linear there (a
         stream function), an estimate otherwise.
         """
+        kappa = self.diffusivity.x.petsc_vec
+        least, most = kappa.min()[1], kappa.max()[1]
+        if least == most and self.velocity.is_nodal:
+            return self.velocity.largest_speed() ** 2 / least
         return self._peclet()
 
     @cached_property

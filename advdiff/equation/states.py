@@ -28,6 +28,7 @@ class States:
     Attributes:
         boundary: the function that has the held values, 0 at the free unknowns.
         free: the global numbers of this rank's free unknowns in ``space``.
+        own: their local numbers.
         is_constrained: whether any unknown is held.
         numbering: local unknown of ``space``, ghosts too → its place in a state, −1 where held.
 
@@ -48,7 +49,8 @@ class States:
             self.boundary.x.array[dofs] = values.x.array[dofs]
         self.boundary.x.scatter_forward()
         owned, start, comm = constrained[: cells.size_local], cells.local_range[0], domain.comm
-        free = np.flatnonzero(~owned).astype(PETSc.IntType) + start
+        self.own = np.flatnonzero(~owned)
+        free = self.own.astype(PETSc.IntType) + start
         self.is_constrained = comm.allreduce(int(owned.sum())) > 0
         number = fem.Function(space)
         number.x.array[:] = -1.0
@@ -62,6 +64,9 @@ class States:
 
     def rows(self, vector: PETSc.Vec, out: PETSc.Vec | None = None) -> PETSc.Vec:
         """The free entries of a vector over all unknowns, in a vector of their own (collective)."""
+        if out is not None and not self.is_constrained:
+            vector.copy(out)
+            return out
         part = vector.getSubVector(self.free)
         out = part.duplicate() if out is None else out
         part.copy(out)
@@ -85,14 +90,16 @@ class States:
         """The function of a state, with the held values, or zero there (collective)."""
         out = fem.Function(self.space) if out is None else out
         vector = out.x.petsc_vec
-        if self.is_constrained:
+        if not self.is_constrained:
+            state.copy(vector)
+        else:
             if boundary:
                 self.boundary.x.petsc_vec.copy(vector)
             else:
                 vector.set(0.0)
-        part = vector.getSubVector(self.free)
-        state.copy(part)
-        vector.restoreSubVector(self.free, part)
+            part = vector.getSubVector(self.free)
+            state.copy(part)
+            vector.restoreSubVector(self.free, part)
         out.x.scatter_forward()
         return out
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import basix.ufl
 import numpy as np
 import ufl
 from dolfinx import fem
@@ -19,11 +20,14 @@ from advdiff.core import compat, jit
 from advdiff.core.errors import InputError
 from advdiff.domain.fields import Field, interpolate
 from advdiff.domain.mesh import Domain
+from advdiff.domain.quadrature import maximum
 from advdiff.domain.samples import Samples
 
 DEGREE = 2
 VANISHING = 1e-10
 """Relative size below which a gradient or divergence is but rounding."""
+NODAL = 20.0
+"""A polynomial of a cell is nowhere larger than that many times its values at the nodes."""
 DIVERGENCE = 1e-3
 """Of |∇u|; less is what interpolation leaves."""
 
@@ -72,18 +76,11 @@ class Velocity:
 
         Sampled at the nodes of the degree of u on each cell.
         """
-        degree = 1
+        degree, msh = 1, self.domain.mesh
         if self.given is not None:
             degree = self.given.function_space.element.basix_element.degree
-        space = fem.functionspace(self.domain.mesh, ("DG", degree))
-        values = jit.expression(quantity, compat.interpolation_points(space))
-        sample = fem.Function(space)
-
-        def largest() -> float:
-            sample.interpolate(values)
-            return self.domain.comm.allreduce(float(sample.x.array.max(initial=0.0)), MPI.MAX)
-
-        return largest
+        element = basix.ufl.element("DG", msh.basix_cell(), degree)
+        return maximum(self.domain, quantity, element.basix_element.points)
 
     def sampled(self, samples: Samples) -> list[PETSc.Vec]:
         """The components of u at sample points (collective)."""
@@ -109,15 +106,29 @@ class Velocity:
         (collective).
         """
         domain = self.domain
-        ds = domain.ds if name is None else domain.ds(domain.tags[name])
         u_n = ufl.dot(self.expression, ufl.FacetNormal(domain.mesh))
-        one = fem.Constant(domain.mesh, 1.0)
-        forms = (ufl.max_value(u_n, 0.0) * ds, ufl.max_value(-u_n, 0.0) * ds, one * ds)
-        local = [fem.assemble_scalar(jit.form(form)) for form in forms]
-        return tuple(domain.comm.allreduce(value, MPI.SUM) for value in local)
+        which = fem.Constant(domain.mesh, np.zeros(3))  # of one form, the same for all parts
+        found = which[0] * ufl.max_value(u_n, 0.0) + which[1] * ufl.max_value(-u_n, 0.0) + which[2]
+        form = jit.form(found * domain.side(name))
+
+        def total(i: int) -> float:
+            which.value[:] = 0.0
+            which.value[i] = 1.0
+            return domain.comm.allreduce(fem.assemble_scalar(form), MPI.SUM)
+
+        return total(0), total(1), total(2)
+
+    @property
+    def is_nodal(self) -> bool:
+        """Whether the values of the given part are those of u, at the nodes of its degree."""
+        return self.stream is None and self.given is not None
 
     def largest_speed(self) -> float:
         """max |u|, sampled at the nodes (collective)."""
+        if self.is_nodal:
+            values = self.given.x.array.reshape(-1, self.domain.dim)
+            local = float(np.einsum("ij,ij->i", values, values).max(initial=0.0))
+            return float(np.sqrt(self.domain.comm.allreduce(local, MPI.MAX)))
         u = self.expression
         return float(np.sqrt(self.maximum(ufl.dot(u, u))()))
 
@@ -134,20 +145,26 @@ class Velocity:
 
     def divergence(self) -> float:
         """‖∇·u‖ in L² (collective); 0 where it is rounding error."""
-        if self.given is None:
-            return 0.0
-        value = self.domain.norm(ufl.div(self.given))
-        scale = self.domain.norm(ufl.grad(self.given)) + self._size()
-        return value if value > VANISHING * scale else 0.0
+        return self._divergence()[0]
 
     def relative_divergence(self) -> float:
         """‖∇·u‖ / ‖∇u‖ of the given part, in L² (collective); 0 where it is constant."""
-        value = self.divergence()
-        return value / self.domain.norm(ufl.grad(self.given)) if value > 0.0 else 0.0
+        value, slope = self._divergence()
+        return value / slope if value > 0.0 else 0.0
 
-    def _size(self) -> float:
-        """‖u‖ of the given part over the size of the domain."""
-        return self.domain.norm(self.given) / self.domain.measure ** (1 / self.domain.dim)
+    def _divergence(self) -> tuple[float, float]:
+        """:meth:`divergence`, and ‖∇u‖ of the given part."""
+        if self.given is None:
+            return 0.0, 0.0
+        domain = self.domain
+        value, slope = domain.norm(ufl.div(self.given)), domain.norm(ufl.grad(self.given))
+        # beside ‖u‖ over the size of the domain, which is asked for where it can matter
+        scale = domain.measure ** (1 / domain.dim)
+        most = Velocity(domain, self.given).largest_speed() * domain.measure**0.5
+        if value <= VANISHING * (slope + NODAL * most / scale):
+            most = domain.norm(self.given)
+            value = value if value > VANISHING * (slope + most / scale) else 0.0
+        return value, slope
 
 
 def vector_space(domain: Domain, degree: int = DEGREE) -> fem.FunctionSpace:

@@ -51,6 +51,14 @@ class Gaussian:
             np.log(np.sqrt(2.0 * np.pi) * np.broadcast_to(self.std, self.values.shape)).sum()
         )
 
+    def scale(self, predicted: np.ndarray) -> np.ndarray:
+        """The standard deviation of each reading, shape (reading,)."""
+        return np.broadcast_to(self.std, predicted.shape)
+
+    def standardised(self, predicted: np.ndarray) -> np.ndarray:
+        """Residuals in standard deviations, shape (reading,)."""
+        return (self.values - predicted) / self.std
+
     def value(self, predicted):
         residual = (predicted - self.values) / self.std
         with np.errstate(all="ignore"):

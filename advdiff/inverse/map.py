@@ -74,7 +74,7 @@ class Estimate:
     evaluation: Evaluation | None = None
 
 
-INEXACT = {"ksp_ew_rtol0": 0.5, "ksp_ew_rtolmax": 0.5}
+INEXACT = {"ksp_ew_rtol0": 0.1, "ksp_ew_rtolmax": 0.1}
 """How exactly Newton's steps are solved for, where no option says otherwise: ``-tao_ksp_ew``
 asks for it, and these are read under the prefix of its KSP (``-tao_nls_``)."""
 DAMPED = {"tao_nls_sval": 0.1, "tao_nls_psfac": 0.1, "tao_nls_pmgfac": 0.01}

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from petsc4py import PETSc
 
+from advdiff.core import compat
+
 
 class Part(Protocol):
     """One unknown, or a few of one kind.
@@ -67,6 +69,7 @@ class Unknowns:
             raise ValueError(f"two parts have one name: {', '.join(names)}")
         self.comm = parts[0].template.comm
         local = [part.template.getLocalSize() for part in self.parts]
+        compat.steady_sums()  # of optimisers, which can be gone on with bit for bit
         self._template = PETSc.Vec().createMPI((sum(local), PETSc.DECIDE), comm=self.comm)
         start, _ = self._template.getOwnershipRange()
         self._rows = []

@@ -7,18 +7,24 @@ nothing of meshes or engines.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator
-from advdiff.equation.cotangent import OperatorCotangent
+from advdiff.equation.affine import Affine, affine
 from advdiff.equation.operator import Operator
 from advdiff.inverse.unknowns import Unknowns
 from advdiff.problem.readings import Readings
 from advdiff.problem.sensors import Sensors
 from advdiff.problem.unknowns.initial import INITIAL
 from advdiff.semigroup.engine import Engine
+
+if TYPE_CHECKING:
+    from advdiff.algebra.pattern import PatternCotangent
+    from advdiff.equation.cotangent import OperatorCotangent
 
 FORWARD = PETSc.Log.Event("advdiff.forward")
 ADJOINT = PETSc.Log.Event("advdiff.adjoint")
@@ -66,17 +72,32 @@ class TransportModel:
         self.operator, self.unknowns, self.readings = operator, unknowns, readings
         self.initial, self.make_engine = initial, make_engine
         self.sensors = Sensors(operator, readings.places, readings.rows, snap_distance)
-        names = [name for name in unknowns.controls if name != INITIAL]
-        self.cotangent = OperatorCotangent(operator, names)
         self.reads_initial = bool(readings.times[0] == 0.0)
         self.times = readings.times[1:] if self.reads_initial else readings.times
         self.evaluations = 0
 
+    @cached_property
+    def affine(self) -> Affine | None:
+        """K and F as functions of m where they are affine, found for the first value
+        (collective)."""
+        return None if INITIAL in self.unknowns.controls else affine(self.operator, self.unknowns)
+
+    @cached_property
+    def cotangent(self) -> OperatorCotangent | PatternCotangent:
+        """What gathers a gradient, made for the first one (collective)."""
+        if self.affine is not None:
+            return self.affine.pattern
+        from advdiff.equation.cotangent import OperatorCotangent
+
+        names = [name for name in self.unknowns.controls if name != INITIAL]
+        return OperatorCotangent(self.operator, names)
+
     def _solve(self, m: PETSc.Vec, record: bool) -> TransportLinearisation:
-        # What Python drops on several ranks is only freed here: the last evaluation's whole tape.
-        PETSc.garbage_cleanup(self.initial.comm)
+        if self.initial.comm.size > 1:  # what Python drops there is only freed here
+            PETSc.garbage_cleanup(self.initial.comm)
+        summed = self.affine
         self.unknowns.assign(m)
-        generator = self.operator.assemble()
+        generator = self.operator.assemble() if summed is None else summed.assemble(m)
         self.sensors.assemble()
         with FORWARD:
             engine = self.make_engine(generator)
@@ -142,12 +163,32 @@ class TransportLinearisation:
         np.add.at(table, (readings.time, readings.sensor), weights)
         residuals = [model.sensors.spread(row, model.initial.duplicate()) for row in table]
         at_start = residuals.pop(0) if model.reads_initial else None
-        model.cotangent.reset()
+        model.cotangent.clear()
         with ADJOINT:
             pullback = self.engine.pull(self.solution, residuals, model.cotangent)
         if at_start is not None:
             pullback.initial.axpy(1.0, at_start)
-        gradient = model.cotangent.pull(pullback.load)
+        if model.affine is not None:
+            found = model.affine.pull(pullback.load)
+        else:
+            gradient = model.cotangent.pull(pullback.load)
+            found = model.unknowns.pull({**gradient, INITIAL: pullback.initial})
         if model.sensors.moves:
-            model.sensors.pull(table, model.read(model.initial, self.solution.states), gradient)
-        return model.unknowns.pull({**gradient, INITIAL: pullback.initial})
+            found.axpy(1.0, self._pull_sensors(table))
+        return found
+
+    def _pull_sensors(self, table: np.ndarray) -> PETSc.Vec:
+        """What a weighted sum of readings has for gradient through their sensors alone."""
+        model = self.model
+        gradient = {
+            name: model.operator.controls[name].x.petsc_vec.duplicate()
+            for name in model.unknowns.controls
+            if name != INITIAL
+        }
+        for vector in gradient.values():
+            with vector.localForm() as local:
+                local.set(0.0)
+        model.sensors.pull(table, model.read(model.initial, self.solution.states), gradient)
+        still = model.initial.duplicate()
+        still.set(0.0)
+        return model.unknowns.pull({**gradient, INITIAL: still})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,9 @@ from advdiff.semigroup.semigroup import Semigroup, SolverOptions, make_engine
 from advdiff.sensitivity.rho import Direction, Sensitivity, sensitivity
 
 if TYPE_CHECKING:
+    from advdiff.inverse.likelihood import Gaussian
     from advdiff.inverse.map import Estimate
+    from advdiff.inverse.noise import Noise
     from advdiff.inverse.objective import Objective
     from advdiff.inverse.prior import Prior
     from advdiff.inverse.white import Tape
@@ -98,7 +101,11 @@ class Problem(Transport):
     @property
     def solver_options(self) -> SolverOptions:
         """[solver]."""
-        return SolverOptions(**self.experiment.solver.model_dump(), nodes=self.nodes)
+        return replace(self._solver, nodes=self.nodes)
+
+    @cached_property
+    def _solver(self) -> SolverOptions:
+        return SolverOptions(**self.experiment.solver.model_dump())
 
     def make_engine(self, generator: Generator) -> Engine:
         """The engine that [solver] asks for."""
@@ -167,6 +174,7 @@ class Problem(Transport):
             table.std,
             self.comm,
             Stated(**self.experiment.written()),
+            table.noise.needs_std,
         )
         self.sources["observations.file"] = found.said
         return found
@@ -215,15 +223,21 @@ class Problem(Transport):
         )
 
     @cached_property
+    def likelihood(self) -> Gaussian | Noise:
+        """What the readings say of their predictions, by [observations] noise."""
+        from advdiff.inverse import noise
+
+        return noise.make(self.readings, **self.experiment.observations.noise.model_dump())
+
+    @cached_property
     def objective(self) -> Objective:
         """Misfit and prior together, for PETSc vectors."""
-        from advdiff.inverse.likelihood import Gaussian, Potential
+        from advdiff.inverse.likelihood import Potential
         from advdiff.inverse.objective import Objective
 
-        readings, parts = self.readings, self.parts
+        parts = self.parts
         penalties = [p for i, (k, _) in enumerate(parts) for p in k.penalties(self.unknowns, i)]
-        potential = Potential(self.model, Gaussian(readings.values, readings.std))
-        return Objective(potential, self.prior, penalties)
+        return Objective(Potential(self.model, self.likelihood), self.prior, penalties)
 
     def initial_guess(self) -> np.ndarray | PETSc.Vec:
         """The prior's mean: a numpy array of coefficients, or a Vec where a field is unknown."""

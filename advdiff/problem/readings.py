@@ -23,7 +23,6 @@ from advdiff.problem.shapes import Shapes
 NOT_YET = {
     "t_start": "the start of an average over time",
     "t_end": "the end of an average over time",
-    "censored": "a limit of detection",
 }
 """Column → what a reading with an entry there is, as long as no model predicts it."""
 
@@ -40,6 +39,8 @@ class Readings:
         rows: where in its file each sensor first occurs, shape (sensor,), for messages.
         lines: where in its file each reading is, shape (reading,), likewise.
         shapes: what of the domain each sensor sees; None: a point.
+        censored: −1 where the reading is only known to be below its value, 1 where it is above, 0
+            where it is known, shape (reading,); None: all are known.
         said: what was understood of the file, in one line.
 
     Points and times are in the units of the mesh and of [time], values and std in that of θ.
@@ -60,6 +61,7 @@ class Readings:
     std: np.ndarray
     rows: np.ndarray | None = None
     lines: np.ndarray | None = None
+    censored: np.ndarray | None = None
     shapes: Shapes | None = None
     said: str = ""
 
@@ -89,6 +91,7 @@ def read(
     std: float | None,
     comm: MPI.Comm = MPI.COMM_WORLD,
     stated: Stated = NOTHING,
+    needs_std: bool = True,
 ) -> Readings:
     """Read a CSV (columns x, y[, z], t, value[, std]) or HDF5 file (collective: rank 0 reads).
 
@@ -97,15 +100,18 @@ def read(
 
     Args:
         stated: what is known of how the file is written.
+        needs_std: whether the size of the noise must be known; else 1 stands for it.
 
     Raises:
         InputError: on every rank, naming the file and the row: a missing column, a value that is
             not a finite number, a time outside 0 ≤ t ≤ final, a std that is not positive.
     """
-    return on_root(comm, lambda: of_table(reader.read(path, stated, AXES[:dim]), final, std))
+    return on_root(
+        comm, lambda: of_table(reader.read(path, stated, AXES[:dim]), final, std, needs_std)
+    )
 
 
-def of_table(table: Table, final: float, std: float | None) -> Readings:
+def of_table(table: Table, final: float, std: float | None, needs_std: bool = True) -> Readings:
     """The readings of a table, each a value at a place and a time.
 
     Raises:
@@ -115,11 +121,12 @@ def of_table(table: Table, final: float, std: float | None) -> Readings:
         table.refuse(table.has(name), f"is {meaning}, which is not read yet", name, "remove it")
     path, numbers = table.place.path, dict(table.numbers)
     if "std" not in numbers:
-        if std is None:
+        if std is None and needs_std:
             raise InputError(
-                f"observations.std: missing, and {path} has no column 'std'; give the noise"
+                f"observations.std: missing, and {path} has no column 'std'; give the noise, or "
+                "write observations.noise = 'unknown'"
             )
-        numbers["std"] = np.full(len(table), std)
+        numbers["std"] = np.full(len(table), 1.0 if std is None else std)
     elif std is not None:
         raise InputError(
             f"observations.std = {std:g}: {path} has a column 'std', which says it; "
@@ -135,7 +142,7 @@ def of_table(table: Table, final: float, std: float | None) -> Readings:
     found = Readings.from_rows(
         _shapes(table), numbers["t"], numbers["value"], numbers["std"], table.lines
     )
-    return replace(found, said=table.said)
+    return replace(found, said=table.said, censored=_censored(table))
 
 
 def _shapes(table: Table) -> Shapes:
@@ -154,3 +161,10 @@ def _shapes(table: Table) -> Shapes:
     what = "is of a segment or a disc, which has no one direction"
     table.refuse(wide, what, "kind", "give a place or a part, or remove 'flux'")
     return shapes
+
+
+def _censored(table: Table) -> np.ndarray | None:
+    """Which readings are beyond a limit; None where none is."""
+    if table.censored is None or not table.censored.any():
+        return None
+    return np.asarray(table.censored, dtype=int)

@@ -219,7 +219,4 @@ class Sensors:
         self._matrix.multTranspose(self._sampled, self._full)
         for moving in self._moving:
             self._full.axpy(1.0, moving.spread(weights))
-        part = self._full.getSubVector(self.operator.states.free)
-        part.copy(out)
-        self._full.restoreSubVector(self.operator.states.free, part)
-        return out
+        return self.operator.states.rows(self._full, out)

@@ -230,7 +230,9 @@ def mark(problem: Problem) -> str:
     """Text that differs where the values of two runs would."""
     parts = {"domain", "discretization", "physics", "solver", "unknowns", "prior"}
     digest = hashlib.sha256(problem.experiment.model_dump_json(include=parts).encode())
+    digest.update(problem.experiment.observations.noise.model_dump_json().encode())
     readings = problem.readings
-    for array in (readings.points, readings.times, readings.values, readings.std):
+    arrays = [readings.points, readings.times, readings.values, readings.std]
+    for array in arrays if readings.censored is None else [*arrays, readings.censored]:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -52,7 +52,6 @@ class Closed:
         kept = constants(self.engine.generator)
         if kept is not None:
             self._correct(kept, solution, initial, load)
-            kept.destroy()
         return solution
 
     def transpose(self, residuals: Sequence[PETSc.Vec], times: Sequence[float]) -> PETSc.Vec:
@@ -61,7 +60,6 @@ class Closed:
         kept = constants(self.engine.generator)
         if kept is not None:
             kept.set_total(total, sum(map(kept.total, residuals)))
-            kept.destroy()
         return total
 
     def push(
@@ -78,7 +76,6 @@ class Closed:
             self._correct(kept, solution, initial, load)
             if change.stiffness is None or kept.kept_by(change.stiffness):
                 kept.set_means(tangents, solution.times, change.initial, change.load)
-            kept.destroy()
         return solution, tangents
 
     def pull(
@@ -93,7 +90,6 @@ class Closed:
             if pullback.load is not None:
                 pairs = zip(solution.times, sums, strict=True)
                 kept.set_mean(pullback.load, sum(t * s for t, s in pairs) / kept.volume)
-            kept.destroy()
         return pullback
 
     def _correct(

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
+import numpy as np
 from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator
@@ -110,7 +111,14 @@ def finite(vectors: Sequence[PETSc.Vec], what: str) -> Sequence[PETSc.Vec]:
 
 
 class Cotangent(Protocol):
-    """Receives Ḡ = Σ w λ θᵀ, the derivative of a scalar with respect to K on K's pattern."""
+    """Receives Ḡ = Σ w λ θᵀ, the derivative of a scalar with respect to K on K's pattern.
+
+    Attributes:
+        entries: Ḡ on this rank's rows in the order of ``K.getValuesCSR()``, for who adds to it
+            directly; None where nobody wants it.
+    """
+
+    entries: np.ndarray | None
 
     def add(
         self, left: Sequence[PETSc.Vec], right: Sequence[PETSc.Vec], weight: float = 1.0

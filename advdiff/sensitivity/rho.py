@@ -125,6 +125,7 @@ def sensitivity(
             return _bounded(solution, tangents)
         # rounding enters twice, before the direction and after it
         error = tight + 2.0 * float(solution.report.get("rounding", 0.0))
+        error = float(solution.report.get("tangent_error", error))
         return Sensitivity(solution, list(finite(tangents, "the sensitivity")), error)
     if method == "augmented":
         return _bounded(*augmented.push(operator.generator, mfn, *given))

@@ -83,7 +83,7 @@ def _check(problem: Problem) -> list[str]:
         tables = ", ".join(f"[{name}]" for name in ignored)
         lines.append(f"unused      {tables}: not of this task = '{experiment.task}'")
     lines += [f"read        {key}: {source}" for key, source in problem.sources.items()]
-    return lines + problem.concerns.add(before.concerns(problem))
+    return lines + problem.concerns.add(before.concerns(problem, divergence))
 
 
 def run(problem: Problem, say: Say, *, resume: bool = False) -> bool:

@@ -120,7 +120,8 @@ def judge(problem: Problem, estimate: Estimate, std: PETSc.Vec | None = None) ->
 def speak(say: Say, judged: Judgement) -> None:
     """Say what an estimate is worth, its warnings apart."""
     error = judged.misfit_error
-    say(judged.fit.line)
+    for line in judged.fit.lines:
+        say(line)
     say(f"error       of the misfit {error:.1e}, by a solution {1 / FINER:g} times as exact")
     for line in judged.mesh.lines:
         say(line)
@@ -244,6 +245,8 @@ def _truth(file: Store, problem: Problem) -> None:
 
 def _observations(file: Store, problem: Problem, predicted: np.ndarray) -> None:
     readings = problem.readings
+    none = np.zeros(len(readings), dtype=int)
+    censored = none if readings.censored is None else readings.censored
     file.axis("sensor", len(readings.points))
     file.axis("reading", len(readings))
     file.axis("observation_time", len(readings.times))
@@ -253,7 +256,8 @@ def _observations(file: Store, problem: Problem, predicted: np.ndarray) -> None:
         ("sensor", readings.sensor, "index of the sensor"),
         ("time_index", readings.time, "index of the time"),
         ("values", readings.values, "measured"),
-        ("std", readings.std, "standard deviation of the noise"),
+        ("std", problem.likelihood.scale(predicted), "standard deviation of the noise"),
+        ("censored", censored, "-1 below its value, 1 above, 0 known"),
         ("predicted", predicted, "predicted by the estimate"),
     ):
         file.array(f"observations/{name}", values, ("reading",), long_name=title)

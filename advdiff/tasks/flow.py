@@ -58,6 +58,8 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
     readings, unknowns = problem.readings, mine.unknowns
     snapshot, parts = fields.Snapshot(mine), [_kept(mine, *each) for each in mine.parts]
     truth, described = _truth(problem), _constants(problem)
+    none = np.zeros(len(readings), dtype=int)
+    censored = none if readings.censored is None else readings.censored
 
     def values(m) -> dict[str, np.ndarray]:
         return {v.name: v.of(unknowns.extract(m, i)) for i, v in enumerate(parts)}
@@ -84,6 +86,7 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
             "sensor_index": Data(readings.sensor, one, "index of the sensor"),
             "time_index": Data(readings.time, one, "index of the time"),
             "std": Data(readings.std, one, "standard deviation of the noise"),
+            "censored": Data(censored, one, "-1 below its value, 1 above, 0 known"),
             **described,
             **{
                 f"{v.name}_waves": Data(v.waves, (v.axis, "axis"), "half waves of the cosines")
@@ -93,7 +96,8 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
         },
         coordinates={},
         mark=experiment.model_dump_json(include=tables)
-        + sha256(readings.values.tobytes()).hexdigest(),
+        + experiment.observations.noise.model_dump_json()
+        + sha256(readings.values.tobytes() + censored.tobytes()).hexdigest(),
         extend=partial(_extend, problem),
         snapshots=Snapshots(
             snapshot.axes,

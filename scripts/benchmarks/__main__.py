@@ -1,6 +1,6 @@
 """The engines beside their rivals, in one run and on the same matrices.
 
-    scripts/bench [--quick | --full] [--only forward,gradient,scaling] [--json FILE]
+    scripts/bench [--quick | --full] [--only forward,gradient,backends,scaling] [--json FILE]
 
 Seconds are the best of up to three runs, rivals in turn with ours, and include all that depends on
 the matrix (bounds, factorisations, automatic choice) but not its assembly.  Error: of the states,
@@ -26,12 +26,14 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="small meshes, under two minutes")
     parser.add_argument("--full", action="store_true", help="every row of the grid")
-    parser.add_argument("--only", default="forward,gradient,scaling", help="parts, by commas")
+    parser.add_argument(
+        "--only", default="forward,gradient,backends,scaling", help="parts, by commas"
+    )
     parser.add_argument("--meshes", default="", help="forward on these alone: 2-D 256,3-D 64")
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args()
     parts = options.only.split(",")
-    if unknown := set(parts) - {"forward", "gradient", "scaling"}:
+    if unknown := set(parts) - {"forward", "gradient", "backends", "scaling"}:
         parser.error(f"unknown part {', '.join(sorted(unknown))}")
     begun, rows, where = time.perf_counter(), [], machine.description()
     print(", ".join(f"{key} {value}" for key, value in where.items()), flush=True)
@@ -65,6 +67,11 @@ def main() -> None:
         import gradient
 
         for found, title in gradient.tables(options.quick, options.full):
+            keep(found, title)
+    if "backends" in parts:
+        import backends
+
+        for found, title in backends.tables(options.quick):
             keep(found, title)
     if "scaling" in parts:
         import scaling

@@ -55,8 +55,9 @@ class Case:
         diagonal = stiffness.createVecLeft()
         rows = diagonal.local_size
         diagonal.array[:] = lumped.array[:rows]
-        self.generator = Generator(stiffness, Mass(diagonal), 1.0 / kappa)
         self.nodes = self.space.tabulate_dof_coordinates()
+        points = self.nodes[:rows, :dim]
+        self.generator = Generator(stiffness, Mass(diagonal), 1.0 / kappa, dim, points=points)
         self.initial = self.generator.vector()
         away = self.nodes[:rows, :dim] - np.array([0.35, 0.5, 0.5])[:dim]
         self.initial.array[:] = np.exp(-np.sum(away**2, axis=1) / 0.02)

@@ -9,7 +9,7 @@ import pytest
 from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator, Mass
-from advdiff.algebra.numerical_range import bounds
+from advdiff.algebra.numerical_range import NumericalRange, bounds
 from tests.semigroup import problems
 
 MAKERS = {
@@ -104,3 +104,17 @@ def test_bad_input_is_refused():
     generator.stiffness.assemble()
     with pytest.raises(ValueError, match="not finite"):
         bounds(generator)
+
+
+def test_a_rounded_region_contains_and_stays():
+    region = NumericalRange(905.0, 18.0, 100.0)
+    rounded = region.rounded()
+    for name, most in (("real", 2 ** (1 / 16)), ("imag", 2 ** (1 / 16)), ("flow", 2 ** (1 / 4))):
+        ratio = getattr(rounded, name) / getattr(region, name)
+        assert 1.0 <= ratio < most
+    assert replace(region, real=906.0, imag=18.1, flow=101.0).rounded() == rounded
+    assert rounded.rounded() == rounded
+    for value in (256.0, 256.0 * (1.0 + 1e-15), 256.0 * (1.0 - 1e-15)):  # as ranks may add it up
+        up = NumericalRange(value, value, value).rounded()
+        assert value <= up.real <= value * (1.0 + 1e-14)
+    assert NumericalRange(9.0, 3.0, np.inf, 0.5).rounded() == NumericalRange(9.0, 3.0, np.inf, 0.5)

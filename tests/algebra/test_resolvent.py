@@ -29,6 +29,8 @@ def options():
 )
 @pytest.mark.parametrize("transpose", [False, True])
 def test_residuals(degree, pc, transpose, options):
+    if pc == "hypre" and not PETSc.Sys.hasExternalPackage(pc):
+        pytest.skip("a PETSc without hypre")
     if pc:
         options(ksp_type="gmres", pc_type=pc)
     problem = Cellular(12, 1e-2, degree)

@@ -113,6 +113,12 @@ def test_the_mesh_is_blamed_only_where_the_equation_keeps_bounds(tmp_path, physi
             1e-9,
             ["solver-stalled"],
         ),
+        (
+            {"bound": 1e-9, "backend": "petsc: no C compiler: cc: No such file"},
+            1e-9,
+            ["solver-uncompiled"],
+        ),
+        ({"bound": 1e-9, "backend": "petsc: its pattern is not symmetric"}, 1e-9, []),
     ],
 )
 def test_of_a_solver(report, error, found):

@@ -12,6 +12,7 @@ from advdiff.concerns.fit import Fit
 from advdiff.config.load import parse
 from advdiff.views import info, report
 from tests import flows
+from tests.sketches import coarse
 
 STD = 0.01
 
@@ -81,7 +82,8 @@ def experiment(tmp_path, suffix: str, spoiled: int | None) -> Problem:
     tables = flows.data(
         8,
         task="invert",
-        observations={"file": str(path), "std": STD},
+        observations={"file": str(path), "std": STD}
+        | ({"missing": []} if suffix == ".csv" else {}),
         unknowns={"diffusivity": True},
         discretization={"mesh_error": False},
     )
@@ -100,7 +102,8 @@ def test_the_worst_row_is_named_everywhere(tmp_path, suffix, row):
     assert any(line.startswith("misfit") and f"row {row}" in line for line in said)
     if MPI.COMM_WORLD.rank == 0:
         assert warned[0] in info.lines(tmp_path / "e.h5")
-        assert f"row {row}, value -999" in report.page(tmp_path / "e.h5")
+        with coarse():
+            assert f"row {row}, value -999" in report.page(tmp_path / "e.h5")
         with h5py.File(tmp_path / "e.h5") as file:
             left = file["observations/values"][:] - file["observations/predicted"][:]
             written = file["estimate"].attrs

@@ -7,7 +7,7 @@ import pytest
 from advdiff.config.load import load as load_experiment
 from advdiff.config.load import parse
 from advdiff.config.tables import experiment as schema
-from advdiff.config.types import Formula, StreamVelocity, VorticityVelocity, walk
+from advdiff.config.types import Formula, StreamVelocity, Table, VorticityVelocity, walk
 
 EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.toml"))
 TEXT = """
@@ -119,3 +119,20 @@ def test_tables_are_frozen(experiment):
     with pytest.raises(ValueError, match="frozen"):
         table.time.final = 3.0
     assert isinstance(table, schema.Experiment)
+
+
+def tables(of=Table):
+    return [kind for known in of.__subclasses__() for kind in (known, *tables(known))]
+
+
+def test_tables_that_are_absent_are_what_an_empty_one_is():
+    """They are made without validation, so that none is built before it is used."""
+    found = [
+        (kind, name, field.default)
+        for kind in tables()
+        for name, field in kind.model_fields.items()
+        if isinstance(field.default, Table)
+    ]
+    assert len(found) > 10
+    for kind, name, default in found:
+        assert default == type(default)(), f"{kind.__name__}.{name}"

@@ -20,12 +20,15 @@ from mpi4py import MPI
 
 import advdiff
 from advdiff.core import jit
+from advdiff.core.errors import InputError
 from advdiff.domain.mesh import box
+from tests.command_line import advdiff as command
+from tests.commands.test_bad_commands import SMALL
 
 pytestmark = pytest.mark.serial
 LIMIT = 60
 SLOW = """
-import sys, time, ffcx.compiler
+import sys, time, advdiff, ffcx.compiler
 from pathlib import Path
 from tests.core import test_jit
 test_jit.use(Path(sys.argv[1]))
@@ -186,6 +189,21 @@ def compiler(folder: Path, monkeypatch, then: str) -> None:
     script.write_text(f'#!/bin/sh\necho "x.c:1: warning: a word of mine" >&2\n{then}\n')
     script.chmod(0o755)
     monkeypatch.setenv("CC", str(script))
+
+
+def test_no_compiler_is_said_before_anything_else(tmp_path, cache, monkeypatch):
+    (tmp_path / "e.toml").write_text(SMALL.format(task="solve"))
+    monkeypatch.setenv("CC", "no-such-cc")
+    answer = command(tmp_path, "check", "e.toml")
+    assert answer.code == 2 and "no C compiler (no-such-cc)" in answer.error
+    assert answer.out == ""
+    with pytest.raises(InputError, match="no C compiler"):
+        integral(2)
+    monkeypatch.delenv("CC")
+    integral(2)
+    monkeypatch.setenv("CC", "no-such-cc")
+    jit.require_compiler()  # what has been compiled may be all
+    assert integral(2) == pytest.approx(EXACT)
 
 
 def test_what_the_compiler_says_is_not_among_the_lines_of_a_run(

@@ -13,6 +13,13 @@ from advdiff.core.errors import InputError
 from advdiff.domain import mesh as domains
 from advdiff.domain.fields import interpolate, scalar_field, vector_field
 
+KINDS_OF_CELLS = {
+    "interval": ([5], None),
+    "triangle": ([4, 3], None),
+    "quadrilateral": ([4, 3], "quadrilateral"),
+    "tetrahedron": ([3, 2, 2], None),
+    "hexahedron": ([2, 2, 2], "hexahedron"),
+}
 X = np.random.default_rng(1).uniform(0.1, 0.9, (3, 50))
 x, y, z = X
 
@@ -96,3 +103,33 @@ def test_an_exception_on_one_rank_is_one_on_all():
 
     with pytest.raises(RuntimeError, match="on the last rank"):
         interpolate(broken, space, "key")
+
+
+@pytest.mark.parametrize("degree", range(9))
+@pytest.mark.parametrize("shape", KINDS_OF_CELLS)
+def test_values_at_nodes_are_those_of_every_cell(shape, degree):
+    """DOLFINx asks a field for its value in every cell around a node, we once."""
+    cells, cell = KINDS_OF_CELLS[shape]
+    dim = len(cells)
+    msh = domains.box(MPI.COMM_WORLD, [0.0] * dim, [1.3] * dim, cells, cell).mesh
+
+    def scalar(x):
+        return np.sin(3.0 * x[0] + x[1] ** 2 - x[2])
+
+    def vector(x):
+        return np.stack([(i + 1.0) * scalar(x) for i in range(dim)])
+
+    for family in ("DG",) if degree == 0 else ("DG", "Lagrange"):
+        for field, values in ((scalar, ()), (vector, (dim,))):
+            space = fem.functionspace(msh, (family, degree, values) if values else (family, degree))
+            expected = fem.Function(space)
+            expected.interpolate(field)
+            found = interpolate(field, space, "f")
+            assert np.abs(found.x.array - expected.x.array).max(initial=0.0) < 1e-13
+
+
+def test_a_field_of_the_wrong_shape_is_no_field():
+    msh = domains.box(MPI.COMM_WORLD, [0.0, 0.0], [1.0, 1.0], [4, 4]).mesh
+    space = fem.functionspace(msh, ("Lagrange", 1, (2,)))
+    with pytest.raises(ValueError, match="values of shape"):
+        interpolate(lambda x: np.ones((x.shape[1], 2)), space, "f")

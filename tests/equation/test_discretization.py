@@ -131,7 +131,7 @@ def test_cotangent_is_the_adjoint_of_push(method, degree, cell, periodic):
     names = list(op.controls)
     lam, theta = (dense.random(op.generator.vector(), seed) for seed in (1, 2))
     cotangent = OperatorCotangent(op, names)
-    cotangent.reset()
+    cotangent.clear()
     cotangent.add([lam], [theta])
     gradient = cotangent.pull(lam)
     directions = {name: fem.Function(op.controls[name].function_space) for name in names}

@@ -95,7 +95,7 @@ def test_cotangent_is_the_adjoint_of_push(make, degree):
     lam, theta = (dense.random(operator.generator.vector(), seed) for seed in (1, 2))
     cotangent = OperatorCotangent(operator, names)
     cotangent.add([lam, theta], [theta, lam], 0.7)
-    cotangent.reset()
+    cotangent.clear()
     cotangent.add([lam], [theta], 0.7)
     load = lam.copy()
     load.scale(0.7)

@@ -55,7 +55,7 @@ def test_gradient_is_that_of_what_is_assembled(kind, degree, cell, bend):
     names = ["given", "diffusivity"]
     lam, theta = (op.state(scalar_field(text, "t", 2), "t") for text in ("sin(5*x+y)", "x*y*y"))
     cotangent = OperatorCotangent(op, names)
-    cotangent.reset()
+    cotangent.clear()
     cotangent.add([lam], [theta])
     gradient = cotangent.pull(None)
     base, directions, slope = {}, {}, 0.0

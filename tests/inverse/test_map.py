@@ -99,7 +99,7 @@ def test_steps_are_solved_for_as_exactly_as_said(type):
 
     ours = products()
     assert not any(options.hasName(name) for name in [*names, "tao_ksp_ew"])
-    assert ours == products(**dict.fromkeys(names, 0.5))
+    assert ours == products(**dict.fromkeys(names, 0.1))
     assert ours != products(**dict.fromkeys(names, 1e-9))
     assert ours != products(**dict.fromkeys(names, 0.95))
 

@@ -121,7 +121,8 @@ def along(case: Case, family: str) -> PETSc.Vec:
         return case.operator.state(wave, "direction")
     space = case.operator.controls[family].function_space
     if space.dofmap.index_map_bs == 1:
-        return interpolate(wave, space, "direction").x.petsc_vec.copy()
+        field = interpolate(wave, space, "direction")  # which must outlive its vector
+        return field.x.petsc_vec.copy()
     turned = [lambda x, k=k: wave(np.roll(x, k, axis=0)) for k in range(case.operator.domain.dim)]
     field = interpolate(lambda x: np.stack([w(x) for w in turned]), space, "direction")
     return field.x.petsc_vec.copy()

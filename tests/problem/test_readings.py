@@ -193,7 +193,6 @@ def test_one_sensor_more_ranks():
 
 MEANINGS = {
     "t_start,t_end": ("0,1", "the start of an average over time"),
-    "t,censored": ("1,1", "a limit of detection"),
 }
 
 
@@ -207,8 +206,8 @@ def test_a_reading_that_no_model_predicts_is_refused(tmp_path, header):
 
 def test_columns_without_an_entry_change_nothing(tmp_path):
     path = tmp_path / "a.csv"
-    more = "x2,y2,radius,kind,censored,part,sensor"
-    rows = f"x,y,t,value,{more}\n.5,.5,1,1,,,,value,0,,A\n.5,.5,.5,2,,,,,,,A\n"
+    more = "x2,y2,radius,kind,part,sensor"
+    rows = f"x,y,t,value,{more}\n.5,.5,1,1,,,,value,,A\n.5,.5,.5,2,,,,,,A\n"
     on_root(COMM, lambda: path.write_text(rows) and None)
     readings = read(path, 2, 1.0, 0.1)
     np.testing.assert_array_equal(readings.values, [1.0, 2.0])

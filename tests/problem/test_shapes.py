@@ -141,7 +141,7 @@ def test_spread_is_the_adjoint_of_the_means():
 def test_what_sticks_out_of_the_domain_is_said():
     where = operator("triangle", 1, 4)
     nan = np.full((1, 2), np.nan)
-    disc = Shapes(np.array([[0.9, 0.5]]), nan, np.array([0.2]), np.array(["W1"]))
+    disc = Shapes(np.array([[0.9, 0.5]]), nan, np.array([0.2]), names=np.array(["W1"]))
     said = r"row 7: 'W1', the disc of radius 0.2 about \(0.9, 0.5\) lies 0.*outside the domain at"
     with pytest.raises(InputError, match=said):
         Sensors(where, disc, [7])

@@ -68,7 +68,8 @@ def assemble(
     diagonal = matrix.createVecLeft()
     diagonal.array[:] = lumped.array[free]
     bound = (0.0 if u is None else 1.0 / kappa) if flow_bound is None else flow_bound
-    generator = Generator(matrix, Mass(diagonal), bound)
+    points = space.tabulate_dof_coordinates()[free, : domain.geometry.dim]
+    generator = Generator(matrix, Mass(diagonal), bound, points=points)
     _SPACES[id(generator)] = (generator, space, free)
     return generator
 

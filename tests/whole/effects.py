@@ -182,6 +182,19 @@ BASES: dict[str, Base] = {
     "fourier": Base(
         _velocity(family="fourier", largest=2.0) | TORUS, ("unknowns.velocity", "prior.velocity")
     ),
+    **{
+        f"noise {noise['kind']}": Base(
+            INVERT
+            | {"unknowns": {"diffusivity": True}}
+            | {"observations": INVERT["observations"] | {"noise": noise}},
+            ("observations.noise",),
+        )
+        for noise in (
+            {"kind": "unknown"},
+            {"kind": "student", "nu": 3.0},
+            {"kind": "relative", "relative": 0.1},
+        )
+    },
     "uniform": Base(
         _velocity(family="uniform")
         | {"prior": {"velocity": {"mean": [0.0, 0.1], "std": [1.0, 2.0]}}},

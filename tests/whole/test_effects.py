@@ -77,6 +77,8 @@ VALUES: dict[str, tuple] = {
     "observations.snap_distance": (0.1,),
     "unknowns.velocity": ({"modes": [2, 3]},),
     "unknowns.velocity.modes": ([3, 2],),
+    "observations.noise": ("unknown", {"kind": "student"}),
+    "observations.noise.kind": ("unknown", "student"),
     "unknowns.velocity.fields": ([["y", "0"]], [{"stream": "x*y", "std": 0.1}]),
     "prior.velocity.mean": ([0.3, 0.1],),
     "prior.velocity.std": (0.3,),

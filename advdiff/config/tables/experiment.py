@@ -75,19 +75,19 @@ class Experiment(ExperimentFile):
 
     task: Literal["solve", "sensitivity", "invert", "sample"] = Field(description="what to do")
     domain: DomainTable
-    discretization: DiscretizationTable = DiscretizationTable()
+    discretization: DiscretizationTable = DiscretizationTable.model_construct()
     physics: PhysicsTable
     time: TimeTable
-    solver: SolverTable = SolverTable()
-    sensitivity: SensitivityTable = SensitivityTable()
+    solver: SolverTable = SolverTable.model_construct()
+    sensitivity: SensitivityTable = SensitivityTable.model_construct()
     observations: ObservationsTable | None = None
-    unknowns: UnknownsTable = UnknownsTable()
-    prior: PriorTable = PriorTable()
-    optimizer: OptimizerTable = OptimizerTable()
+    unknowns: UnknownsTable = UnknownsTable.model_construct()
+    prior: PriorTable = PriorTable.model_construct()
+    optimizer: OptimizerTable = OptimizerTable.model_construct()
     laplace: LaplaceTable | None = None
     reduced: ReducedTable | None = None
-    sampler: SamplerTable = SamplerTable()
-    truth: TruthTable = TruthTable()
+    sampler: SamplerTable = SamplerTable.model_construct()
+    truth: TruthTable = TruthTable.model_construct()
     petsc: PetscOptions = Field({}, description="PETSc options: advdiff_… and tao_…")
 
     @model_validator(mode="after")
@@ -106,6 +106,13 @@ class Experiment(ExperimentFile):
             if self.task not in ("invert", "sample"):
                 raise fault(
                     "reduced", "only task = 'invert' and 'sample' take it; remove the table"
+                )
+            kind = "given" if self.observations is None else self.observations.noise.kind
+            if kind != "given":
+                raise fault(
+                    "reduced",
+                    f"its misfit takes noise of known size, not observations.noise = '{kind}'; "
+                    "remove one of them",
                 )
             if self.unknowns.has_field:
                 raise fault(

@@ -102,9 +102,9 @@ class InitialPrior(Table):
 class PriorTable(Table):
     """Gaussian prior, one part an unknown."""
 
-    velocity: VelocityPriors = VelocityPrior()
-    diffusivity: DiffusivityPrior = DiffusivityPrior()
-    initial: InitialPrior = InitialPrior()
+    velocity: VelocityPriors = VelocityPrior.model_construct()
+    diffusivity: DiffusivityPrior = DiffusivityPrior.model_construct()
+    initial: InitialPrior = InitialPrior.model_construct()
 
 
 class OptimizerTable(Table):

@@ -86,9 +86,9 @@ class ModelExperiment(ExperimentFile):
     task: Literal["sample"] = Field(description="what to do")
     model: ModelTable
     observations: DataTable
-    prior: CoefficientPrior = CoefficientPrior()
-    sampler: SamplerTable = SamplerTable()
-    truth: TruthFile = TruthFile()
+    prior: CoefficientPrior = CoefficientPrior.model_construct()
+    sampler: SamplerTable = SamplerTable.model_construct()
+    truth: TruthFile = TruthFile.model_construct()
 
     @model_validator(mode="after")
     def _agree(self):

@@ -40,11 +40,51 @@ def _columns(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+class NoiseTable(Table):
+    """The errors of readings, independent of each other."""
+
+    kind: Literal["given", "unknown", "relative", "student"] = Field(
+        "given",
+        description="normal of the std given, of one unknown size (std, if given, says how sizes "
+        "compare), of size √(std² + (relative·θ)²), or Student's t in units of std",
+    )
+    relative: Annotated[float, Field(gt=0, lt=10)] | None = Field(
+        None, description="relative: the share of θ"
+    )
+    nu: Annotated[float, Field(ge=1, le=1000)] = Field(4.0, description="student: ν")
+    by: Literal["all", "sensor"] = Field(
+        "all", description="unknown: one size for all readings, or one a sensor"
+    )
+
+    @model_validator(mode="after")
+    def _used(self):
+        for name, kind in (("relative", "relative"), ("nu", "student"), ("by", "unknown")):
+            if self.kind != kind:
+                refuse(self, [name], f"kind = '{kind}'")
+        if self.kind == "relative" and self.relative is None:
+            raise fault("relative", "missing; e.g. noise = { kind = 'relative', relative = 0.05 }")
+        return self
+
+    @property
+    def needs_std(self) -> bool:
+        """Whether the size of the noise must be given."""
+        return self.kind != "unknown"
+
+
+def _written_out(value: Any) -> Any:
+    """A kind alone is a table with that kind."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+Noise = Annotated[NoiseTable, BeforeValidator(_written_out)]
+
+
 class ObservationsTable(Table):
     """The measurements to explain."""
 
     file: FileName = Field(description=".csv (x, y, …, t, value[, std]) or .h5")
     std: Positive | None = Field(None, description="noise, where the file has no std")
+    noise: Noise = Field(NoiseTable(), description="its kind: a word, or a table with that kind")
     snap_distance: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         0.0, description="how far outside the domain a sensor is still read, at the nearest point"
     )
@@ -84,7 +124,7 @@ class ReadingsFile(Table):
     """What is stated of a table of readings without an experiment."""
 
     observations: ObservationsTable
-    time: ClockTable = ClockTable()
+    time: ClockTable = ClockTable.model_construct()
 
     def written(self) -> dict[str, Any]:
         """The same as of an experiment; paths are relative to the working directory."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from petsc4py import PETSc
@@ -140,11 +140,20 @@ class Uniform(_Few):
 
     def numbers(self, problem, m):
         given = problem.experiment.physics.velocity
-        known = isinstance(given, list) and all(isinstance(part, float) for part in given)
-        base = given if known else np.zeros(problem.domain.dim)
+        base = [_constant(part) for part in given] if isinstance(given, list) else [None]
+        known = None not in base
+        base = base if known else [0.0] * problem.domain.dim
         title = "velocity" if known or given is None else "uniform velocity"
         names = [title] if len(m) == 1 else [f"{title} {axis}" for axis in AXES[: len(m)]]
         return {n: Number(base[i] + m[i], self.name, i) for i, n in enumerate(names)}
+
+
+def _constant(component: Any) -> float | None:
+    """A component that is one number, as such or as text; None of another."""
+    try:
+        return float(component)
+    except (TypeError, ValueError):
+        return None
 
 
 def _along(axis: int, dim: int):

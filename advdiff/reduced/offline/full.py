@@ -19,6 +19,7 @@ from advdiff.algebra.arnoldi import Arnoldi
 from advdiff.algebra.columns import column
 from advdiff.algebra.generator import Generator
 from advdiff.algebra.resolvent import Resolvent
+from advdiff.core.errors import InputError
 from advdiff.inverse.likelihood import Gaussian, Potential
 from advdiff.inverse.objective import Objective
 from advdiff.inverse.prior import Prior
@@ -81,6 +82,11 @@ class FullModel:
             model.operator, model.unknowns, dense, model.initial, model.make_engine
         )
         self.prior = prior
+        if readings.censored is not None:
+            raise InputError(
+                "reduced: its misfit takes readings, not limits that they are beyond; remove the "
+                "table, or those readings"
+            )
         potential = Potential(self.model, Gaussian(readings.values, readings.std))
         self.objective = Objective(potential, prior)
         self.passes = {"forward": 0, "adjoint": 0, "transposed": 0}

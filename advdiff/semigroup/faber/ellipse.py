@@ -102,12 +102,17 @@ class Expansion:
         return self.weights, self.integrated
 
     @property
+    def size(self) -> int:
+        """Numbers held."""
+        return self.weights.size * (1 if self.integrated is None else 2)
+
+    @property
     def last(self) -> int:
         """m: the recurrence needs x_0 … x_m, that is m products."""
         return len(self.weights) - 1
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=1024)
 def search(region: NumericalRange, final: float, tolerance: float) -> Ellipse:
     """The ellipse around ``region`` with the fewest terms at time ``final``: a grid, refined.
 
@@ -144,23 +149,28 @@ def _around(
 
 _MOST_TERMS = 1e7
 _LEAST = 1e-13  # of t, what the coefficients of a load are known to
-_BISECTIONS = 30  # of log ρ in [0, 80]: a search needs no more digits, and takes half the time
+_BISECTIONS, _NEWTON = 9, 4  # for log ρ in [1e-8, 80]
 
 
 def _cauchy(centre, a, b, time, target):
     """log ρ, exponent z(ρ) and j = ρ ∂_ρ(t z) for which the bound exp(t z(ρ)) ρ⁻ʲ is e^target."""
     outer, inner = 0.5 * (a + b), 0.5 * (a - b)
-    low, high = np.zeros_like(outer), np.full_like(outer, 80.0)
-    for _ in range(_BISECTIONS):
-        log = 0.5 * (low + high)
+    low, high = np.full_like(outer, 1e-8), np.full_like(outer, 80.0)
+    for step in range(_BISECTIONS + _NEWTON):
+        if step <= _BISECTIONS:
+            log = np.sqrt(low * high)
         rho = np.exp(log)
         z = centre + outer * rho + inner / rho
         j = time * (outer * rho - inner / rho)
-        above = time * z - j * log > target
-        low, high = np.where(above, log, low), np.where(above, high, log)
+        excess = time * z - j * log - target
+        low, high = np.where(excess > 0.0, log, low), np.where(excess > 0.0, high, log)
+        if step >= _BISECTIONS:
+            slope = np.maximum(log * time * (outer * rho + inner / rho), 1e-300)
+            log = np.clip(log + excess / slope, low, high)
     return log, z, j
 
 
+@functools.lru_cache(maxsize=1024)
 def predicted_terms(ellipse: Ellipse, final: float, tolerance: float) -> float:
     """About as many terms as :func:`expand` will find, for nothing."""
     axes = np.float64(ellipse.centre), np.float64(ellipse.a), np.float64(ellipse.b)
@@ -170,7 +180,29 @@ def predicted_terms(ellipse: Ellipse, final: float, tolerance: float) -> float:
 def expand(
     ellipse: Ellipse, times: Sequence[float], tolerance: float, *, load: bool = False
 ) -> Expansion:
-    """Coefficients for all times by one FFT each, cut where the rest is below the tolerance.
+    """Coefficients for all times; those that were asked for last are remembered.
+
+    Raises:
+        ConvergenceError: rounding, or the number of products, allows no such tolerance.
+    """
+    key = (ellipse, tuple(times), tolerance, load)
+    found = _REMEMBERED.pop(key, None)
+    if found is None:
+        found = _expand(ellipse, times, tolerance, load=load)
+        while sum(kept.size for kept in _REMEMBERED.values()) + found.size > _MOST_NUMBERS:
+            if not _REMEMBERED:
+                return found
+            _REMEMBERED.pop(next(iter(_REMEMBERED)))
+    _REMEMBERED[key] = found
+    return found
+
+
+_REMEMBERED: dict[tuple, Expansion] = {}
+_MOST_NUMBERS = 4_000_000
+
+
+def _expand(ellipse: Ellipse, times: Sequence[float], tolerance: float, *, load: bool) -> Expansion:
+    """By one FFT a time, cut where the rest is below the tolerance.
 
     The rest is summed up to an index J and bounded by Cauchy's estimate beyond it; the length of
     the FFT exceeds 2J, so that what is folded back (g_{−i} = sⁱ g_i included) is below it as well.

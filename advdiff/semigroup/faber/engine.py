@@ -26,19 +26,21 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator
-from advdiff.core.errors import ConvergenceError, NotFinite
+from advdiff.core.errors import ConvergenceError, InputError, NotFinite
 from advdiff.semigroup.engine import Change, Cotangent, Pullback, Solution, checked_times, finite
-from advdiff.semigroup.faber.checkpoints import CHUNK, Recurrence, checkpoint_stride
+from advdiff.semigroup.faber.checkpoints import Recurrence, checkpoint_stride
+from advdiff.semigroup.faber.compiled import CompiledRecurrence, Trail
 from advdiff.semigroup.faber.ellipse import Ellipse, Expansion, expand
+from advdiff.semigroup.faber.layout import Layout, laid_out
 from advdiff.semigroup.faber.options import EllipseChoice, FaberOptions, unchanged
-from advdiff.semigroup.faber.recurrence import FaberRecurrence, Growth, Tangent, accumulate, destroy
+from advdiff.semigroup.faber.recurrence import Bounded, FaberRecurrence, Growth, destroy
 
 
 @dataclass(frozen=True)
 class _Tape:
-    recurrence: FaberRecurrence
+    recurrence: Bounded
     expansion: Expansion
-    sequences: list[Recurrence]  # from θ0 and, with a load, from M⁻¹F
+    sequences: list[Recurrence | Trail]  # from θ0 and, with a load, from M⁻¹F
 
 
 class FaberEngine:
@@ -50,7 +52,7 @@ class FaberEngine:
         ellipse: use this ellipse (say, of another engine) instead of searching for one, so that
             values at neighbouring parameters differ smoothly; PETSc options that change the
             search have one made.
-        prefix: of the PETSc options: tolerance, memory, range, check.
+        prefix: of the PETSc options: tolerance, memory, range, check, backend.
 
     Attributes:
         ellipse: the one used last, None before the first call.
@@ -85,14 +87,13 @@ class FaberEngine:
                 "the Faber recurrence needs a diagonal mass (lumped P1, collocated spectral "
                 "elements); for a consistent mass use the shift-invert engine"
             )
-        self.generator = generator
+        self.generator, self._prefix = generator, prefix
         asked = options or FaberOptions()
         self.options = asked.overridden(prefix)
         self.ellipse = ellipse if self.options.search == asked.search else None
         self._choice = EllipseChoice(generator, self.options, self.ellipse)
-        self._recurrence: FaberRecurrence | None = None
+        self._recurrence: Bounded | None = None
         self._spent = self._wasted = 0  # products before this call, and in vain during it
-        self._work: list[PETSc.Vec] = []
         self._template = generator.vector()
 
     # ---- the four verbs -------------------------------------------------------------------
@@ -118,20 +119,18 @@ class FaberEngine:
         times = checked_times(times)
         starts = self._starts(initial, load)
 
-        def run(recurrence: FaberRecurrence, expansion: Expansion) -> Solution:
+        def run(recurrence: Bounded, expansion: Expansion) -> Solution:
             states = self._zeros(len(times))
+            stride = self._stride(expansion, len(starts)) if record else None
             sequences, growth = [], 0.0
             for (start, norm), weights in zip(starts, expansion.pair, strict=False):
-                sequence = self._sequence(recurrence, expansion, len(starts), record)
-                for first, vectors in sequence.forward(start):
-                    growth = max(growth, recurrence.guard(first, vectors, norm, expansion.last))
-                    accumulate(states, weights, first, vectors)
+                sequence, ratio = recurrence.run(start, norm, weights, states, stride)
                 sequences.append(sequence)
+                growth = max(growth, ratio)
             report = self._report(expansion, growth, starts, states)
             tape = None
             if record:
-                kept = sequences[0].size == expansion.last + 1
-                report["storage"] = "all" if kept else "checkpoints"
+                report["storage"] = "all" if stride > expansion.last else "checkpoints"
                 report["vectors"] = sum(sequence.size for sequence in sequences)
                 tape = _Tape(recurrence, expansion, sequences)
             return Solution(times, states, report, tape)
@@ -153,14 +152,12 @@ class FaberEngine:
         times = checked_times(times)
         riesz = self._riesz(residuals, times)
 
-        def run(recurrence: FaberRecurrence, expansion: Expansion) -> PETSc.Vec:
+        def run(recurrence: Bounded, expansion: Expansion) -> PETSc.Vec:
             if recurrence.proven < expansion.last:
                 # λ_j hardly shows a wrong ellipse, a sequence x_j does
-                sequence = self._sequence(recurrence, expansion, 1, False)
-                norm = self.generator.mass.norm(riesz[-1])
-                for first, vectors in sequence.forward(riesz[-1]):
-                    recurrence.guard(first, vectors, norm, expansion.last)
-            return recurrence.backward(expansion.weights, riesz, self._storage(CHUNK + 2))
+                norm, nothing = self.generator.mass.norm(riesz[-1]), expansion.weights[:, :0]
+                recurrence.run(riesz[-1], norm, nothing, [])
+            return recurrence.backward(expansion.weights, riesz)
 
         try:
             return self._attempt(run, times, False)
@@ -191,30 +188,19 @@ class FaberEngine:
             d_load.zeroEntries()
         starts = self._starts(initial, load)
         d_starts = [start for start, _ in self._starts(d_initial, d_load)]
-        generator_direction = None
-        if stiffness is not None:
-            generator_direction = stiffness.copy()
-            generator_direction.diagonalScale(self.generator.mass.inverse)
 
-        def run(recurrence: FaberRecurrence, expansion: Expansion):
+        def run(recurrence: Bounded, expansion: Expansion):
+            if stiffness is not None and not recurrence.accepts(stiffness):
+                recurrence = self._by_petsc(recurrence.ellipse)
             states, derivatives = self._zeros(len(times)), self._zeros(len(times))
-            direction = None
-            if generator_direction is not None:
-                direction = generator_direction.copy()
-                direction.scale(recurrence.ellipse.scale)
             growth = 0.0
             for (start, norm), d_start, weights in zip(
                 starts, d_starts, expansion.pair, strict=False
             ):
-                tangent = Tangent(recurrence, direction, d_start)
-                sequence = self._sequence(recurrence, expansion, 1, False)
-                for first, vectors in sequence.forward(start):
-                    growth = max(growth, recurrence.guard(first, vectors, norm, expansion.last))
-                    accumulate(states, weights, first, vectors)
-                    tangent.accumulate(derivatives, weights, first, vectors)
-                tangent.destroy()
-            if direction is not None:
-                direction.destroy()
+                ratio = recurrence.tangent(
+                    start, norm, d_start, weights, states, derivatives, stiffness
+                )
+                growth = max(growth, ratio)
             report = self._report(expansion, growth, starts, states)
             return Solution(times, states, report), derivatives
 
@@ -223,8 +209,6 @@ class FaberEngine:
         finally:
             destroy(start for start, _ in starts)
             destroy(d_starts)
-            if generator_direction is not None:
-                generator_direction.destroy()
 
     def pull(
         self, solution: Solution, residuals: Sequence[PETSc.Vec], cotangent: Cotangent
@@ -246,8 +230,7 @@ class FaberEngine:
         gradients = []
         try:
             for sequence, weights in zip(tape.sequences, expansion.pair, strict=False):
-                ring = self._storage(CHUNK + 2)
-                gradients.append(recurrence.backward(weights, riesz, ring, sequence, cotangent))
+                gradients.append(recurrence.backward(weights, riesz, sequence, cotangent))
         except Growth as growth:
             raise ConvergenceError(f"the adjoint recurrence grows: {growth}") from None
         finally:
@@ -274,30 +257,44 @@ class FaberEngine:
                 self._wasted = recurrence.products - self._spent
                 self._choice.enlarge(str(growth))
 
-    def _prepared(self, ellipse: Ellipse) -> FaberRecurrence:
+    def _prepared(self, ellipse: Ellipse) -> Bounded:
         """The recurrence for this ellipse, the last one again if nothing has changed."""
         last = self._recurrence
         if last is None or last.ellipse != ellipse or not unchanged(self.generator, last.state):
-            self._recurrence = FaberRecurrence(self.generator, ellipse, self.options.check)
+            layout = self._layout()
+            if isinstance(layout, Layout):
+                check = self.options.check
+                self._recurrence = CompiledRecurrence(self.generator, ellipse, check, layout)
+            else:
+                self._recurrence = self._by_petsc(ellipse)
         return self._recurrence
 
-    def _sequence(
-        self, recurrence: FaberRecurrence, expansion: Expansion, sequences: int, record: bool
-    ) -> Recurrence:
-        count, template = expansion.last + 1, self._template
-        if not record:
-            return Recurrence(
-                recurrence.step, count, CHUNK, template, keep=False, vectors=self._work
-            )
-        rows = self.generator.comm.allreduce(template.local_size, MPI.MAX)
-        fits = 8.0 * rows * count * sequences <= self.options.memory
-        stride = count if fits else checkpoint_stride(count)
-        return Recurrence(recurrence.step, count, stride, template, keep=True)
+    def _by_petsc(self, ellipse: Ellipse) -> FaberRecurrence:
+        return FaberRecurrence(self.generator, ellipse, self.options.check)
 
-    def _storage(self, count: int) -> list[PETSc.Vec]:
-        missing = count - len(self._work)
-        self._work.extend(self._template.duplicate() for _ in range(missing))
-        return self._work[:count]
+    def _layout(self) -> Layout | str:
+        """Where the compiled recurrence has the rows of K, or why it has not (collective).
+
+        Raises:
+            InputError: it was asked for.
+        """
+        if self.options.backend == "petsc":
+            return "asked for"
+        layout = laid_out(self.generator)
+        if self.options.backend == "compiled" and isinstance(layout, str):
+            raise InputError(f"-{self._prefix}backend compiled: {layout}; take 'auto' or 'petsc'")
+        return layout
+
+    def _backend(self) -> str:
+        layout = self._layout()
+        return self._recurrence.backend + (f": {layout}" if isinstance(layout, str) else "")
+
+    def _stride(self, expansion: Expansion, sequences: int) -> int:
+        """Vectors a segment: all where they fit into the memory."""
+        count = expansion.last + 1
+        rows = self.generator.comm.allreduce(self._template.local_size, MPI.MAX)
+        fits = 8.0 * rows * count * sequences <= self.options.memory
+        return count if fits else checkpoint_stride(count)
 
     def _zeros(self, count: int) -> list[PETSc.Vec]:
         vectors = [self._template.duplicate() for _ in range(count)]
@@ -361,6 +358,7 @@ class FaberEngine:
             "growth": ellipse.growth,
             "largest_norm_ratio": growth,
             "storage": "none",
+            "backend": self._backend(),
             "notes": "; ".join(self._choice.notes),
         }
         if region is not None:

@@ -13,6 +13,7 @@ from advdiff.algebra.numerical_range import NumericalRange, bounds
 from advdiff.semigroup.engine import ConvergenceError, EngineOptions
 from advdiff.semigroup.faber.ellipse import Ellipse, search
 
+BACKENDS = ("auto", "compiled", "petsc")
 _RESTARTS = 6
 
 
@@ -26,12 +27,14 @@ class FaberOptions(EngineOptions):
         memory: bytes a rank may spend on a tape that keeps every vector; above it, checkpoints.
         range: "gershgorin" or "lanczos", see ``numerical_range.bounds``.
         check: steps between two checks of ‖x_j‖ ≤ 2‖θ0‖.
+        backend: "compiled" or "petsc"; "auto" is compiled where that is possible.
     """
 
     tolerance: float = 1e-9
     memory: float = 2.0**30
     range: str = "gershgorin"
     check: int = 16
+    backend: str = "auto"
 
     def __post_init__(self):
         if not 1e-13 <= self.tolerance < 1.0:
@@ -40,6 +43,8 @@ class FaberOptions(EngineOptions):
             raise ValueError(f"memory must not be negative, got {self.memory}")
         if self.range not in ("gershgorin", "lanczos"):
             raise ValueError(f"range must be 'gershgorin' or 'lanczos', not {self.range!r}")
+        if self.backend not in BACKENDS:
+            raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {self.backend!r}")
         if self.check < 1:
             raise ValueError(f"check must be at least 1, got {self.check}")
 
@@ -75,10 +80,11 @@ class EllipseChoice:
         self.notes: list[str] = []
 
     def ellipse(self, final: float) -> Ellipse:
-        """The ellipse for times up to ``final`` (collective where bounds are needed)."""
+        """The ellipse for times up to ``final`` (collective where bounds are needed): that of the
+        rounded region, so that it stays while K moves little, and depends on K alone."""
         if self._given is not None:
             return self._given
-        return search(self.bounded(), final, self._options.tolerance)
+        return search(self.bounded().rounded(), final, self._options.tolerance)
 
     def bounded(self) -> NumericalRange:
         """The region, computed anew when K has changed (collective)."""

@@ -30,25 +30,59 @@ class Growth(Exception):
     """Vectors outgrew their bound: the ellipse does not contain the numerical range."""
 
 
-class FaberRecurrence:
-    """B, B* and the three recurrences for one generator and one ellipse (collective).
+class Bounded:
+    """What a recurrence on an ellipse is judged by.
 
     Args:
         check: steps between two checks of the norms.
 
     Attributes:
+        backend: who makes the products.
         state: of K when B was formed.
         products: matrix products so far.
         proven: the largest index up to which the forward recurrence stayed within its bound.
     """
 
+    backend: str
+
     def __init__(self, generator: Generator, ellipse: Ellipse, check: int):
-        self.generator = generator
-        self.ellipse = ellipse
-        self.check = check
+        self.generator, self.ellipse, self.check = generator, ellipse, check
         self.state = generator.stiffness.stateGet()
-        self.products = 0
-        self.proven = 0
+        self.products = self.proven = 0
+
+    def grown(self, j: int, size: float, norm: float) -> float:
+        """‖x_j‖/‖x_0‖ for ‖x_j‖ = size.
+
+        Raises:
+            Growth: ‖x_j‖ > 2‖x_0‖, which cannot be if the ellipse contains W(A).
+        """
+        if not size <= _BOUND * norm:
+            ratio = size / norm if norm > 0.0 else math.inf
+            raise Growth(f"‖x_{j}‖ is {ratio:.3g} times ‖x_0‖")
+        self.proven = max(self.proven, j)
+        return size / norm if norm > 0.0 else 0.0
+
+    def bounded(self, j: int, size: float, limit: float) -> None:
+        """Raise Growth where ‖λ_j‖ exceeds what an ellipse around W(A) allows."""
+        if not size <= limit:
+            raise Growth(f"‖λ_{j}‖ is {size:.3g}, at most {limit:.3g} expected")
+
+    def _limits(self, weights: np.ndarray, riesz: list[PETSc.Vec]) -> np.ndarray:
+        """Bounds of ‖λ_j‖: λ_j = Σ_i g_i U_{i−j}(B*) M⁻¹r with U_n = F_n + s F_{n−2} + …, so that
+        ‖U_n‖ ≤ n + 2."""
+        norms = np.array([self.generator.mass.norm(vector) for vector in riesz])
+        tails = np.cumsum((np.abs(weights) @ norms)[::-1])
+        return (1.0 + 1e-8) * (np.cumsum(tails) + tails)[::-1]
+
+
+class FaberRecurrence(Bounded):
+    """B, B* and the three recurrences for one generator and one ellipse, by PETSc (collective)."""
+
+    backend = "petsc"
+
+    def __init__(self, generator: Generator, ellipse: Ellipse, check: int):
+        super().__init__(generator, ellipse, check)
+        self._work: list[PETSc.Vec] = []
         self.matrix = self._scaled(generator.stiffness.copy())
         self._adjoint: PETSc.Mat | None = None
 
@@ -77,24 +111,94 @@ class FaberRecurrence:
         """max ‖x_j‖/‖x_0‖ over the vectors looked at; ``last`` is always one of them.
 
         Raises:
-            Growth: ‖x_j‖ > 2‖x_0‖, which cannot be if the ellipse contains W(A).
+            Growth: see :meth:`grown`.
         """
-        largest = 0.0
-        for j, vector in enumerate(vectors, first):
-            if j % self.check == 0 or j == last:
-                size = self.generator.mass.norm(vector)
-                if not size <= _BOUND * norm:
-                    ratio = size / norm if norm > 0.0 else math.inf
-                    raise Growth(f"‖x_{j}‖ is {ratio:.3g} times ‖x_0‖")
-                self.proven = max(self.proven, j)
-                largest = max(largest, size / norm if norm > 0.0 else 0.0)
-        return largest
+        looked_at = [
+            (j, vector)
+            for j, vector in enumerate(vectors, first)
+            if j % self.check == 0 or j == last
+        ]
+        return max(
+            (self.grown(j, self.generator.mass.norm(vector), norm) for j, vector in looked_at),
+            default=0.0,
+        )
+
+    def accepts(self, direction: PETSc.Mat) -> bool:
+        """Whether :meth:`tangent` knows such a dK: any."""
+        return True
+
+    def run(
+        self,
+        start: PETSc.Vec,
+        norm: float,
+        weights: np.ndarray,
+        states: list[PETSc.Vec],
+        stride: int | None = None,
+    ) -> tuple[Recurrence, float]:
+        """The sequence from x_0, its sums, and max ‖x_j‖/‖x_0‖ (collective).
+
+        Args:
+            start: x_0, of the given norm.
+            weights: g_j(t_k), shape (m+1, K).
+            states: what Σ_j g_j(t_k) x_j is added to.
+            stride: vectors a segment where the sequence is walked backwards later; None: not.
+
+        Raises:
+            Growth: see :meth:`grown`.
+        """
+        count, template, keep = len(weights), self.generator.vector(), stride is not None
+        sequence = Recurrence(
+            self.step,
+            count,
+            stride if keep else CHUNK,
+            template,
+            keep=keep,
+            vectors=None if keep else self._work,
+        )
+        growth = 0.0
+        for first, vectors in sequence.forward(start):
+            growth = max(growth, self.guard(first, vectors, norm, count - 1))
+            accumulate(states, weights, first, vectors)
+        return sequence, growth
+
+    def tangent(
+        self,
+        start: PETSc.Vec,
+        norm: float,
+        d_start: PETSc.Vec,
+        weights: np.ndarray,
+        states: list[PETSc.Vec],
+        derivatives: list[PETSc.Vec],
+        direction: PETSc.Mat | None,
+    ) -> float:
+        """:meth:`run`, and what Σ_j g_j(t_k) x'_j is added to, along x'_0 and dK (collective)."""
+        scaled = None
+        if direction is not None:
+            scaled = direction.copy()
+            scaled.diagonalScale(self.generator.mass.inverse)
+            scaled.scale(self.ellipse.scale)
+        tangent, growth = Tangent(self, scaled, d_start), 0.0
+        sequence = Recurrence(
+            self.step, len(weights), CHUNK, d_start, keep=False, vectors=self._work
+        )
+        for first, vectors in sequence.forward(start):
+            growth = max(growth, self.guard(first, vectors, norm, len(weights) - 1))
+            accumulate(states, weights, first, vectors)
+            tangent.accumulate(derivatives, weights, first, vectors)
+        tangent.destroy()
+        if scaled is not None:
+            scaled.destroy()
+        return growth
+
+    def _storage(self, count: int) -> list[PETSc.Vec]:
+        template, missing = self.generator.vector(), count - len(self._work)
+        self._work.extend(template.duplicate() for _ in range(missing))
+        return self._work[:count]
 
     def backward(
         self,
         weights: np.ndarray,
         riesz: list[PETSc.Vec],
-        ring: list[PETSc.Vec],
         run: Recurrence | None = None,
         cotangent: Cotangent | None = None,
     ) -> PETSc.Vec:
@@ -103,13 +207,13 @@ class FaberRecurrence:
         Args:
             weights: g_j(t_k), shape (m+1, K).
             riesz: M⁻¹ r_k.
-            ring: at least CHUNK + 2 work vectors.
 
         Raises:
             Growth: ‖λ_j‖ exceeds what an ellipse around W(A) allows.
         """
         matrix, s, last = self.adjoint, self.ellipse.s, weights.shape[0] - 1
         limits = self._limits(weights, riesz)
+        ring = self._storage(CHUNK + 2)
         left: list[PETSc.Vec] = []
         right: list[PETSc.Vec] = []
         one = two = None  # λ_{j+1}, λ_{j+2}
@@ -132,9 +236,7 @@ class FaberRecurrence:
                     self.products += 1
                 new.maxpy(factors, terms)
                 if j % self.check == 0:
-                    size = self.generator.mass.norm(new)
-                    if not size <= limits[j]:
-                        raise Growth(f"‖λ_{j}‖ is {size:.3g}, at most {limits[j]:.3g} expected")
+                    self.bounded(j, self.generator.mass.norm(new), limits[j])
                 one, two = new, one
                 # the next segment overwrites x_j, the ring λ_{j + CHUNK + 2}
                 if left and (len(left) == CHUNK or j == first):
@@ -143,13 +245,6 @@ class FaberRecurrence:
         dual = one.duplicate()
         self.generator.mass.mult(one, dual)
         return dual
-
-    def _limits(self, weights: np.ndarray, riesz: list[PETSc.Vec]) -> np.ndarray:
-        """Bounds of ‖λ_j‖: λ_j = Σ_i g_i U_{i−j}(B*) M⁻¹r with U_n = F_n + s F_{n−2} + …, so that
-        ‖U_n‖ ≤ n + 2."""
-        norms = np.array([self.generator.mass.norm(vector) for vector in riesz])
-        tails = np.cumsum((np.abs(weights) @ norms)[::-1])
-        return (1.0 + 1e-8) * (np.cumsum(tails) + tails)[::-1]
 
 
 class Tangent:

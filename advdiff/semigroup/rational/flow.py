@@ -25,6 +25,8 @@ from advdiff.semigroup.rational.design import CROUZEIX, RationalFilter
 
 _PAIRS = 8
 EPS = float(np.finfo(float).eps)
+NEGLIGIBLE = 1e-3
+"""Of a tolerance: rounding that is within it is not looked into."""
 
 
 class FilterFlow:
@@ -38,7 +40,9 @@ class FilterFlow:
 
     Attributes:
         states: y(t_k), new vectors which belong to the caller.
-        increment: ‖z0‖, the norm that the filter's error refers to.
+        error: a bound of what they are off by, absolute; 0 for a filter that is learned.
+        rounding: what the rounding of the solves adds, relative to the states.
+        recurrence: what that of the sums adds, absolute.
 
     Raises:
         ConvergenceError: if a vector grows beyond its bound, which proves P too small.
@@ -54,10 +58,14 @@ class FilterFlow:
         self._resolvent = resolvent
         self._filter = rational
         self._has_load = load is not None
-        self._lifted, start, self.rounding = lift(resolvent, initial, load)
+        final = rational.times[-1]
+        negligible = NEGLIGIBLE * rational.slope / solves_rounding(1.0, resolvent.pole, final)
+        self._lifted, start, rounding = lift(resolvent, initial, load, negligible)
+        self.rounding = solves_rounding(rounding, resolvent.pole, final)
         norm = resolvent.generator.mass.norm
-        self.increment = norm(start)
-        norms = [self.increment]
+        increment = norm(start)
+        self.error = CROUZEIX * rational.error * increment if rational.bounded else 0.0
+        norms = [increment]
         h = rational.hessenberg
         self._vectors = [start]
         for j in progress.counted(range(rational.dimension - 1), "solves"):
@@ -67,13 +75,13 @@ class FilterFlow:
             x.scale(1.0 / h[j + 1, j])
             self._vectors.append(x)
             norms.append(norm(x))
-            growth, bound = norms[-1], CROUZEIX * rational.peaks[j + 1] * self.increment
-            if not growth <= 1.01 * bound + 1e-12 * self.increment:
+            growth, bound = norms[-1], CROUZEIX * rational.peaks[j + 1] * increment
+            if not growth <= 1.01 * bound + 1e-12 * increment:
                 self.destroy()
                 if rational.learned:
                     raise ConvergenceError(
                         f"vector {j + 1} of the rational filter learned from noise grows to "
-                        f"{growth / self.increment:.3g} times the start: it does not serve this "
+                        f"{growth / increment:.3g} times the start: it does not serve this "
                         "one; shorten time.final, or take solver.method = 'krylov'"
                     )
                 raise ConvergenceError(
@@ -87,8 +95,13 @@ class FilterFlow:
             y.maxpy(c, self._vectors)
             self.states.append(y)
 
-    def push(self, change: Change) -> list[PETSc.Vec]:
-        """Derivative of the states along (dθ0, dK, dF), new vectors (collective); m solves."""
+    def push(self, change: Change) -> tuple[list[PETSc.Vec], float]:
+        """Derivative of the states along (dθ0, dK, dF), new vectors, and an estimate of what they
+        are off by, absolute (collective); m solves.
+
+        The derivative of e(A) z0, e the filter's error, is that of a p_j(A) z0 but for the factor
+        max |z e'|, p_j and its slope being of size 1 over Ω: the largest of these is measured.
+        """
         d_initial, stiffness, d_load = change
         resolvent, h = self._resolvent, self._filter.hessenberg
         mass, pole = resolvent.generator.mass, resolvent.pole
@@ -132,8 +145,14 @@ class FilterFlow:
             if d_initial is not None:
                 dy.axpy(1.0, d_initial)
             derivatives.append(dy)
+        norms = np.array([self._resolvent.norm(tangent) for tangent in tangents])
+        rational = self._filter
+        error = CROUZEIX * max(rational.error, rational.slope) * norms.max()
+        # rounding enters twice, before the direction and after it
+        largest = max(norms.max(), *map(self._resolvent.norm, derivatives))
+        error += _recurrence_error(rational, norms) + 2.0 * self.rounding * largest
         _destroy((load, part, *tangents))
-        return derivatives
+        return derivatives, float(error)
 
     def pull(self, residuals: Sequence[PETSc.Vec], cotangent: Cotangent) -> Pullback:
         """Adjoint of (θ0, K, F) ↦ states; Ḡ goes to the cotangent (collective); m solves."""
@@ -180,11 +199,21 @@ def _recurrence_error(rational: RationalFilter, norms: np.ndarray) -> float:
     return EPS * float(np.max(steps @ np.abs(rational.coefficients)))
 
 
+def solves_rounding(relative: float, pole: float, final: float) -> float:
+    """What the rounding of solves does to the states until time T, relative.
+
+    A solve off by δ is the solve of an A that is off by δ/γ where it counts, in what lives to T;
+    exp(TA) is then off by δT/γ.  δ is that of the first solve (twice, for those of later vectors):
+    it holds the slowest parts.
+    """
+    return 2.0 * relative * final / pole
+
+
 def lift(
-    resolvent: Resolvent, initial: PETSc.Vec, load: PETSc.Vec | None
+    resolvent: Resolvent, initial: PETSc.Vec, load: PETSc.Vec | None, negligible: float = 0.0
 ) -> tuple[PETSc.Vec, PETSc.Vec, float]:
     """R (M θ0 + γF), z0, that minus θ0: the start of the increment, and the size of the rounding
-    errors of the first (collective); two solves."""
+    errors of the first, relative (collective); two solves, or one where that is negligible."""
     right, start = initial.duplicate(), initial.duplicate()
     resolvent.generator.mass.mult(initial, start)
     if load is not None:
@@ -192,7 +221,9 @@ def lift(
     resolvent.solve(start, right)
     norm = resolvent.generator.mass.norm
     scale = max(norm(right), norm(initial))
-    rounding = resolvent.rounding(start, right) / scale if scale > 0.0 else 0.0
+    rounding = 0.0
+    if scale > 0.0:
+        rounding = resolvent.rounding(start, right, negligible * scale) / scale
     right.copy(start)
     start.axpy(-1.0, initial)
     return right, start, rounding

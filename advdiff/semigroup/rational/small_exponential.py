@@ -39,15 +39,21 @@ def resolvent_increments(hessenberg: np.ndarray, pole: float, times: Sequence[fl
     from scipy.linalg import schur, solve_sylvester
 
     m = len(hessenberg)
-    limit = _limit(np.linalg.eigvals(hessenberg), pole, times[0])
+    try:
+        inverse = np.linalg.inv(hessenberg)
+        limit = 0.0  # no eigenvalue is below 1/‖H⁻¹‖: mostly none need be found
+    except np.linalg.LinAlgError:
+        inverse = np.full_like(hessenberg, np.inf)
+    if not np.linalg.norm(inverse) * _SMALL <= 1.0:
+        limit = _limit(np.linalg.eigvals(hessenberg), pole, times[0])
     if limit == 0.0:
-        return _slow(hessenberg, np.eye(m)[:, 0], pole, times)
+        return _slow(inverse, np.eye(m)[:, 0], pole, times)
     form, basis, slow = schur(hessenberg, sort=lambda re, im=0.0: np.hypot(re, im) > limit)
     first, second, coupling = form[:slow, :slow], form[slow:, slow:], form[:slow, slow:]
     mix = solve_sylvester(first, -second, coupling)
     source = basis[0]
     dead = np.linalg.solve(np.eye(m - slow) - second, source[slow:])[:, None]
-    alive = _slow(first, source[:slow] + mix @ source[slow:], pole, times)
+    alive = _slow(np.linalg.inv(first), source[:slow] + mix @ source[slow:], pole, times)
     return basis[:, :slow] @ (alive - mix @ dead) + basis[:, slow:] @ dead
 
 
@@ -68,11 +74,10 @@ def _limit(eigenvalues: np.ndarray, pole: float, first: float) -> float:
 
 
 def _slow(
-    hessenberg: np.ndarray, source: np.ndarray, pole: float, times: Sequence[float]
+    inverse: np.ndarray, source: np.ndarray, pole: float, times: Sequence[float]
 ) -> np.ndarray:
-    if len(hessenberg) == 0:
+    if len(inverse) == 0:
         return np.zeros((0, len(times)))
-    inverse = np.linalg.inv(hessenberg)
     matrix = (np.eye(len(inverse)) - inverse) / pole
     with np.errstate(over="ignore", invalid="ignore"):  # of what has not converged, and grows
         return small_increments(matrix, inverse @ source / pole, times)

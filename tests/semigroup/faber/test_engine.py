@@ -16,7 +16,7 @@ from advdiff.semigroup.engine import Change, ConvergenceError
 from advdiff.semigroup.faber.ellipse import expand
 from advdiff.semigroup.faber.engine import FaberEngine
 from advdiff.semigroup.faber.options import FaberOptions
-from advdiff.semigroup.faber.recurrence import FaberRecurrence, Growth
+from advdiff.semigroup.faber.recurrence import Bounded, Growth
 from tests.semigroup import problems
 
 TIMES = [0.05, 0.3, 1.0]
@@ -283,10 +283,10 @@ def test_growth_that_the_flow_bound_denies():
 
 
 def test_growth_without_end_is_an_error(monkeypatch):
-    def guard(*arguments):
+    def grown(*arguments):
         raise Growth("always")
 
-    monkeypatch.setattr(FaberRecurrence, "guard", guard)
+    monkeypatch.setattr(Bounded, "grown", grown)
     generator = problems.unit_square(6)
     with pytest.raises(ConvergenceError, match=r"dropped the flow bound.*doubled the box"):
         engine(generator).forward(problems.rough(generator), [1.0])
@@ -526,9 +526,7 @@ def test_adjoint_growth_is_an_error(monkeypatch):
     generator = problems.unit_square(8)
     solver = engine(generator)
     solution = solver.forward(problems.rough(generator), TIMES, record=True)
-    monkeypatch.setattr(
-        FaberRecurrence, "_limits", lambda self, weights, riesz: np.zeros(len(weights))
-    )
+    monkeypatch.setattr(Bounded, "_limits", lambda self, weights, riesz: np.zeros(len(weights)))
     with pytest.raises(ConvergenceError, match="adjoint"):
         solver.pull(
             solution, residuals(generator, len(TIMES)), PatternCotangent(generator.stiffness)

@@ -1,9 +1,8 @@
-"""Output times over one to six decades, 3 to 50 unknowns: right, or an error, never wrong alone.
+"""Output times over one to six decades, 3 to 50 unknowns: states, derivatives and what they claim.
 
 The references are exponentials of the stored matrices, of A and of [[A, dA], [0, A]].
 """
 
-from contextlib import nullcontext, suppress
 from functools import cache
 
 import numpy as np
@@ -11,14 +10,13 @@ import pytest
 from scipy.linalg import expm
 
 from advdiff.algebra.pattern import PatternCotangent
-from advdiff.core.errors import ConvergenceError
 from advdiff.semigroup.engine import Change
 from tests import dense, flows
 from tests.semigroup.rational.problems import engine, without_bound
 
 FINAL = 20.0
 TOLERANCE = 1e-6
-SLOPES = 500.0  # tolerances: for a rough start, and dK of the size of K
+SLOPES = 20.0  # tolerances: for a rough start and load, and dK = 10 K: twice the tolerance
 
 pytestmark = pytest.mark.serial
 MESHES = pytest.mark.parametrize(
@@ -53,12 +51,6 @@ class Case:
         self.mass = dense.matrix(self.generator.mass.matrix)
         self.stiffness = dense.matrix(self.generator.stiffness)
 
-    def affordable(self, known, decades):
-        """Whether an error would be a fault: what is designed needs the fourth root of the span in
-        vectors, and what is learned has to be stable."""
-        few = self.generator.size <= 7
-        return few or decades <= (4 if known else 2)
-
     def expected(self, scale=1.0):
         """States, and derivatives along K, of scale·K."""
         n = self.generator.size
@@ -89,18 +81,19 @@ def test_states_and_derivatives(cells, degree, known, decades):
     ours = engine(case.generator, TOLERANCE)
     values = ours.forward(case.initial, case.times, case.load)
     assert case.off(values.states, states) <= TOLERANCE * size
-    with nullcontext() if case.affordable(known, decades) else suppress(ConvergenceError):
-        change = Change(stiffness=case.direction)
-        solution, derivatives = ours.push(case.initial, case.times, change, case.load)
-        claimed = solution.report.get("error_bound", 10 * TOLERANCE)
-        assert case.off(solution.states, states) <= claimed * size
-        largest = max(map(case.norm, [*states, *slopes]))
-        assert case.off(derivatives, slopes) <= SLOPES * TOLERANCE * largest
+    change = Change(stiffness=case.direction)
+    solution, derivatives = ours.push(case.initial, case.times, change, case.load)
+    claimed = solution.report.get("error_bound", 10 * TOLERANCE)
+    assert case.off(solution.states, states) <= claimed * size
+    off, largest = case.off(derivatives, slopes), max(map(case.norm, slopes))
+    assert off <= solution.report["tangent_error"] * largest
+    assert off <= SLOPES * TOLERANCE * max(largest, size)
     ours.destroy()
 
 
 @MESHES
-@pytest.mark.parametrize(("known", "decades"), [(True, 1), (True, 4), (False, 1), (False, 2)])
+@BOUNDS
+@pytest.mark.parametrize("decades", [1, 4, 6])
 def test_gradients_and_transposes(cells, degree, known, decades):
     case = Case(cells, degree, known, decades)
     residuals = [dense.random(case.initial, 7 + k) for k in range(len(case.times))]

@@ -73,6 +73,11 @@ class Readings:
         """The sensors."""
         return Shapes(self.points) if self.shapes is None else self.shapes
 
+    @property
+    def group(self) -> np.ndarray:
+        """Of one number are readings of one name, or of one place without any; (reading,)."""
+        return self.places.groups[self.sensor]
+
     @classmethod
     def from_rows(cls, points, times, values, std, rows=None) -> Readings:
         """From a row a reading: points (n, dim) or shapes (n), times, values, std, rows (n)."""

@@ -100,11 +100,26 @@ class Shapes:
             centres[whole] += 0.5 * (self.ends[whole] - centres[whole])
         return centres
 
+    @property
+    def groups(self) -> np.ndarray:
+        """Which sensors are one, by their name, or by themselves where they have none; numbers
+        from 0 on, shape (sensor,)."""
+        if self.names is None:
+            return np.arange(len(self))
+        alone = [name or i for i, name in enumerate(self.names.tolist())]
+        number = {name: k for k, name in enumerate(dict.fromkeys(alone))}
+        return np.array([number[name] for name in alone])
+
     def bounds(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """The two ends of a segment."""
         if self.ends is not None and not np.isnan(self.ends[i]).any():
             return self.points[i], self.ends[i]
         return self.points[i] - self.radius[i], self.points[i] + self.radius[i]
+
+    def is_bare(self, i: int) -> bool:
+        """Whether a sensor is a point without a name."""
+        is_wide = self.segments[i] or self.balls[i] or self.parts[i]
+        return not is_wide and (self.names is None or not self.names[i])
 
     def describe(self, i: int) -> str:
         """A sensor in words, for messages."""

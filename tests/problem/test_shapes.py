@@ -12,7 +12,7 @@ from advdiff.equation.discretization import make
 from advdiff.equation.operator import Operator
 from advdiff.equation.physics import Physics
 from advdiff.equation.velocity import Velocity
-from advdiff.problem.readings import read
+from advdiff.problem.readings import Readings, read
 from advdiff.problem.sensors import Sensors
 from advdiff.problem.shapes import Shapes, unit_ball
 from tests.config.bad_input import message
@@ -169,3 +169,16 @@ def test_a_file_has_points_beams_and_discs(tmp_path):
     np.testing.assert_allclose(readings.points[readings.sensor][:, 0], [0.5, 0.6, 0.5, 0.6])
     on_root(COMM, lambda: path.write_text("x,y,x2,t,value\n.5,.5,.7,1,1\n") and None)
     assert "row 2" in message(read, path, 2, 2.0, 0.1)
+
+
+def test_readings_of_one_name_are_one_group_for_the_noise(tmp_path):
+    path = tmp_path / "a.csv"
+    rows = "x,sensor,t,value\n.1,A,1,1\n.9,A,1,2\n.5,,1,3\n.5,B,1,4\n.6,,1,5\n"
+    on_root(COMM, lambda: path.write_text(rows) and None)
+    readings = read(path, 1, 1.0, 0.1)
+    group = readings.group
+    assert group[0] == group[1] and sorted(set(group.tolist())) == [0, 1, 2, 3]
+    assert readings.places.describe(readings.sensor[3]) == "'B', the sensor at (0.5)"
+    assert readings.places.is_bare(readings.sensor[2])
+    bare = Readings.from_rows([[0.1], [0.9], [0.1]], np.ones(3), np.ones(3), np.ones(3))
+    assert bare.group.tolist() == [0, 1, 0]

@@ -101,6 +101,12 @@ class Shapes:
         return centres
 
     @property
+    def beside(self) -> list[np.ndarray]:
+        """What there is beside the points."""
+        values = [getattr(self, field.name) for field in fields(self)[1:]]
+        return [value for value in values if value is not None]
+
+    @property
     def groups(self) -> np.ndarray:
         """Which sensors are one, by their name, or by themselves where they have none; numbers
         from 0 on, shape (sensor,)."""

@@ -8,11 +8,14 @@ from scipy.special import erfc, erfcx
 
 from advdiff import Problem
 from advdiff.config.load import parse
+from advdiff.config.tables.observations import ObservationsTable
 from advdiff.core.errors import InputError
 from advdiff.core.ranks import on_root
 from advdiff.problem.readings import Readings, read
 from advdiff.problem.sensors import Sensors
 from advdiff.problem.shapes import Shapes
+from advdiff.reduced.offline.reducer import Reducer
+from advdiff.results.checkpoint import mark
 from tests.config.bad_input import message
 
 COMM = MPI.COMM_WORLD
@@ -193,3 +196,24 @@ def test_a_file_has_parts_and_fluxes(tmp_path):
     operator = Problem(parse(tables())).operator
     state = operator.state(lambda x: np.ones(x.shape[1]), "1")
     assert Sensors(operator, readings.places).sample(state) == pytest.approx([1.0], rel=1e-13)
+
+
+def test_a_reduced_model_refuses_what_depends_on_the_flow():
+    problem = column("flux", np.array([1.0, 2.0]))
+    with pytest.raises(InputError, match="reduced: a reading of a flux"):
+        Reducer(problem.model, problem.prior)
+
+
+def test_another_shape_is_another_run():
+    """A checkpoint of segments does not serve for others of the same middle."""
+    marks, problem = [], column("value", np.array([1.0, 2.0]))
+    table = problem.experiment.model_copy(
+        update={"observations": ObservationsTable(file="a.csv", std=1.0)}
+    )
+    problem.experiment = table
+    for half in (0.25, 0.5):
+        ends = Shapes(np.full((2, 1), 1.0 - half), np.full((2, 1), 1.0 + half))
+        ones = np.ones(2)
+        problem.readings = Readings.from_rows(ends, [1.0, 2.0], ones, ones)
+        marks.append(mark(problem))
+    assert marks[0] != marks[1]

@@ -164,6 +164,8 @@ class Operator:
         with ASSEMBLY:
             if self._full is None:
                 self._full = fem_petsc.assemble_matrix(self._stiffness_form)
+                # new vectors of it are laid out by what the mesh owns, who outlives it so
+                self._full.setAttr("mesh", self.domain.mesh)
             else:
                 self._full.zeroEntries()
                 fem_petsc.assemble_matrix(self._full, self._stiffness_form)

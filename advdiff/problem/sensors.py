@@ -123,6 +123,7 @@ class Sensors:
         matrix = PETSc.Mat().create(self._comm)
         matrix.setSizes(((last - first, self._count), sizes))
         matrix.setType(PETSc.Mat.Type.AIJ)
+        # petsc4py takes an empty array for none at all, and then the ranks wait for each other
         matrix.setPreallocationNNZ((inside, beside) if len(wide) else (0, 0))
         mine = np.flatnonzero(counts).astype(PETSc.IntType)
         ends = np.concatenate([[0], np.cumsum(counts[mine])]).astype(PETSc.IntType)

@@ -168,11 +168,15 @@ def of_predictions(problem: Problem, predicted: np.ndarray) -> Fit:
         f"{readings.values[i]:.6g} for {predicted[i]:.6g}, {abs(residual[i]):.3g} standard "
         "deviations"
     )
+    if not readings.places.is_bare(sensor := int(readings.sensor[i])):
+        place += f", {readings.places.describe(sensor)}"
 
     def where(what: str, i: int) -> str:
         if what == "time":
             return f"at t = {readings.times[i]:.6g}"
-        return f"at ({', '.join(f'{x:.6g}' for x in readings.points[i])})"
+        if readings.places.is_bare(i):
+            return f"at ({', '.join(f'{x:.6g}' for x in readings.points[i])})"
+        return f"of {readings.places.describe(i)}"
 
     return Fit(
         residual,

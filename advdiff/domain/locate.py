@@ -51,6 +51,8 @@ class Cells:
             cmap.degree,
             basix.LagrangeVariant(cmap.variant),
         )
+        sides = basix.topology(self._element.cell_type)[self._dim - 1]
+        self._sides = np.array([side[: self._dim] for side in sides])
 
     def holding(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The cell that holds each point: that of the lowest original index, where several do.
@@ -115,3 +117,52 @@ class Cells:
             if distance < best:
                 best, where = distance, way[: self._dim] * size
         return best, point + where
+
+    def inverse_jacobians(self, cells: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        """∂X_a/∂x_d at a point of each cell, shape (n, a, d)."""
+        if not len(cells):
+            return np.zeros((0, self._dim, self._dim))
+        table = self._element.tabulate(1, reference)[1:, ..., 0]
+        corners = self._x[self._nodes[cells]]
+        corners = corners - corners[:, :1]
+        return np.linalg.inv(np.einsum("apn,pnd->pda", table, corners))
+
+    def _meeting(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Cells whose boxes meet a box."""
+        corners = self._x[self._nodes]
+        room = self._rounding
+        meets = (corners.min(axis=1) <= high + room) & (corners.max(axis=1) >= low - room)
+        return np.flatnonzero(meets.all(axis=1))
+
+    def smallest(self, point: np.ndarray, radius: float) -> float:
+        """The size of the smallest cell about a ball, infinite where these cells have none."""
+        corners = self._x[self._nodes[self._meeting(point - radius, point + radius)]]
+        sides = np.ptp(corners, axis=1).max(axis=1)
+        return float(sides.min(initial=np.inf))
+
+    def crossings(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Where the segment from a to b enters or leaves these cells, as shares of its length.
+
+        A cell is what its sides' planes enclose: sides that are not flat are met nearby.
+        """
+        near = self._meeting(np.minimum(a, b), np.maximum(a, b))
+        corners = self._x[self._nodes[near]] - a
+        sides = corners[:, self._sides]  # (cell, side, node, dim)
+        base = sides[:, :, 0]
+        if self._dim == 1:
+            normals = np.ones_like(base)
+        elif self._dim == 2:
+            edge = sides[:, :, 1] - base
+            normals = np.stack([-edge[..., 1], edge[..., 0]], axis=-1)
+        else:
+            normals = np.cross(sides[:, :, 1] - base, sides[:, :, 2] - base)
+        middle = corners.mean(axis=1)[:, None]
+        normals *= np.sign(np.sum((middle - base) * normals, axis=-1, keepdims=True))
+        start = -np.sum(base * normals, axis=-1)
+        slope = normals @ (b - a)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            at = -start / slope
+        enters = np.where(slope > 0.0, at, 0.0).max(axis=1, initial=0.0)
+        leaves = np.where(slope < 0.0, at, 1.0).min(axis=1, initial=1.0)
+        crossed = leaves > enters
+        return np.unique(np.concatenate([enters[crossed], leaves[crossed]]))

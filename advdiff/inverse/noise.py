@@ -300,7 +300,7 @@ class Seen(Protocol):
     values: np.ndarray
     std: np.ndarray
     censored: np.ndarray | None
-    sensor: np.ndarray
+    group: np.ndarray
 
 
 def make(readings: Seen, kind: str, relative: float | None, nu: float, by: str) -> Gaussian | Noise:
@@ -316,7 +316,7 @@ def make(readings: Seen, kind: str, relative: float | None, nu: float, by: str) 
         return Known(values, std, censored, Student(nu))
     if kind == "given":
         return Gaussian(values, std) if censored is None else Known(values, std, censored)
-    group = readings.sensor if by == "sensor" else np.zeros(len(values), dtype=int)
+    group = readings.group if by == "sensor" else np.zeros(len(values), dtype=int)
     found = Unknown(values, std, group, censored)
     fewest = min(int(found.seen[members].sum()) for members in found.members)
     if fewest < FEWEST:

@@ -71,7 +71,7 @@ class TransportModel:
     ):
         self.operator, self.unknowns, self.readings = operator, unknowns, readings
         self.initial, self.make_engine = initial, make_engine
-        self.sensors = Sensors(operator, readings.points, readings.rows, snap_distance)
+        self.sensors = Sensors(operator, readings.places, readings.rows, snap_distance)
         self.reads_initial = bool(readings.times[0] == 0.0)
         self.times = readings.times[1:] if self.reads_initial else readings.times
         self.evaluations = 0
@@ -98,6 +98,7 @@ class TransportModel:
         summed = self.affine
         self.unknowns.assign(m)
         generator = self.operator.assemble() if summed is None else summed.assemble(m)
+        self.sensors.assemble()
         with FORWARD:
             engine = self.make_engine(generator)
             load = self.operator.load
@@ -113,14 +114,17 @@ class TransportModel:
         """Predictions that can be pushed and pulled, until the next call (collective)."""
         return self._solve(m, record=True)
 
+    def read(self, initial, states) -> list:
+        """The states at all observation times."""
+        return [initial, *states] if self.reads_initial else list(states)
+
     def sample(self, initial, states, *, boundary: bool) -> np.ndarray:
         """Values at all observation times, shape (time, sensor), picked reading by reading."""
-        states = [initial, *states] if self.reads_initial else states
         table = [
             np.zeros(len(self.sensors))
             if state is None
             else self.sensors.sample(state, boundary=boundary)
-            for state in states
+            for state in self.read(initial, states)
         ]
         return np.array(table)[self.readings.time, self.readings.sensor]
 
@@ -145,7 +149,12 @@ class TransportLinearisation:
         d_initial = directions.pop(INITIAL, None)
         change = model.operator.push(directions)._replace(initial=d_initial)
         _, tangents = self.engine.push(model.initial, model.times, change, self.load)
-        return model.sample(d_initial, tangents, boundary=False)
+        found = model.sample(d_initial, tangents, boundary=False)
+        if model.sensors.moves:
+            states = model.read(model.initial, self.solution.states)
+            table = np.array([model.sensors.push(directions, state) for state in states])
+            found += table[model.readings.time, model.readings.sensor]
+        return found
 
     def pull(self, weights: np.ndarray) -> PETSc.Vec:
         """Σ_r w_r ∇(prediction r), the gradient for all of m at once (collective)."""
@@ -160,6 +169,26 @@ class TransportLinearisation:
         if at_start is not None:
             pullback.initial.axpy(1.0, at_start)
         if model.affine is not None:
-            return model.affine.pull(pullback.load)
-        gradient = model.cotangent.pull(pullback.load)
-        return model.unknowns.pull({**gradient, INITIAL: pullback.initial})
+            found = model.affine.pull(pullback.load)
+        else:
+            gradient = model.cotangent.pull(pullback.load)
+            found = model.unknowns.pull({**gradient, INITIAL: pullback.initial})
+        if model.sensors.moves:
+            found.axpy(1.0, self._pull_sensors(table))
+        return found
+
+    def _pull_sensors(self, table: np.ndarray) -> PETSc.Vec:
+        """What a weighted sum of readings has for gradient through their sensors alone."""
+        model = self.model
+        gradient = {
+            name: model.operator.controls[name].x.petsc_vec.duplicate()
+            for name in model.unknowns.controls
+            if name != INITIAL
+        }
+        for vector in gradient.values():
+            with vector.localForm() as local:
+                local.set(0.0)
+        model.sensors.pull(table, model.read(model.initial, self.solution.states), gradient)
+        still = model.initial.duplicate()
+        still.set(0.0)
+        return model.unknowns.pull({**gradient, INITIAL: still})

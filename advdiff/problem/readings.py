@@ -17,17 +17,12 @@ from advdiff.core.errors import InputError
 from advdiff.core.ranks import on_root
 from advdiff.files.readings import reader
 from advdiff.files.readings.stated import NOTHING, Stated
-from advdiff.files.readings.table import Table
+from advdiff.files.readings.table import SEGMENT, Table
+from advdiff.problem.shapes import Shapes
 
 NOT_YET = {
     "t_start": "the start of an average over time",
     "t_end": "the end of an average over time",
-    "x2": "the end of a segment",
-    "y2": "the end of a segment",
-    "z2": "the end of a segment",
-    "radius": "that of an average over a disc",
-    "part": "an average over a boundary part",
-    "kind": "a flux concentration",
 }
 """Column → what a reading with an entry there is, as long as no model predicts it."""
 
@@ -37,12 +32,13 @@ class Readings:
     """Measurements, the same on every rank.
 
     Attributes:
-        points: sensors, shape (sensor, dim).
+        points: sensors, the middle of each, shape (sensor, dim).
         times: distinct times, increasing, shape (time,).
         sensor, time: index of the sensor and the time of each reading, shape (reading,).
         values, std: value and standard deviation of each reading, shape (reading,).
         rows: where in its file each sensor first occurs, shape (sensor,), for messages.
         lines: where in its file each reading is, shape (reading,), likewise.
+        shapes: what of the domain each sensor sees; None: a point.
         censored: −1 where the reading is only known to be below its value, 1 where it is above, 0
             where it is known, shape (reading,); None: all are known.
         said: what was understood of the file, in one line.
@@ -66,20 +62,31 @@ class Readings:
     rows: np.ndarray | None = None
     lines: np.ndarray | None = None
     censored: np.ndarray | None = None
+    shapes: Shapes | None = None
     said: str = ""
 
     def __len__(self) -> int:
         return len(self.values)
 
+    @property
+    def places(self) -> Shapes:
+        """The sensors."""
+        return Shapes(self.points) if self.shapes is None else self.shapes
+
+    @property
+    def group(self) -> np.ndarray:
+        """Of one number are readings of one name, or of one place without any; (reading,)."""
+        return self.places.groups[self.sensor]
+
     @classmethod
     def from_rows(cls, points, times, values, std, rows=None) -> Readings:
-        """From one row a reading: points (n, dim), times, values, std and rows (n)."""
-        sensors, first, sensor = np.unique(points, axis=0, return_index=True, return_inverse=True)
+        """From a row a reading: points (n, dim) or shapes (n), times, values, std, rows (n)."""
+        shapes = points if isinstance(points, Shapes) else Shapes(np.asarray(points, dtype=float))
+        sensors, first, sensor = shapes.distinct()
         distinct, time = np.unique(times, return_inverse=True)
         lines = np.arange(len(values)) if rows is None else np.asarray(rows)
-        return cls(
-            sensors, distinct, sensor.ravel(), time.ravel(), values, std, lines[first], lines
-        )
+        where = (distinct, sensor, time.ravel(), values, std, lines[first], lines)
+        return cls(sensors.centres, *where, shapes=sensors)
 
 
 def read(
@@ -138,9 +145,27 @@ def of_table(table: Table, final: float, std: float | None, needs_std: bool = Tr
     if not numbers["t"].any():
         raise table.place.error("t = 0 in every row, where nothing has moved", "add later readings")
     found = Readings.from_rows(
-        table.points, numbers["t"], numbers["value"], numbers["std"], table.lines
+        _shapes(table), numbers["t"], numbers["value"], numbers["std"], table.lines
     )
     return replace(found, said=table.said, censored=_censored(table))
+
+
+def _shapes(table: Table) -> Shapes:
+    """What of the domain each reading is of."""
+    numbers, count = table.numbers, len(table)
+    ends = [numbers.get(name) for name, _ in zip(SEGMENT, table.axes, strict=False)]
+    shapes = Shapes(
+        np.column_stack([numbers.get(axis, np.full(count, np.nan)) for axis in table.axes]),
+        None if any(end is None for end in ends) else np.column_stack(ends),
+        numbers.get("radius"),
+        np.array(table.texts["part"]) if "part" in table.texts else None,
+        table.flux,
+        np.array(table.texts["sensor"]) if "sensor" in table.texts else None,
+    )
+    wide = shapes.fluxes & (shapes.segments | shapes.balls)
+    what = "is of a segment or a disc, which has no one direction"
+    table.refuse(wide, what, "kind", "give a place or a part, or remove 'flux'")
+    return shapes
 
 
 def _censored(table: Table) -> np.ndarray | None:

@@ -233,6 +233,7 @@ def mark(problem: Problem) -> str:
     digest.update(problem.experiment.observations.noise.model_dump_json().encode())
     readings = problem.readings
     arrays = [readings.points, readings.times, readings.values, readings.std]
+    arrays += readings.places.beside
     for array in arrays if readings.censored is None else [*arrays, readings.censored]:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

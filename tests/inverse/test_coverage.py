@@ -49,7 +49,7 @@ def intervals(name: str, limited: bool) -> np.ndarray:
             values=np.where(below, limit, values),
             std=np.full(len(clean), STD),
             censored=-below.astype(int) if limited else None,
-            sensor=np.unique(X, return_inverse=True)[1],
+            group=np.unique(X, return_inverse=True)[1],
         )
         options = {"relative": None, "nu": 4.0, "by": "all"} | table
         objective = Objective(Potential(model, noise.make(seen, **options)), prior)

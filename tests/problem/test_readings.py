@@ -193,10 +193,6 @@ def test_one_sensor_more_ranks():
 
 MEANINGS = {
     "t_start,t_end": ("0,1", "the start of an average over time"),
-    "t,x2,y2": ("1,1,1", "x2 = 1 is the end of a segment"),
-    "t,y2,x2": ("1,1,1", "x2 = 1 is the end of a segment"),
-    "t,radius": ("1,1", "an average over a disc"),
-    "t,kind": ("1,flux", "a flux concentration"),
 }
 
 
@@ -217,12 +213,6 @@ def test_columns_without_an_entry_change_nothing(tmp_path):
     np.testing.assert_array_equal(readings.values, [1.0, 2.0])
     assert readings.points.tolist() == [[0.5, 0.5]]
     assert "columns x, y, t, value, x2" in readings.said
-
-
-def test_a_mean_over_a_boundary_part_is_refused(tmp_path):
-    path = tmp_path / "a.csv"
-    on_root(COMM, lambda: path.write_text("part,t,value\nright,1,1\n") and None)
-    assert "part = 'right' is an average over a boundary" in message(read, path, 2, 1.0, 0.1)
 
 
 def test_texts_in_hdf5_are_no_numbers(tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator
+from advdiff.core.errors import InputError
 from advdiff.inverse.prior import Prior
 from advdiff.problem.model import TransportModel
 from advdiff.reduced.misfit import GaussianPrior, ReducedMisfit
@@ -89,6 +90,11 @@ class Reducer:
         options: ReducedOptions | None = None,
         groups: Groups | None = None,
     ):
+        if model.sensors.moves:
+            raise InputError(
+                "reduced: a reading of a flux or of a boundary part depends on the flow, and a "
+                "reduced model keeps its sensors; remove [reduced], or give places"
+            )
         self.options = ReducedOptions() if options is None else options
         self.model = model
         self.groups = Groups(model.operator.domain.comm) if groups is None else groups

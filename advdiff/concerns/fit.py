@@ -9,7 +9,6 @@ import numpy as np
 from scipy.special import gammainc, gammaincc
 
 from advdiff.files.concerns import Concern
-from advdiff.inverse.noise import Unknown
 from advdiff.problem.problem import Problem
 
 CHANCE = 1e-3
@@ -186,6 +185,6 @@ def of_predictions(problem: Problem, predicted: np.ndarray) -> Fit:
         readings.sensor,
         readings.time,
         len(readings) if readings.censored is None else int((readings.censored == 0).sum()),
-        likelihood.sizes(predicted) if isinstance(likelihood, Unknown) else (),
+        likelihood.sizes(predicted),
         where,
     )

@@ -13,7 +13,6 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from advdiff.algebra.generator import Generator
-from advdiff.algebra.pattern import PatternCotangent
 from advdiff.equation.operator import ASSEMBLY, Operator
 from advdiff.inverse.unknowns import Unknowns
 
@@ -35,6 +34,8 @@ class Affine:
     """
 
     def __init__(self, operator: Operator, unknowns: Unknowns):
+        from advdiff.algebra.pattern import PatternCotangent
+
         self._operator, self._unknowns = operator, unknowns
         parts = [np.full(p.template.getSize(), p.is_exponential) for p in unknowns.parts]
         self._exponential = np.concatenate(parts)

@@ -55,6 +55,10 @@ class Gaussian:
         """The standard deviation of each reading, shape (reading,)."""
         return np.broadcast_to(self.std, predicted.shape)
 
+    def sizes(self, predicted: np.ndarray) -> tuple[float, ...]:
+        """Those of the noise that are estimated too: none."""
+        return ()
+
     def standardised(self, predicted: np.ndarray) -> np.ndarray:
         """Residuals in standard deviations, shape (reading,)."""
         return (self.values - predicted) / self.std

@@ -132,6 +132,10 @@ class Noise(ABC):
     def log_constant(self) -> float:
         """log p(values) + Φ, the constant that Φ leaves out."""
 
+    def sizes(self, predicted: np.ndarray) -> tuple[float, ...]:
+        """Those of the noise that are estimated too, in units of std."""
+        return ()
+
     def value(self, predicted):
         """Φ up to a constant; inf where the data are impossible."""
         with np.errstate(all="ignore"):

@@ -81,8 +81,8 @@ class EllipseChoice:
 
     def ellipse(self, final: float) -> Ellipse:
         """The ellipse for times up to ``final`` (collective where bounds are needed): that of the
-        rounded region, so that it stays while K moves little, and depends on nothing but K and these
-        times, whatever their unit."""
+        rounded region, so that it stays while K moves little, and depends on K and the times alone,
+        whatever their unit."""
         if self._given is not None:
             return self._given
         return search(self.bounded().rounded(final), final, self._options.tolerance)

@@ -147,6 +147,8 @@ def _around(
     return a, a * np.sqrt(np.maximum(*squares))
 
 
+FIRST = 0.99
+"""Of the tolerance, for what becomes of θ0; the rest is for a load."""
 _MOST_TERMS = 1e7
 _LEAST = 1e-13  # of t, what the coefficients of a load are known to
 _BISECTIONS, _NEWTON = 9, 4  # for log ρ in [1e-8, 80]
@@ -228,7 +230,7 @@ def _expand(ellipse: Ellipse, times: Sequence[float], tolerance: float, *, load:
     path = ellipse.boundary(2.0 * np.pi * np.arange(length // 2 + 1) / length)
     weights = _laurent(np.exp(np.outer(t, path)), length, reach)
     rest = 2.0 * (_rest(weights) + beyond)
-    enough = rest <= room
+    enough = rest <= FIRST * room
     integrated = None
     if load:
         # (e^{tz} − 1)/z, continued through z = 0; expm1 keeps its digits there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 import h5py
 
 from advdiff.core.disk import abandon, is_full, room, take
-from advdiff.core.errors import InputError
+from advdiff.core.errors import InputError, shortened
 from advdiff.core.ranks import on_root
 from advdiff.files import hdf5, seal
 
@@ -112,9 +113,10 @@ def check_writable(path: Path, key: str = "output.file") -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise InputError(
-            f"{key}: {path} cannot be written ({error.strerror}); give another folder"
-        ) from None
+        name, remedy = str(path), "give another folder"
+        if error.errno == errno.ENAMETOOLONG:
+            name, remedy = shortened(name), "give a shorter name"
+        raise InputError(f"{key}: {name} cannot be written ({error.strerror}); {remedy}") from None
 
 
 def _is_ours(path: Path) -> bool:

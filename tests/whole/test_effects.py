@@ -141,6 +141,8 @@ ELSEWHERE = {
     "dimensions": "of files without names of axes: files/test_grids.py",
     "components": "of a velocity on a grid: files/test_grids.py",
     "separator": "of tables that two of them divide: files/readings/",
+    "columns": "of tables with other headers: files/readings/",
+    "by": "of noise of unknown size, which needs more readings: inverse/test_noise.py",
 }
 """Keys that no experiment here can use → where they are tried."""
 

@@ -67,9 +67,10 @@ class Affine:
         """Whether K and F are what they should be at a point by chance, where all terms of K are of
         one size."""
         comm = self._operator.domain.comm
-        sizes = np.abs(self._columns[:, : self._entries]).max(axis=1, initial=0.0)
-        largest = np.abs(self._base[: self._entries]).max(initial=0.0)
-        sizes, largest = comm.allreduce(sizes, MPI.MAX), comm.allreduce(largest, MPI.MAX)
+        terms = np.vstack([self._columns, self._base])[:, : self._entries]
+        maxima = np.abs(terms).max(axis=1, initial=0.0)
+        comm.Allreduce(MPI.IN_PLACE, maxima, MPI.MAX)
+        sizes, largest = maxima[:-1], maxima[-1]
         if largest <= np.sqrt(NOTHING) * sizes.max():  # nothing but what counts as 0
             largest = sizes.max()
         c = np.random.default_rng(seed).uniform(0.5, 1.5, len(sizes))

@@ -13,11 +13,13 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from scipy import special, stats
 
-from advdiff.core.errors import InputError
+from advdiff.core.errors import ConvergenceError, InputError
 from advdiff.inverse.likelihood import Gaussian
 
 FEWEST = 3
 """Readings that tell the size of their noise, if badly."""
+FAR = 1e3
+"""Standard deviations beyond a limit from which the second derivative is 1 − 1/z², to 6/z⁴."""
 DEPTH, NODES = 40.0, 129
 """How small the integrand over an unknown log σ is where it is cut off, e^−40, and its nodes."""
 
@@ -64,9 +66,10 @@ class Normal(Density):
         return Terms(0.5 * z**2, z, np.ones_like(z))
 
     def below(self, z):
-        value = -special.log_ndtr(z)
-        ratio = np.exp(self.log_constant - 0.5 * z**2 + value)
-        return Terms(value, -ratio, np.maximum(ratio * (ratio + z), 0.0))
+        ratio = math.sqrt(2.0 / math.pi) / special.erfcx(-z / math.sqrt(2.0))
+        far = z < -FAR  # where ratio + z cancels: the tail of the normal distribution
+        second = np.where(far, 1.0 - 1.0 / np.where(far, z, 1.0) ** 2, ratio * (ratio + z))
+        return Terms(-special.log_ndtr(z), -ratio, np.maximum(second, 0.0))
 
     def normal(self, z):
         return z
@@ -251,14 +254,20 @@ class Unknown(Noise):
     def terms(self, predicted):
         found = Terms(*np.zeros((3, len(self.values))))
         for members, z, squares, count in self._parts(predicted):
+            if squares == 0.0:
+                raise ConvergenceError(
+                    f"observations.noise = 'unknown': all {count} readings of one size of noise "
+                    "are met exactly, which makes that size 0; mind what they depend on "
+                    "(physics.initial, physics.source), or give the size in observations.std"
+                )
             part = self._closed if self.seen[members].all() else self._integrated
             for total, one in zip(found, part(members, z, squares, count), strict=True):
                 total[members] = one
         return found
 
     def _closed(self, members, z, squares, count):
-        value = 0.5 * count * math.log(squares) if squares > 0.0 else -math.inf
-        precision = count / squares / self.std[members] if squares > 0.0 else math.nan
+        value = 0.5 * count * math.log(squares)
+        precision = count / squares / self.std[members]
         share = np.full(len(members), value / len(members))
         # what is left of m is a multivariate t: the precision that has its variance
         matched = max(count - 2, 1) / count * precision / self.std[members]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from advdiff.inverse.noise import Known, Relative, Student, Unknown
+from advdiff.core.errors import ConvergenceError
+from advdiff.inverse.noise import Known, Normal, Relative, Student, Unknown
 
 pytestmark = pytest.mark.serial
 RNG = np.random.default_rng(3)
@@ -132,3 +133,17 @@ def test_far_off_limits_keep_their_slopes():
     far = Known(np.array([0.0]), np.array([1.0]), np.array([-1]))
     assert far.value(np.array([40.0])) == pytest.approx(-stats.norm.logcdf(-40.0))
     assert far.slope(np.array([40.0]))[0] == pytest.approx(40.025, abs=1e-3)
+
+
+@pytest.mark.parametrize("z", [-1e3, -2e3, -1e8, -1e17, -1e150])
+def test_far_tail_is_millss(z):
+    """φ/Φ = −z + 1/|z| − … and its derivative 1 − 1/z² + … (Mills 1926)."""
+    found = Normal().below(np.array([z]))
+    assert found.slope[0] == pytest.approx(z + 1.0 / z, rel=1e-11)
+    assert found.information[0] == pytest.approx(1.0 - 1.0 / z**2, rel=1e-9)
+
+
+@either
+def test_an_exact_fit_does_not_tell_the_size(limits):
+    with pytest.raises(ConvergenceError, match="met exactly"):
+        Unknown(VALUES, STD, GROUP, limits).value(VALUES)

@@ -92,13 +92,25 @@ class Student(Density):
         return Terms(value, slope, np.full_like(z, (nu + 1.0) / (nu + 3.0)))
 
     def below(self, z):
-        value = -stats.t.logcdf(z, self.nu)
+        value = -self._log_cdf(z)
         ratio = np.exp(stats.t.logpdf(z, self.nu) + value)
         slope = (self.nu + 1.0) * z / (self.nu + z**2)
         return Terms(value, -ratio, np.maximum(ratio * (ratio + slope), 0.0))
 
     def normal(self, z):
-        return -np.sign(z) * special.ndtri_exp(stats.t.logcdf(-np.abs(z), self.nu))
+        return -np.sign(z) * special.ndtri_exp(self._log_cdf(-np.abs(z)))
+
+    def _log_cdf(self, z):
+        """SciPy's, and by the incomplete beta function (DLMF 8.17.8) where its own is −inf."""
+        with np.errstate(divide="ignore"):
+            result = stats.t.logcdf(z, self.nu)
+        far = np.isneginf(result) & np.isfinite(z)
+        a, log_x = 0.5 * self.nu, np.log(self.nu) - 2.0 * np.log(np.hypot(self.nu**0.5, z[far]))
+        x = np.exp(log_x)
+        series = special.hyp2f1(a + 0.5, 1.0, a + 1.0, x)
+        beta = a * log_x + 0.5 * np.log1p(-x) - special.betaln(a, 0.5)
+        result[far] = beta + np.log(series / (2.0 * a))
+        return result
 
 
 class Noise(ABC):

@@ -147,3 +147,15 @@ def test_far_tail_is_millss(z):
 def test_an_exact_fit_does_not_tell_the_size(limits):
     with pytest.raises(ConvergenceError, match="met exactly"):
         Unknown(VALUES, STD, GROUP, limits).value(VALUES)
+
+
+@pytest.mark.parametrize(("nu", "z"), [(1e3, -100.0), (100.0, -1e12), (30.0, -1e80)])
+def test_far_tail_of_student_is_the_integral_of_its_density(nu, z):
+    """∫ p(z s) |z| ds over s > 1, scaled by p(z); its slope is p/P."""
+    ratio = integrate.quad(
+        lambda u: math.exp(stats.t.logpdf(z * math.exp(u), nu) - stats.t.logpdf(z, nu) + u), 0, 2
+    )[0]
+    found = Student(nu).below(np.array([z]))
+    expected = stats.t.logpdf(z, nu) + math.log(-z) + math.log(ratio)
+    assert -found.value[0] == pytest.approx(expected, rel=1e-9)
+    assert found.slope[0] * -z == pytest.approx(-1.0 / ratio, rel=1e-6)

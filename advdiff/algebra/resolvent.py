@@ -203,5 +203,16 @@ class Resolvent:
         ksp.setFromOptions()
         if ksp.getType() != PETSc.KSP.Type.PREONLY:
             ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
+        if self._constants is not None:
+            self._let_constants_go(ksp.getPC())
         ksp.setUp()
         return ksp
+
+    @staticmethod
+    def _let_constants_go(pc: PETSc.PC) -> None:
+        """Of K alone, beside which M is rounding, the constants are a null space: MUMPS is to leave
+        out the pivot that is theirs and not to stop there.  What it makes of them is replaced."""
+        kinds = (PETSc.PC.Type.LU, PETSc.PC.Type.CHOLESKY)
+        if pc.getType() in kinds and pc.getFactorSolverType() == PETSc.Mat.SolverType.MUMPS:
+            pc.setFactorSetUpSolverType()
+            pc.getFactorMatrix().setMumpsIcntl(24, 1)

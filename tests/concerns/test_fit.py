@@ -90,7 +90,9 @@ def experiment(tmp_path, suffix: str, spoiled: int | None) -> Problem:
     return Problem(parse(tables, tmp_path / "e.toml"))
 
 
-@pytest.mark.parametrize(("suffix", "row"), [(".csv", 13 + 3), (".h5", 13)])
+@pytest.mark.parametrize(
+    ("suffix", "row"), [(".csv", 13 + 3), pytest.param(".h5", 13, marks=pytest.mark.serial)]
+)
 def test_the_worst_row_is_named_everywhere(tmp_path, suffix, row):
     """In the log, the file, ``info`` and the page; a row of CSV is counted from 1, with its header
     and comments."""

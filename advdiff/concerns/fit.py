@@ -161,7 +161,7 @@ def of_predictions(problem: Problem, predicted: np.ndarray) -> Fit:
     readings, likelihood = problem.readings, problem.likelihood
     residual = likelihood.standardised(predicted)
     i = int(np.abs(residual).argmax())
-    limit = "" if readings.censored is None else LIMITS[readings.censored[i]]
+    limit = LIMITS[readings.sides[i]]
     place = (
         f"{problem.experiment.observations.file}, row {readings.lines[i]}, value {limit}"
         f"{readings.values[i]:.6g} for {predicted[i]:.6g}, {abs(residual[i]):.3g} standard "
@@ -184,7 +184,7 @@ def of_predictions(problem: Problem, predicted: np.ndarray) -> Fit:
         int(readings.lines[i]),
         readings.sensor,
         readings.time,
-        len(readings) if readings.censored is None else int((readings.censored == 0).sum()),
+        int((readings.sides == 0).sum()),
         likelihood.sizes(predicted),
         where,
     )

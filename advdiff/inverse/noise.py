@@ -123,6 +123,8 @@ class Noise(ABC):
             known, shape (reading,); known if left out.
     """
 
+    density: Density = Normal()
+
     def __init__(self, values: np.ndarray, std: np.ndarray, censored: np.ndarray | None = None):
         self.values = np.asarray(values, dtype=float)
         self.std = np.broadcast_to(np.asarray(std, dtype=float), self.values.shape)
@@ -169,7 +171,7 @@ class Noise(ABC):
         """Residuals in standard deviations, as quantiles of a normal error; of one beyond a
         limit, what half of such readings are beyond, shape (reading,)."""
         z = (self.values - predicted) / self.scale(predicted)
-        density = getattr(self, "density", Normal())
+        density = self.density
         result = density.normal(np.where(self.seen, z, 0.0))
         beyond = ~self.seen
         if beyond.any():
@@ -224,7 +226,9 @@ class Relative(Noise):
         scale = self.scale(predicted)
         growth = self.relative**2 * predicted / scale**2  # ∂ log scale/∂predicted
         z = (self.values - predicted) / scale
-        value, slope, information = _chosen(Normal(), z, self.censored, -1.0 / scale - z * growth)
+        value, slope, information = _chosen(
+            self.density, z, self.censored, -1.0 / scale - z * growth
+        )
         inside = self.seen
         value = value + np.where(inside, np.log(scale), 0.0)
         slope = slope + np.where(inside, growth, 0.0)
@@ -289,7 +293,7 @@ class Unknown(Noise):
         z, side, std = z[members], self.censored[members], self.std[members]
         logs = self._range(squares, np.maximum(side * z, 0.0), count)
         sizes = np.exp(logs)[:, None]
-        parts = _chosen(Normal(), z / sizes, side, 1.0)
+        parts = _chosen(self.density, z / sizes, side, 1.0)
         weights = -parts[0].sum(axis=1) - count * logs
         total = special.logsumexp(weights) + math.log(logs[1] - logs[0])
         weights = np.exp(weights - special.logsumexp(weights))[:, None]

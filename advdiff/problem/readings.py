@@ -69,6 +69,11 @@ class Readings:
         return len(self.values)
 
     @property
+    def sides(self) -> np.ndarray:
+        """``censored``, 0 everywhere where all readings are known, shape (reading,)."""
+        return np.zeros(len(self), dtype=int) if self.censored is None else self.censored
+
+    @property
     def places(self) -> Shapes:
         """The sensors."""
         return Shapes(self.points) if self.shapes is None else self.shapes

@@ -245,8 +245,6 @@ def _truth(file: Store, problem: Problem) -> None:
 
 def _observations(file: Store, problem: Problem, predicted: np.ndarray) -> None:
     readings = problem.readings
-    none = np.zeros(len(readings), dtype=int)
-    censored = none if readings.censored is None else readings.censored
     file.axis("sensor", len(readings.points))
     file.axis("reading", len(readings))
     file.axis("observation_time", len(readings.times))
@@ -257,7 +255,7 @@ def _observations(file: Store, problem: Problem, predicted: np.ndarray) -> None:
         ("time_index", readings.time, "index of the time"),
         ("values", readings.values, "measured"),
         ("std", problem.likelihood.scale(predicted), "standard deviation of the noise"),
-        ("censored", censored, "-1 below its value, 1 above, 0 known"),
+        ("censored", readings.sides, "-1 below its value, 1 above, 0 known"),
         ("predicted", predicted, "predicted by the estimate"),
     ):
         file.array(f"observations/{name}", values, ("reading",), long_name=title)

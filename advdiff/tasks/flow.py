@@ -58,8 +58,6 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
     readings, unknowns = problem.readings, mine.unknowns
     snapshot, parts = fields.Snapshot(mine), [_kept(mine, *each) for each in mine.parts]
     truth, described = _truth(problem), _constants(problem)
-    none = np.zeros(len(readings), dtype=int)
-    censored = none if readings.censored is None else readings.censored
 
     def values(m) -> dict[str, np.ndarray]:
         return {v.name: v.of(unknowns.extract(m, i)) for i, v in enumerate(parts)}
@@ -86,7 +84,7 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
             "sensor_index": Data(readings.sensor, one, "index of the sensor"),
             "time_index": Data(readings.time, one, "index of the time"),
             "std": Data(readings.std, one, "standard deviation of the noise"),
-            "censored": Data(censored, one, "-1 below its value, 1 above, 0 known"),
+            "censored": Data(readings.sides, one, "-1 below its value, 1 above, 0 known"),
             **described,
             **{
                 f"{v.name}_waves": Data(v.waves, (v.axis, "axis"), "half waves of the cosines")
@@ -97,7 +95,7 @@ def sample_flow(problem: Problem, say: Say, path: Path, resume: bool) -> bool:
         coordinates={},
         mark=experiment.model_dump_json(include=tables)
         + experiment.observations.noise.model_dump_json()
-        + sha256(readings.values.tobytes() + censored.tobytes()).hexdigest(),
+        + sha256(readings.values.tobytes() + readings.sides.tobytes()).hexdigest(),
         extend=partial(_extend, problem),
         snapshots=Snapshots(
             snapshot.axes,
